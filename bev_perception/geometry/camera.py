@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pinhole camera with lens distortion, resize, crop and undistortion.
+
+Pixel convention, the one of OpenCV and ROS: the centre of the top left pixel is
+(0, 0), so an image of width w spans [-0.5, w - 0.5]. Points are in the optical
+frame of REP-103: x right, y down, z forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bev_perception.errors import CalibrationError
+
+DISTORTION_COUNTS = {
+    "none": (0,),
+    "plumb_bob": (4, 5),
+    "rational_polynomial": (8,),
+    "equidistant": (4,),
+}
+"""Distortion models of sensor_msgs/CameraInfo and how many coefficients each takes."""
+
+MIN_DEPTH = 1e-6
+"""Depth in metres below which a point counts as not in front of the camera."""
+
+
+@dataclass(frozen=True)
+class PinholeCamera:
+    """Intrinsics of one camera.
+
+    Attributes:
+        width, height: image size in pixels.
+        matrix: (3, 3) float64 intrinsic matrix K in pixels.
+        distortion_model: key of DISTORTION_COUNTS.
+        distortion: coefficients in the order of OpenCV and CameraInfo.d.
+
+    Raises:
+        CalibrationError: a value makes no camera.
+    """
+
+    width: int
+    height: int
+    matrix: NDArray[np.float64]
+    distortion_model: str = "none"
+    distortion: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, dtype=np.float64)
+        if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+            raise CalibrationError(f"intrinsic matrix must be 3x3 and finite: {matrix.tolist()}")
+        if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+            raise CalibrationError(
+                f"focal lengths must be positive, got fx={matrix[0, 0]:g} fy={matrix[1, 1]:g}; "
+                f"k[0] = 0 in a CameraInfo means that the camera is not calibrated"
+            )
+        if not np.allclose(matrix[2], (0, 0, 1)) or matrix[1, 0] != 0:
+            raise CalibrationError(f"not an intrinsic matrix: {matrix.tolist()}")
+        if self.width <= 0 or self.height <= 0:
+            raise CalibrationError(f"image size must be positive, got {self.width}x{self.height}")
+        if self.distortion_model not in DISTORTION_COUNTS:
+            raise CalibrationError(
+                f"unknown distortion model {self.distortion_model!r}, "
+                f"expected one of {', '.join(DISTORTION_COUNTS)}"
+            )
+        coefficients = tuple(float(value) for value in self.distortion)
+        if not np.isfinite(coefficients).all():
+            raise CalibrationError(f"distortion coefficients are not finite: {coefficients}")
+        if len(coefficients) not in DISTORTION_COUNTS[self.distortion_model]:
+            raise CalibrationError(
+                f"{self.distortion_model} takes "
+                f"{' or '.join(map(str, DISTORTION_COUNTS[self.distortion_model]))} "
+                f"distortion coefficients, got {len(coefficients)}"
+            )
+        matrix.setflags(write=False)
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "distortion", coefficients)
+
+    @classmethod
+    def from_intrinsics(
+        cls,
+        width: int,
+        height: int,
+        fx: float,
+        fy: float,
+        cx: float,
+        cy: float,
+        distortion_model: str = "none",
+        distortion: tuple[float, ...] = (),
+    ) -> PinholeCamera:
+        """From focal lengths and principal point in pixels."""
+        matrix = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+        return cls(width, height, matrix, distortion_model, distortion)
+
+    @classmethod
+    def from_field_of_view(cls, width: int, height: int, horizontal_deg: float) -> PinholeCamera:
+        """Ideal camera whose outer pixel edges span the horizontal field of view in degrees.
+
+        The principal point is the image's middle, ((w - 1) / 2, (h - 1) / 2) where the
+        centre of the first pixel is 0. CARLA publishes (w / 2, h / 2), see geometry.frames.
+        """
+        if not 0.0 < horizontal_deg < 180.0:
+            raise CalibrationError(
+                f"horizontal field of view must lie between 0 and 180 degrees, got {horizontal_deg}"
+            )
+        focal = width / (2.0 * np.tan(np.radians(horizontal_deg) / 2.0))
+        return cls.from_intrinsics(
+            width, height, focal, focal, (width - 1) / 2.0, (height - 1) / 2.0
+        )
+
+    @property
+    def fx(self) -> float:
+        """Horizontal focal length in pixels."""
+        return float(self.matrix[0, 0])
+
+    @property
+    def fy(self) -> float:
+        """Vertical focal length in pixels."""
+        return float(self.matrix[1, 1])
+
+    @property
+    def cx(self) -> float:
+        """Column of the principal point in pixels."""
+        return float(self.matrix[0, 2])
+
+    @property
+    def cy(self) -> float:
+        """Row of the principal point in pixels."""
+        return float(self.matrix[1, 2])
+
+    @property
+    def horizontal_fov_deg(self) -> float:
+        """Angle between the image's left and right edges without distortion, degrees."""
+        left, right = self.cx + 0.5, self.width - 0.5 - self.cx
+        return float(np.degrees(np.arctan2(left, self.fx) + np.arctan2(right, self.fx)))
+
+    @property
+    def is_distorted(self) -> bool:
+        """Whether straight lines in the world bend in the image."""
+        return self.distortion_model == "equidistant" or any(self.distortion)
+
+    def project(
+        self, points_optical: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Pixels of points in the optical frame.
+
+        Args:
+            points_optical: (..., 3) metres.
+
+        Returns:
+            pixels (..., 2) as (u, v), NaN where not valid, and valid (...): the point
+            is in front of the camera and inside the part of the lens model that is
+            one-to-one (a polynomial distortion folds back outside its fitted range).
+            Pixels may lie outside the image; see contains.
+        """
+        points = np.asarray(points_optical, dtype=np.float64)
+        flat = points.reshape(-1, 3)
+        valid = flat[:, 2] > MIN_DEPTH
+        pixels = np.full((len(flat), 2), np.nan)
+        if valid.any():
+            normalised = flat[valid, :2] / flat[valid, 2:3]
+            in_range = self._radius_is_monotonic(normalised)
+            pixels[valid] = self._distort(normalised)
+            valid[valid] = in_range
+            pixels[~valid] = np.nan
+        return pixels.reshape(*points.shape[:-1], 2), valid.reshape(points.shape[:-1])
+
+    def contains(self, pixels: ArrayLike) -> NDArray[np.bool_]:
+        """Whether pixels (..., 2) lie inside the image, half a pixel of border included."""
+        values = np.asarray(pixels, dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            return (
+                (values[..., 0] >= -0.5)
+                & (values[..., 0] <= self.width - 0.5)
+                & (values[..., 1] >= -0.5)
+                & (values[..., 1] <= self.height - 0.5)
+            )
+
+    def unproject(self, pixels: ArrayLike) -> NDArray[np.float64]:
+        """Rays (..., 3) in the optical frame with z = 1 through pixels (..., 2)."""
+        values = np.asarray(pixels, dtype=np.float64)
+        flat = values.reshape(-1, 1, 2)
+        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
+        if len(flat) == 0:
+            normalised = np.zeros((0, 2))
+        elif self.distortion_model == "equidistant":
+            normalised = cv2.fisheye.undistortPoints(
+                flat, self.matrix, np.array(self.distortion), criteria=criteria
+            )
+        else:
+            normalised = cv2.undistortPointsIter(
+                flat, self.matrix, self._opencv_distortion(), None, None, criteria
+            )
+        rays = np.concatenate([normalised.reshape(-1, 2), np.ones((len(flat), 1))], axis=1)
+        return rays.reshape(*values.shape[:-1], 3)
+
+    def resized(self, width: int, height: int) -> PinholeCamera:
+        """Camera of the image resampled to width x height, its outer edges kept.
+
+        A pixel centre u moves to (u + 0.5) * scale - 0.5.
+        """
+        scale = np.array([width / self.width, height / self.height])
+        matrix = self.matrix.copy()
+        matrix[0, :2] *= scale[0]
+        matrix[1, 1] *= scale[1]
+        matrix[:2, 2] = (self.matrix[:2, 2] + 0.5) * scale - 0.5
+        return replace(self, width=width, height=height, matrix=matrix)
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> PinholeCamera:
+        """Camera of the window [left, left + width) x [top, top + height); it may overhang."""
+        matrix = self.matrix.copy()
+        matrix[0, 2] -= left
+        matrix[1, 2] -= top
+        return replace(self, width=width, height=height, matrix=matrix)
+
+    def undistorted(self) -> PinholeCamera:
+        """The ideal camera with the same size and intrinsic matrix."""
+        return replace(self, distortion_model="none", distortion=())
+
+    def undistortion_map(
+        self, target: PinholeCamera | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Where each pixel of the undistorted target image comes from.
+
+        Args:
+            target: ideal camera with the same optical frame; default undistorted().
+
+        Returns:
+            map_u, map_v, each (height, width) float32 of the target, for cv2.remap; -1e4
+            where the source does not see that direction.
+        """
+        target = target or self.undistorted()
+        columns, rows = np.meshgrid(np.arange(target.width), np.arange(target.height))
+        rays = target.unproject(np.stack([columns, rows], axis=-1))
+        pixels, valid = self.project(rays)
+        pixels[~valid] = -1e4
+        return pixels[..., 0].astype(np.float32), pixels[..., 1].astype(np.float32)
+
+    def _opencv_distortion(self) -> NDArray[np.float64]:
+        return np.array(self.distortion if self.distortion else (0.0, 0.0, 0.0, 0.0))
+
+    def _distort(self, normalised: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self.is_distorted:
+            x, y = normalised.T
+            u = self.matrix[0, 0] * x + self.matrix[0, 1] * y + self.matrix[0, 2]
+            return np.stack([u, self.matrix[1, 1] * y + self.matrix[1, 2]], axis=-1)
+        if self.distortion_model == "equidistant":
+            return cv2.fisheye.distortPoints(
+                normalised[:, None], self.matrix, np.array(self.distortion)
+            )[:, 0]
+        points = np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
+        zero = np.zeros(3)
+        return cv2.projectPoints(points, zero, zero, self.matrix, self._opencv_distortion())[0][
+            :, 0
+        ]
+
+    def _radius_is_monotonic(self, normalised: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each normalised point (n, 2) lies before the lens model folds back."""
+        if not self.is_distorted:
+            return np.ones(len(normalised), dtype=bool)
+        radius = np.linalg.norm(normalised, axis=1)
+        return radius < self._fold_radius()
+
+    def _fold_radius(self) -> float:
+        """Smallest normalised radius at which the radial model stops growing."""
+        if self.distortion_model == "equidistant":
+            theta = np.linspace(0.0, np.pi / 2, 2048)
+            k1, k2, k3, k4 = self.distortion
+            growth = 1 + 3 * k1 * theta**2 + 5 * k2 * theta**4 + 7 * k3 * theta**6
+            growth += 9 * k4 * theta**8
+            folded = np.flatnonzero(growth <= 0)
+            return float(np.tan(theta[folded[0]])) if len(folded) else np.inf
+        radius = np.tan(np.linspace(0.0, np.radians(89.5), 4096))
+        k = np.zeros(8)
+        k[: len(self.distortion)] = self.distortion
+        r2 = radius**2
+        numerator = 1 + k[0] * r2 + k[1] * r2**2 + k[4] * r2**3
+        denominator = 1 + k[5] * r2 + k[6] * r2**2 + k[7] * r2**3
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distorted = radius * numerator / denominator
+        folded = np.flatnonzero((np.diff(distorted) <= 0) | (denominator[1:] <= 0))
+        return float(radius[folded[0]]) if len(folded) else np.inf

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What perception says about one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.geometry.boxes import ObjectBox
+from bev_perception.geometry.grid import BevGrid
+
+
+@dataclass(frozen=True)
+class CameraHealth:
+    """State of one camera in one set: ``ok`` or a cause in words for people."""
+
+    ok: bool
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class BevOutput:
+    """Occupancy and objects around the vehicle, in levelled base_link.
+
+    Attributes:
+        stamp_ns: stamp of the images, nanoseconds.
+        grid: extent and resolution of all arrays.
+        probability: (num_y, num_x) float32 in 0..1, vehicle occupancy.
+        unknown: (num_y, num_x) bool; cells that no working camera sees.
+        center: (num_y, num_x) float32 in 0..1, centre map.
+        offset: (2, num_y, num_x) float32 metres, x then y, from the cell to its object's centre.
+        objects: found from centres and offsets; poses in levelled base_link.
+        health: per camera of the rig.
+        timings_ms: per stage, milliseconds.
+    """
+
+    stamp_ns: int
+    grid: BevGrid
+    probability: NDArray[np.float32]
+    unknown: NDArray[np.bool_]
+    center: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    objects: tuple[ObjectBox, ...] = ()
+    health: Mapping[str, CameraHealth] = field(default_factory=dict)
+    timings_ms: Mapping[str, float] = field(default_factory=dict)

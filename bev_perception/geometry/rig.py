@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rigs of cameras, and the images that they take together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry.camera import PinholeCamera
+from bev_perception.geometry.transform import RigidTransform
+
+
+@dataclass(frozen=True)
+class RigCamera:
+    """One mounted camera.
+
+    Attributes:
+        camera: intrinsics.
+        base_T_camera: takes points of the optical frame (x right, y down, z forward)
+            to base_link (x forward, y left, z up).
+        frame_id: name of the optical frame in TF.
+    """
+
+    camera: PinholeCamera
+    base_T_camera: RigidTransform
+    frame_id: str = ""
+
+    def project(
+        self, points_base: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Pixels (..., 2) of points (..., 3) in base_link, and whether they are in front."""
+        return self.camera.project(self.base_T_camera.inverse().apply(points_base))
+
+    def resized(self, width: int, height: int) -> RigCamera:
+        """The same mounting with a resampled image."""
+        return RigCamera(self.camera.resized(width, height), self.base_T_camera, self.frame_id)
+
+
+@dataclass(frozen=True)
+class Rig:
+    """All cameras of a vehicle by name, in a fixed order.
+
+    The order is the one in which images are stacked for the network.
+    """
+
+    cameras: Mapping[str, RigCamera]
+
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise ConfigurationError("a rig needs at least one camera")
+        object.__setattr__(self, "cameras", MappingProxyType(dict(self.cameras)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Camera names in order."""
+        return tuple(self.cameras)
+
+    def __getitem__(self, name: str) -> RigCamera:
+        return self.cameras[name]
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    def __reduce__(self) -> tuple[type[Rig], tuple[dict[str, RigCamera]]]:
+        return Rig, (dict(self.cameras),)
+
+    def subset(self, names: Iterable[str]) -> Rig:
+        """The named cameras, in the order given."""
+        return Rig({name: self.cameras[name] for name in names})
+
+    def moved(self, target_T_base: RigidTransform) -> Rig:
+        """Extrinsics expressed in another base frame, for example the levelled one."""
+        return Rig(
+            {
+                name: RigCamera(entry.camera, target_T_base @ entry.base_T_camera, entry.frame_id)
+                for name, entry in self.cameras.items()
+            }
+        )
+
+
+@dataclass(frozen=True)
+class CameraFrame:
+    """One image of one camera.
+
+    Attributes:
+        camera: name in the rig.
+        stamp_ns: time of exposure, integer nanoseconds of the bag's or ROS clock.
+        image: (height, width, 3) uint8 RGB as the camera gave it, not resized.
+    """
+
+    camera: str
+    stamp_ns: int
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """Images of one moment, perhaps with cameras missing.
+
+    Attributes:
+        stamp_ns: the anchor's stamp in nanoseconds, the stamp of everything made of it.
+        frames: by camera name; only those that came.
+        missing: names of the rig's cameras that did not come in time.
+        world_T_base: ego pose at stamp_ns in a gravity-aligned world frame (map or odom), or
+            None when unknown; levels the map.
+    """
+
+    stamp_ns: int
+    frames: Mapping[str, CameraFrame]
+    missing: tuple[str, ...] = ()
+    world_T_base: RigidTransform | None = None

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rigid transforms, named ``a_T_b``: they take points expressed in frame b to frame a."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
+
+from bev_perception.errors import TransformError
+
+ORTHONORMALITY_TOLERANCE = 1e-4
+QUATERNION_NORM_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class RigidTransform:
+    """A rotation followed by a translation: ``p_a = rotation @ p_b + translation``.
+
+    Attributes:
+        rotation: (3, 3) float64, orthonormal, determinant +1.
+        translation: (3,) float64, metres; the origin of b expressed in a.
+
+    Raises:
+        TransformError: a value is not finite or the rotation is not a rotation.
+    """
+
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        rotation = np.array(self.rotation, dtype=np.float64)
+        translation = np.array(self.translation, dtype=np.float64)
+        if rotation.shape != (3, 3) or translation.shape != (3,):
+            raise TransformError(
+                f"a rigid transform needs a 3x3 rotation and 3 translations, "
+                f"got shapes {rotation.shape} and {translation.shape}"
+            )
+        if not (np.isfinite(rotation).all() and np.isfinite(translation).all()):
+            raise TransformError(
+                f"transform holds values that are not finite: rotation {rotation.tolist()}, "
+                f"translation {translation.tolist()}"
+            )
+        deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
+        if deviation > ORTHONORMALITY_TOLERANCE or np.linalg.det(rotation) < 0:
+            raise TransformError(
+                f"not a rotation (deviation from orthonormal {deviation:.2g}, determinant "
+                f"{np.linalg.det(rotation):+.3f}): {rotation.tolist()}; a determinant of -1 "
+                f"is a mirrored (left-handed) matrix"
+            )
+        rotation.setflags(write=False)
+        translation.setflags(write=False)
+        object.__setattr__(self, "rotation", rotation)
+        object.__setattr__(self, "translation", translation)
+
+    @classmethod
+    def identity(cls) -> RigidTransform:
+        """The transform that changes nothing."""
+        return cls(np.eye(3), np.zeros(3))
+
+    @classmethod
+    def from_matrix(cls, matrix: ArrayLike) -> RigidTransform:
+        """From a homogeneous (4, 4) matrix whose last row is 0, 0, 0, 1."""
+        values = np.asarray(matrix, dtype=np.float64)
+        if values.shape != (4, 4) or not np.allclose(values[3], (0, 0, 0, 1)):
+            raise TransformError(f"not a homogeneous 4x4 matrix: {values.tolist()}")
+        return cls(values[:3, :3], values[:3, 3])
+
+    @classmethod
+    def from_quaternion(
+        cls, quaternion_xyzw: ArrayLike, translation: ArrayLike = (0.0, 0.0, 0.0)
+    ) -> RigidTransform:
+        """From a unit quaternion in ROS order (x, y, z, w) and a translation in metres."""
+        quaternion = np.asarray(quaternion_xyzw, dtype=np.float64)
+        norm = float(np.linalg.norm(quaternion)) if quaternion.shape == (4,) else float("nan")
+        if not abs(norm - 1.0) <= QUATERNION_NORM_TOLERANCE:
+            raise TransformError(
+                f"quaternion (x, y, z, w) = {quaternion.tolist()} has norm {norm:.4g}, expected 1; "
+                f"all zeros usually means that the sender never filled it"
+            )
+        return cls(Rotation.from_quat(quaternion).as_matrix(), np.asarray(translation))
+
+    @classmethod
+    def from_euler(
+        cls,
+        roll: float = 0.0,
+        pitch: float = 0.0,
+        yaw: float = 0.0,
+        translation: ArrayLike = (0.0, 0.0, 0.0),
+    ) -> RigidTransform:
+        """From fixed-axis roll, pitch, yaw in radians (REP-103): Rz(yaw) Ry(pitch) Rx(roll).
+
+        With z up, a positive pitch turns the x axis downwards.
+        """
+        rotation = Rotation.from_euler("xyz", (roll, pitch, yaw)).as_matrix()
+        return cls(rotation, np.asarray(translation))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Homogeneous (4, 4) float64 matrix."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.rotation
+        matrix[:3, 3] = self.translation
+        return matrix
+
+    @property
+    def quaternion(self) -> NDArray[np.float64]:
+        """Unit quaternion (4,) in ROS order x, y, z, w, with w >= 0."""
+        quaternion = Rotation.from_matrix(self.rotation).as_quat()
+        return -quaternion if quaternion[3] < 0 else quaternion
+
+    @property
+    def euler(self) -> NDArray[np.float64]:
+        """Fixed-axis roll, pitch, yaw (3,) in radians."""
+        return Rotation.from_matrix(self.rotation).as_euler("xyz")
+
+    @property
+    def yaw(self) -> float:
+        """Heading of b's x axis in a's xy plane, radians in [-pi, pi]."""
+        return float(np.arctan2(self.rotation[1, 0], self.rotation[0, 0]))
+
+    def __matmul__(self, other: RigidTransform) -> RigidTransform:
+        """Chain: ``a_T_b @ b_T_c`` is ``a_T_c``."""
+        return RigidTransform(
+            self.rotation @ other.rotation, self.rotation @ other.translation + self.translation
+        )
+
+    def inverse(self) -> RigidTransform:
+        """``b_T_a`` of ``a_T_b``."""
+        return RigidTransform(self.rotation.T, -self.rotation.T @ self.translation)
+
+    def apply(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Points (..., 3) in b, metres, to points (..., 3) in a."""
+        return np.asarray(points, dtype=np.float64) @ self.rotation.T + self.translation
+
+    def rotate(self, vectors: ArrayLike) -> NDArray[np.float64]:
+        """Free vectors (..., 3), such as velocities, from b to a: no translation."""
+        return np.asarray(vectors, dtype=np.float64) @ self.rotation.T
+
+    def interpolate(self, other: RigidTransform, fraction: float) -> RigidTransform:
+        """Between self (0) and other (1): linear in translation, slerp in rotation."""
+        relative = Rotation.from_matrix(self.rotation.T @ other.rotation).as_rotvec()
+        rotation = self.rotation @ Rotation.from_rotvec(fraction * relative).as_matrix()
+        translation = (1.0 - fraction) * self.translation + fraction * other.translation
+        return RigidTransform(rotation, translation)
+
+    def angle_to(self, other: RigidTransform) -> float:
+        """Angle in radians of the rotation between the two orientations."""
+        return float(Rotation.from_matrix(self.rotation.T @ other.rotation).magnitude())
+
+    def is_close(
+        self, other: RigidTransform, metres: float = 1e-6, radians: float = 1e-6
+    ) -> bool:
+        """Whether both differ by at most the given distance and angle."""
+        distance = float(np.linalg.norm(self.translation - other.translation))
+        return distance <= metres and self.angle_to(other) <= radians

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tree of frames over time, the offline and live counterpart of tf2's buffer."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from bev_perception.errors import TransformError
+from bev_perception.geometry.transform import RigidTransform
+
+NANOSECONDS = 1_000_000_000
+
+
+class UnknownFrameError(TransformError):
+    """A frame was never mentioned."""
+
+
+class DisconnectedFramesError(TransformError):
+    """Two known frames have no common ancestor."""
+
+
+class OutOfRangeError(TransformError):
+    """A moving edge has no samples around the time asked for."""
+
+
+@dataclass
+class _Edge:
+    """parent_T_child: one constant, or samples sorted by stamp."""
+
+    parent: str
+    is_static: bool
+    stamps_ns: list[int] = field(default_factory=list)
+    transforms: list[RigidTransform] = field(default_factory=list)
+
+
+class TransformTree:
+    """Static and moving transforms between named frames.
+
+    Frame names lose a leading slash. A child has one parent; moving it to another parent
+    replaces the edge, as tf2 does. Between two samples a moving edge is interpolated
+    (linear and slerp), never extrapolated.
+
+    Args:
+        history_s: how long samples of moving edges are kept behind the newest one of the
+            same edge, seconds; None keeps all.
+    """
+
+    def __init__(self, history_s: float | None = None) -> None:
+        self._edges: dict[str, _Edge] = {}
+        self._frames: set[str] = set()
+        self._history_ns = None if history_s is None else int(history_s * NANOSECONDS)
+
+    @property
+    def frames(self) -> frozenset[str]:
+        """All frame names seen."""
+        return frozenset(self._frames)
+
+    def edges(self) -> list[tuple[str, str, bool, int]]:
+        """(parent, child, is_static, number of samples), sorted by child."""
+        return [
+            (edge.parent, child, edge.is_static, len(edge.transforms))
+            for child, edge in sorted(self._edges.items())
+        ]
+
+    def add_static(self, parent: str, child: str, parent_T_child: RigidTransform) -> None:
+        """An edge that holds at all times; a later one replaces it."""
+        edge = self._edge(parent, child, is_static=True)
+        edge.transforms[:] = [parent_T_child]
+
+    def add(
+        self, parent: str, child: str, stamp_ns: int, parent_T_child: RigidTransform
+    ) -> None:
+        """A sample of a moving edge; stamps may arrive in any order, equal ones replace."""
+        edge = self._edge(parent, child, is_static=False)
+        position = bisect_left(edge.stamps_ns, stamp_ns)
+        if position < len(edge.stamps_ns) and edge.stamps_ns[position] == stamp_ns:
+            edge.transforms[position] = parent_T_child
+            return
+        edge.stamps_ns.insert(position, stamp_ns)
+        edge.transforms.insert(position, parent_T_child)
+        if self._history_ns is not None:
+            oldest = edge.stamps_ns[-1] - self._history_ns
+            expired = bisect_left(edge.stamps_ns, oldest)
+            del edge.stamps_ns[:expired], edge.transforms[:expired]
+
+    def clear_moving(self) -> None:
+        """Forgets moving edges, for a clock that jumped back; static ones stay."""
+        self._edges = {child: edge for child, edge in self._edges.items() if edge.is_static}
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> RigidTransform:
+        """``target_T_source`` at a time.
+
+        Raises:
+            UnknownFrameError, DisconnectedFramesError, OutOfRangeError.
+        """
+        target, source = _clean(target), _clean(source)
+        for frame in (target, source):
+            if frame not in self._frames:
+                known = ", ".join(sorted(self._frames)) or "none"
+                raise UnknownFrameError(f"frame {frame!r} is not in TF; known frames: {known}")
+        target_path, source_path = self._ancestors(target), self._ancestors(source)
+        common = next((frame for frame in source_path if frame in target_path), None)
+        if common is None:
+            raise DisconnectedFramesError(
+                f"TF does not connect {source!r} (root {source_path[-1]!r}) with {target!r} "
+                f"(root {target_path[-1]!r}); a transform between the two trees is missing"
+            )
+        common_T_source = self._climb(source_path, common, stamp_ns)
+        common_T_target = self._climb(target_path, common, stamp_ns)
+        return common_T_target.inverse() @ common_T_source
+
+    def _edge(self, parent: str, child: str, is_static: bool) -> _Edge:
+        parent, child = _clean(parent), _clean(child)
+        if not parent or not child or parent == child:
+            raise TransformError(f"transform needs two different frames, got {parent!r}, {child!r}")
+        edge = self._edges.get(child)
+        if edge is None or edge.parent != parent or edge.is_static != is_static:
+            if parent in self._frames and child in self._ancestors(parent):
+                raise TransformError(f"transform {parent!r} -> {child!r} would close a loop in TF")
+            edge = self._edges[child] = _Edge(parent, is_static)
+        self._frames.update((parent, child))
+        return edge
+
+    def _ancestors(self, frame: str) -> list[str]:
+        path = [frame]
+        while path[-1] in self._edges:
+            path.append(self._edges[path[-1]].parent)
+        return path
+
+    def _climb(self, path: list[str], ancestor: str, stamp_ns: int) -> RigidTransform:
+        ancestor_T_frame = RigidTransform.identity()
+        for child in path[: path.index(ancestor)]:
+            ancestor_T_frame = self._at(child, stamp_ns) @ ancestor_T_frame
+        return ancestor_T_frame
+
+    def _at(self, child: str, stamp_ns: int) -> RigidTransform:
+        edge = self._edges[child]
+        if edge.is_static:
+            return edge.transforms[0]
+        stamps = edge.stamps_ns
+        position = bisect_left(stamps, stamp_ns)
+        if position < len(stamps) and stamps[position] == stamp_ns:
+            return edge.transforms[position]
+        if position == 0 or position == len(stamps):
+            raise OutOfRangeError(
+                f"TF {edge.parent!r} -> {child!r} is asked for at {stamp_ns / NANOSECONDS:.6f} s "
+                f"but its {len(stamps)} samples span {stamps[0] / NANOSECONDS:.6f} to "
+                f"{stamps[-1] / NANOSECONDS:.6f} s"
+            )
+        before, after = stamps[position - 1], stamps[position]
+        fraction = (stamp_ns - before) / (after - before)
+        return edge.transforms[position - 1].interpolate(edge.transforms[position], fraction)
+
+
+def _clean(frame: str) -> str:
+    return frame.lstrip("/")
