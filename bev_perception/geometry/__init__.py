@@ -6,6 +6,7 @@ from bev_perception.geometry.camera import PinholeCamera
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.output import BevOutput, CameraHealth
 from bev_perception.geometry.rig import CameraFrame, FrameSet, Rig, RigCamera
+from bev_perception.geometry.rig_file import RigFile, RigFileCamera, load_rig, load_rig_file
 from bev_perception.geometry.transform import RigidTransform
 from bev_perception.geometry.transform_tree import TransformTree
 
@@ -21,6 +22,10 @@ __all__ = [
     "PinholeCamera",
     "Rig",
     "RigCamera",
+    "RigFile",
+    "RigFileCamera",
     "RigidTransform",
     "TransformTree",
+    "load_rig",
+    "load_rig_file",
 ]
