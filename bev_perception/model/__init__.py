@@ -1,1 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Segnet: configuration, encoders, lift, decoder, heads and weights."""
+
+from bev_perception.model.config import ENCODERS, SegnetConfig
+from bev_perception.model.lift import lift
+from bev_perception.model.presets import PRESETS, preset, tiny_config
+from bev_perception.model.segnet import Segnet, SegnetOutput
+from bev_perception.model.taps import GatherTable, TapTable, build_tap_table
+from bev_perception.model.weights import load_weights, save_weights, shipped_weights
+
+__all__ = [
+    "ENCODERS",
+    "PRESETS",
+    "GatherTable",
+    "Segnet",
+    "SegnetConfig",
+    "SegnetOutput",
+    "TapTable",
+    "build_tap_table",
+    "lift",
+    "load_weights",
+    "preset",
+    "save_weights",
+    "shipped_weights",
+    "tiny_config",
+]

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that determines Segnet's shape, as plain data saved beside its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry import BevGrid
+
+ENCODERS = ("resnet101", "resnet50", "resnet18", "light")
+ENCODER_STRIDE = 16
+"""Image sizes must be multiples of this, so that stride 8 and 16 line up."""
+
+FEATURE_STRIDE = 8
+"""Image pixels per feature cell."""
+
+
+@dataclass(frozen=True)
+class SegnetConfig:
+    """Segnet's configuration; the defaults of the widths are the published ones.
+
+    Attributes:
+        encoder: one of ENCODERS.
+        image_size: (height, width) of the prepared images in pixels, multiples of 16.
+        heights_m: z of the voxel centres in metres, in levelled base_link.
+        grid: the BEV grid.
+        latent_dim: channels of the image features and of the BEV feature.
+        decoder_widths: channels of the BEV decoder at strides 2, 4 and 8.
+        light_widths: channels of the light encoder at strides 4, 8 and 16; other encoders
+            ignore them.
+        feature_head: whether the model has the head that no loss of the vehicle task uses.
+
+    Raises:
+        ConfigurationError: a value makes no model.
+    """
+
+    encoder: str
+    image_size: tuple[int, int]
+    heights_m: tuple[float, ...]
+    grid: BevGrid
+    latent_dim: int = 128
+    decoder_widths: tuple[int, int, int] = (64, 128, 256)
+    light_widths: tuple[int, int, int] = (32, 64, 128)
+    feature_head: bool = True
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODERS:
+            raise ConfigurationError(
+                f"unknown encoder {self.encoder!r}, expected one of {', '.join(ENCODERS)}"
+            )
+        for name in ("image_size", "decoder_widths", "light_widths"):
+            object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
+        object.__setattr__(self, "heights_m", tuple(float(z) for z in self.heights_m))
+        if len(self.image_size) != 2 or any(
+            side <= 0 or side % ENCODER_STRIDE for side in self.image_size
+        ):
+            raise ConfigurationError(
+                f"image_size (height, width) must be positive multiples of {ENCODER_STRIDE}, "
+                f"got {self.image_size}"
+            )
+        if not self.heights_m or not np.isfinite(self.heights_m).all():
+            raise ConfigurationError(f"heights_m needs finite metres, got {self.heights_m}")
+        for name in ("decoder_widths", "light_widths"):
+            widths = getattr(self, name)
+            if len(widths) != 3 or min(widths) < 1:
+                raise ConfigurationError(f"{name} needs three positive counts, got {widths}")
+        if self.latent_dim < 1:
+            raise ConfigurationError(f"latent_dim must be positive, got {self.latent_dim}")
+
+    @property
+    def feature_stride(self) -> int:
+        """Image pixels per feature cell."""
+        return FEATURE_STRIDE
+
+    @property
+    def feature_shape(self) -> tuple[int, int]:
+        """(rows, columns) of one camera's feature map."""
+        return self.image_size[0] // FEATURE_STRIDE, self.image_size[1] // FEATURE_STRIDE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values that from_dict restores."""
+        values = asdict(self)
+        values["grid"] = self.grid.to_dict()
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SegnetConfig:
+        """Inverse of to_dict.
+
+        Raises:
+            ConfigurationError: a key is unknown or missing, or a value makes no model.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigurationError(
+                f"model configuration has unknown keys {', '.join(unknown)}; "
+                f"known are {', '.join(sorted(known))}"
+            )
+        try:
+            return cls(**{**values, "grid": BevGrid(**values["grid"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"model configuration is incomplete: {error}") from error

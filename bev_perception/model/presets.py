@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Named model configurations."""
+
+from __future__ import annotations
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry import BevGrid
+from bev_perception.model.config import SegnetConfig
+
+PUBLISHED_HEIGHTS_M = tuple(-3.75 + 1.25 * level for level in range(8))
+"""Eight centres 1.25 m apart. The published ones span 10 m around a point 1 m below the
+reference camera; for a camera about 1.6 m up that is this, one of them on the ground."""
+
+
+def tiny_config() -> SegnetConfig:
+    """The model that ships: about 2 million parameters, for two CPU cores."""
+    return SegnetConfig(
+        encoder="light",
+        image_size=(224, 336),
+        heights_m=(0.0, 0.75, 1.5),
+        grid=BevGrid.centered(50.0, 0.5),
+        latent_dim=32,
+        decoder_widths=(48, 96, 160),
+        light_widths=(32, 64, 128),
+        feature_head=False,
+    )
+
+
+def seed_config() -> SegnetConfig:
+    """The seed's setting: four cameras of 448x672, 400x400 cells."""
+    return SegnetConfig(
+        encoder="resnet101",
+        image_size=(448, 672),
+        heights_m=PUBLISHED_HEIGHTS_M,
+        grid=BevGrid.centered(50.0, 0.25),
+    )
+
+
+def nuscenes_config() -> SegnetConfig:
+    """The published nuScenes setting: six cameras of 448x800, 200x200 cells of 0.5 m."""
+    return SegnetConfig(
+        encoder="resnet101",
+        image_size=(448, 800),
+        heights_m=PUBLISHED_HEIGHTS_M,
+        grid=BevGrid.centered(50.0, 0.5),
+    )
+
+
+PRESETS = {"tiny": tiny_config, "seed": seed_config, "nuscenes": nuscenes_config}
+
+
+def preset(name: str) -> SegnetConfig:
+    """A configuration by name.
+
+    Raises:
+        ConfigurationError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigurationError(
+            f"unknown model preset {name!r}, expected one of {', '.join(PRESETS)}"
+        )
+    return PRESETS[name]()

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segnet (Harley et al. 2022, "Simple-BEV"): images of a rig to the vehicles around it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bev_perception.model.bev_decoder import BevDecoder, make_compressor, make_head
+from bev_perception.model.config import SegnetConfig
+from bev_perception.model.encoder import ImageEncoder
+from bev_perception.model.lift import lift
+from bev_perception.model.taps import TapTable
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def normalised(images: Tensor) -> Tensor:
+    """RGB images (N, 3, H, W) in 0..255 to float32 of ImageNet's mean 0 and deviation 1."""
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
+    return (images.float() - 255.0 * mean) * (1.0 / (255.0 * std))
+
+
+class SegnetOutput(NamedTuple):
+    """What Segnet says about B rigs, in the grid's [row = y, column = x] order.
+
+    Attributes:
+        raw_feature: (B, latent_dim, Y, X), the decoder's output that all heads share.
+        feature: (B, latent_dim, Y, X) of the feature head, or None when it was left out.
+        segmentation: (B, 1, Y, X) float32 logits of vehicle occupancy.
+        center: (B, 1, Y, X) float32 in 0..1, after the sigmoid.
+        offset: (B, 2, Y, X) float32 metres, x then y, from the cell to its object's centre.
+    """
+
+    raw_feature: Tensor
+    feature: Tensor | None
+    segmentation: Tensor
+    center: Tensor
+    offset: Tensor
+
+
+class Segnet(nn.Module):
+    """Encoder, lift, compressor, BEV decoder and heads."""
+
+    def __init__(self, config: SegnetConfig) -> None:
+        super().__init__()
+        self.config = config
+        latent = config.latent_dim
+        self.encoder = ImageEncoder(config.encoder, latent, config.light_widths)
+        self.compressor = make_compressor(len(config.heights_m), latent)
+        self.decoder = BevDecoder(latent, config.decoder_widths)
+        self.feature_head = make_head(latent, latent) if config.feature_head else None
+        self.segmentation_head = make_head(latent, 1)
+        self.center_head = make_head(latent, 1)
+        self.offset_head = make_head(latent, 2)
+
+    @property
+    def feature_stride(self) -> int:
+        """Image pixels per feature cell."""
+        return self.config.feature_stride
+
+    def forward(self, images: Tensor, taps: TapTable, with_feature: bool = True) -> SegnetOutput:
+        """One pass.
+
+        Args:
+            images: (B, S, 3, H, W) uint8 or floating in 0..255, RGB. A view of
+                (B, S, H, W, 3) memory is the fast case.
+            taps: of the same B rigs with S cameras; leaves missing cameras out.
+            with_feature: False leaves the feature head out.
+        """
+        return self.decode(self.lift(self.encode(images), taps), with_feature)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (B, S, 3, H, W) to features (B, S, latent_dim, H / 8, W / 8)."""
+        flat = normalised(images.flatten(0, 1)).to(self.encoder.to_latent.weight.dtype)
+        flat = flat.contiguous(memory_format=torch.channels_last)
+        return self.encoder(flat).unflatten(0, images.shape[:2])
+
+    def lift(self, features: Tensor, taps: TapTable) -> Tensor:
+        """Features (B, S, C, h, w) to the BEV feature (B, C, Y, X) before the decoder."""
+        return self.compressor(lift(features, taps))
+
+    def decode(self, bev: Tensor, with_feature: bool = True) -> SegnetOutput:
+        """BEV feature (B, C, Y, X) to the heads."""
+        raw = self.decoder(bev)
+        feature = None
+        if with_feature and self.feature_head is not None:
+            feature = self.feature_head(raw)
+        return SegnetOutput(
+            raw_feature=raw,
+            feature=feature,
+            segmentation=self.segmentation_head(raw).float(),
+            center=self.center_head(raw).float().sigmoid(),
+            offset=self.offset_head(raw).float(),
+        )
