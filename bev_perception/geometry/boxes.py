@@ -31,20 +31,25 @@ VEHICLE_CLASSES = frozenset(OBJECT_CLASSES[:8])
 """What "vehicle" means in vehicle IoU: nuScenes' vehicle.* super-category."""
 
 _CORNER_SIGNS = np.array(
-    [[x, y, z] for z in (-0.5, 0.5) for x, y in ((0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5), (0.5, -0.5))]
+    [
+        [x, y, z]
+        for z in (-0.5, 0.5)
+        for x, y in ((0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5), (0.5, -0.5))
+    ]
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ObjectBox:
-    """One object: an oriented cuboid that moves.
+    """One object: an oriented cuboid that moves. Equal when every value is, NaN included.
 
     Attributes:
         label: one of OBJECT_CLASSES.
         object_id: stable over time within one drive.
         pose: frame_T_box; the box's own x axis is its heading, z up, origin at its centre.
         size: (3,) length along x, width along y, height along z, metres.
-        velocity: (3,) metres per second over ground, in the same frame as the pose.
+        velocity: (3,) metres per second over ground, in the same frame as the pose; NaN if
+            unknown.
         visibility: share of the object's pixels that cameras see, 0 to 1; NaN if unknown.
         score: 1 for ground truth, the confidence for predictions.
     """
@@ -64,6 +69,11 @@ class ObjectBox:
             raise BevError(
                 f"object {self.object_id} ({self.label}): size must be three positive "
                 f"metres (length, width, height), got {size.tolist()}"
+            )
+        if velocity.shape != (3,):
+            raise BevError(
+                f"object {self.object_id} ({self.label}): velocity must be three metres per "
+                f"second, got {velocity.tolist()}"
             )
         if self.label not in OBJECT_CLASSES:
             raise BevError(
@@ -110,4 +120,18 @@ class ObjectBox:
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Whether points (..., 3) of the pose's frame lie inside or on the box."""
         local = self.pose.inverse().apply(points)
-        return (np.abs(local) <= self.size / 2.0 + 1e-9).all(axis=-1)
+        return np.asarray((np.abs(local) <= self.size / 2.0 + 1e-9).all(axis=-1))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ObjectBox):
+            return NotImplemented
+        return self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        numbers = (*self.size.tolist(), *self.velocity.tolist(), self.visibility, self.score)
+        comparable = tuple(None if np.isnan(value) else float(value) for value in numbers)
+        return self.label, self.object_id, self.pose, comparable

@@ -3,23 +3,24 @@
 
 Pixel convention, the one of OpenCV and ROS: the centre of the top left pixel is
 (0, 0), so an image of width w spans [-0.5, w - 0.5]. Points are in the optical
-frame of REP-103: x right, y down, z forward.
+frame of REP-103: x right, y down, z forward. Fields of view stay below 180 degrees.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bev_perception.errors import CalibrationError
+from bev_perception.geometry.lens import Lens, make_lens
 
 DISTORTION_COUNTS = {
     "none": (0,),
-    "plumb_bob": (4, 5),
-    "rational_polynomial": (8,),
+    "plumb_bob": (0, 4, 5),
+    "rational_polynomial": (0, 8),
     "equidistant": (4,),
 }
 """Distortion models of sensor_msgs/CameraInfo and how many coefficients each takes."""
@@ -28,9 +29,9 @@ MIN_DEPTH = 1e-6
 """Depth in metres below which a point counts as not in front of the camera."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PinholeCamera:
-    """Intrinsics of one camera.
+    """Intrinsics of one camera; equal when every value is.
 
     Attributes:
         width, height: image size in pixels.
@@ -140,11 +141,9 @@ class PinholeCamera:
     @property
     def is_distorted(self) -> bool:
         """Whether straight lines in the world bend in the image."""
-        return self.distortion_model == "equidistant" or any(self.distortion)
+        return self._lens is not None
 
-    def project(
-        self, points_optical: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def project(self, points_optical: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Pixels of points in the optical frame.
 
         Args:
@@ -157,16 +156,19 @@ class PinholeCamera:
             Pixels may lie outside the image; see contains.
         """
         points = np.asarray(points_optical, dtype=np.float64)
-        flat = points.reshape(-1, 3)
-        valid = flat[:, 2] > MIN_DEPTH
-        pixels = np.full((len(flat), 2), np.nan)
-        if valid.any():
-            normalised = flat[valid, :2] / flat[valid, 2:3]
-            in_range = self._radius_is_monotonic(normalised)
-            pixels[valid] = self._distort(normalised)
-            valid[valid] = in_range
-            pixels[~valid] = np.nan
-        return pixels.reshape(*points.shape[:-1], 2), valid.reshape(points.shape[:-1])
+        valid = points[..., 2] > MIN_DEPTH
+        depth = np.where(valid, points[..., 2], np.nan)
+        x, y = points[..., 0] / depth, points[..., 1] / depth
+        if self._lens is not None:
+            ideal = np.stack([x.ravel(), y.ravel()], axis=-1)
+            apparent = self._lens.distort(ideal)
+            valid &= self._lens.is_one_to_one(ideal).reshape(valid.shape)
+            x, y = apparent[:, 0].reshape(x.shape), apparent[:, 1].reshape(y.shape)
+        u = self.matrix[0, 0] * x + self.matrix[0, 1] * y + self.matrix[0, 2]
+        pixels = np.stack([u, self.matrix[1, 1] * y + self.matrix[1, 2]], axis=-1)
+        valid &= np.isfinite(pixels).all(axis=-1)
+        pixels[~valid] = np.nan
+        return pixels, valid
 
     def contains(self, pixels: ArrayLike) -> NDArray[np.bool_]:
         """Whether pixels (..., 2) lie inside the image, half a pixel of border included."""
@@ -180,22 +182,19 @@ class PinholeCamera:
             )
 
     def unproject(self, pixels: ArrayLike) -> NDArray[np.float64]:
-        """Rays (..., 3) in the optical frame with z = 1 through pixels (..., 2)."""
+        """Rays (..., 3) in the optical frame with z = 1 through pixels (..., 2).
+
+        NaN in x and y where the lens model lets no direction of the half-space in front
+        of the camera land, which project calls not valid.
+        """
         values = np.asarray(pixels, dtype=np.float64)
-        flat = values.reshape(-1, 1, 2)
-        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
-        if len(flat) == 0:
-            normalised = np.zeros((0, 2))
-        elif self.distortion_model == "equidistant":
-            normalised = cv2.fisheye.undistortPoints(
-                flat, self.matrix, np.array(self.distortion), criteria=criteria
-            )
-        else:
-            normalised = cv2.undistortPointsIter(
-                flat, self.matrix, self._opencv_distortion(), None, None, criteria
-            )
-        rays = np.concatenate([normalised.reshape(-1, 2), np.ones((len(flat), 1))], axis=1)
-        return rays.reshape(*values.shape[:-1], 3)
+        y = (values[..., 1] - self.matrix[1, 2]) / self.matrix[1, 1]
+        x = (values[..., 0] - self.matrix[0, 2] - self.matrix[0, 1] * y) / self.matrix[0, 0]
+        rays = np.stack([x, y, np.ones_like(x)], axis=-1)
+        if self._lens is not None:
+            ideal = self._lens.undistort(rays[..., :2].reshape(-1, 2))
+            rays[..., :2] = ideal.reshape(values.shape)
+        return rays
 
     def resized(self, width: int, height: int) -> PinholeCamera:
         """Camera of the image resampled to width x height, its outer edges kept.
@@ -239,47 +238,19 @@ class PinholeCamera:
         pixels[~valid] = -1e4
         return pixels[..., 0].astype(np.float32), pixels[..., 1].astype(np.float32)
 
-    def _opencv_distortion(self) -> NDArray[np.float64]:
-        return np.array(self.distortion if self.distortion else (0.0, 0.0, 0.0, 0.0))
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PinholeCamera):
+            return NotImplemented
+        return self._key == other._key
 
-    def _distort(self, normalised: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not self.is_distorted:
-            x, y = normalised.T
-            u = self.matrix[0, 0] * x + self.matrix[0, 1] * y + self.matrix[0, 2]
-            return np.stack([u, self.matrix[1, 1] * y + self.matrix[1, 2]], axis=-1)
-        if self.distortion_model == "equidistant":
-            return cv2.fisheye.distortPoints(
-                normalised[:, None], self.matrix, np.array(self.distortion)
-            )[:, 0]
-        points = np.concatenate([normalised, np.ones((len(normalised), 1))], axis=1)
-        zero = np.zeros(3)
-        return cv2.projectPoints(points, zero, zero, self.matrix, self._opencv_distortion())[0][
-            :, 0
-        ]
+    def __hash__(self) -> int:
+        return hash(self._key)
 
-    def _radius_is_monotonic(self, normalised: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each normalised point (n, 2) lies before the lens model folds back."""
-        if not self.is_distorted:
-            return np.ones(len(normalised), dtype=bool)
-        radius = np.linalg.norm(normalised, axis=1)
-        return radius < self._fold_radius()
+    @cached_property
+    def _lens(self) -> Lens | None:
+        return make_lens(self.distortion_model, self.distortion)
 
-    def _fold_radius(self) -> float:
-        """Smallest normalised radius at which the radial model stops growing."""
-        if self.distortion_model == "equidistant":
-            theta = np.linspace(0.0, np.pi / 2, 2048)
-            k1, k2, k3, k4 = self.distortion
-            growth = 1 + 3 * k1 * theta**2 + 5 * k2 * theta**4 + 7 * k3 * theta**6
-            growth += 9 * k4 * theta**8
-            folded = np.flatnonzero(growth <= 0)
-            return float(np.tan(theta[folded[0]])) if len(folded) else np.inf
-        radius = np.tan(np.linspace(0.0, np.radians(89.5), 4096))
-        k = np.zeros(8)
-        k[: len(self.distortion)] = self.distortion
-        r2 = radius**2
-        numerator = 1 + k[0] * r2 + k[1] * r2**2 + k[4] * r2**3
-        denominator = 1 + k[5] * r2 + k[6] * r2**2 + k[7] * r2**3
-        with np.errstate(divide="ignore", invalid="ignore"):
-            distorted = radius * numerator / denominator
-        folded = np.flatnonzero((np.diff(distorted) <= 0) | (denominator[1:] <= 0))
-        return float(radius[folded[0]]) if len(folded) else np.inf
+    @property
+    def _key(self) -> tuple[object, ...]:
+        intrinsics = tuple(self.matrix.ravel().tolist())
+        return self.width, self.height, intrinsics, self.distortion_model, self.distortion

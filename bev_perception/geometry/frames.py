@@ -8,9 +8,16 @@
 
 CARLA and body frames differ by a mirrored y axis. A pose is mirrored on both sides
 (``M R M``), which changes the sign of y, pitch and yaw and keeps roll.
+
+CARLA's camera sensor has its principal point in the middle of the image: w / 2 counted from
+the image's left edge, which is (w - 1) / 2 where, as everywhere here, the first pixel's centre
+is 0. Its ROS bridge publishes w / 2 all the same, half a pixel too far right and down. Build
+such a camera with PinholeCamera.from_field_of_view(width, height, fov).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +31,7 @@ BODY_T_OPTICAL = RigidTransform(
 """Takes optical points to a body frame at the same origin that looks the same way."""
 
 OPTICAL_T_BODY = BODY_T_OPTICAL.inverse()
+"""Inverse of BODY_T_OPTICAL."""
 
 _MIRROR_Y = np.diag([1.0, -1.0, 1.0])
 
@@ -39,19 +47,19 @@ def points_to_carla(points: ArrayLike) -> NDArray[np.float64]:
 
 
 def pose_from_carla_matrix(matrix: ArrayLike) -> RigidTransform:
-    """A left-handed (4, 4) ``carla.Transform.get_matrix()`` to a right-handed pose."""
-    values = np.asarray(matrix, dtype=np.float64)
-    return RigidTransform(
-        _MIRROR_Y @ values[:3, :3] @ _MIRROR_Y, points_from_carla(values[:3, 3])
-    )
+    """A left-handed (4, 4) ``carla.Transform.get_matrix()`` to a right-handed pose.
+
+    Raises:
+        TransformError: not a homogeneous matrix of a rigid motion.
+    """
+    mirror = np.diag([1.0, -1.0, 1.0, 1.0])
+    return RigidTransform.from_matrix(mirror @ np.asarray(matrix, dtype=np.float64) @ mirror)
 
 
 def pose_to_carla_matrix(pose: RigidTransform) -> NDArray[np.float64]:
     """A right-handed pose to the left-handed (4, 4) matrix that CARLA would give."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = _MIRROR_Y @ pose.rotation @ _MIRROR_Y
-    matrix[:3, 3] = points_to_carla(pose.translation)
-    return matrix
+    mirror = np.diag([1.0, -1.0, 1.0, 1.0])
+    return mirror @ pose.matrix @ mirror
 
 
 def pose_from_carla(
@@ -74,13 +82,64 @@ def pose_to_carla(
     return points_to_carla(pose.translation), (float(roll), float(-pitch), float(-yaw))
 
 
-def box_from_carla(box: ObjectBox) -> ObjectBox:
-    """A box whose pose numbers are CARLA's (y mirrored) to the body convention.
+class CarlaBox(NamedTuple):
+    """A box in CARLA's own values, ready for ``carla.BoundingBox`` and its transform.
 
-    The box's ``pose`` must have been built with pose_from_carla_matrix or pose_from_carla;
-    this function mirrors what those do not know of: the velocity. Size has no handedness.
+    Attributes:
+        location: (3,) metres, the cuboid's centre, y to the right.
+        roll_deg, pitch_deg, yaw_deg: rotation; ``carla.Rotation`` takes pitch, yaw, roll.
+        extent: (3,) metres, half of length, width and height.
+        velocity: (3,) metres per second, y to the right.
     """
-    return box.with_velocity(points_from_carla(box.velocity))
+
+    location: NDArray[np.float64]
+    roll_deg: float
+    pitch_deg: float
+    yaw_deg: float
+    extent: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+
+
+def box_from_carla(
+    label: str,
+    object_id: int,
+    box: CarlaBox,
+    world_T_actor: RigidTransform | None = None,
+    visibility: float = float("nan"),
+) -> ObjectBox:
+    """CARLA's box to an object in the right-handed world.
+
+    Args:
+        label: one of OBJECT_CLASSES.
+        object_id: CARLA's actor id.
+        box: the cuboid. ``carla.Actor.bounding_box`` is relative to its actor,
+            ``World.get_level_bbs`` to the world; velocities are always the world's.
+        world_T_actor: pose of the actor (see pose_from_carla) when the box is relative
+            to it; None when the box is the world's.
+        visibility: share of the object that cameras see.
+
+    Raises:
+        BevError: the label is unknown or a half size is not positive (CARLA gives zero
+            extents for some two-wheelers).
+    """
+    pose = pose_from_carla(box.location, box.roll_deg, box.pitch_deg, box.yaw_deg)
+    if world_T_actor is not None:
+        pose = world_T_actor @ pose
+    return ObjectBox(
+        label,
+        object_id,
+        pose,
+        2.0 * np.asarray(box.extent, dtype=np.float64),
+        points_from_carla(box.velocity),
+        visibility,
+    )
+
+
+def box_to_carla(box: ObjectBox, world_T_actor: RigidTransform | None = None) -> CarlaBox:
+    """An object in the right-handed world to CARLA's box; inverse of box_from_carla."""
+    pose = box.pose if world_T_actor is None else world_T_actor.inverse() @ box.pose
+    location, (roll, pitch, yaw) = pose_to_carla(pose)
+    return CarlaBox(location, roll, pitch, yaw, box.size / 2.0, points_to_carla(box.velocity))
 
 
 def levelled(world_T_base: RigidTransform) -> RigidTransform:

@@ -34,17 +34,30 @@ class BevGrid:
     num_y: int
 
     def __post_init__(self) -> None:
-        if not (np.isfinite([self.x_min, self.y_min]).all() and self.resolution > 0):
+        numbers = (self.x_min, self.y_min, self.resolution)
+        if not (np.isfinite(numbers).all() and self.resolution > 0):
             raise ConfigurationError(
                 f"grid needs a finite corner and a positive resolution, got x_min={self.x_min} "
                 f"y_min={self.y_min} resolution={self.resolution}"
             )
-        if self.num_x < 1 or self.num_y < 1:
-            raise ConfigurationError(f"grid needs cells, got {self.num_x} x {self.num_y}")
+        whole = int(self.num_x) == self.num_x and int(self.num_y) == self.num_y
+        if not whole or self.num_x < 1 or self.num_y < 1:
+            raise ConfigurationError(
+                f"grid needs a whole number of cells per side, got {self.num_x} x {self.num_y}"
+            )
 
     @classmethod
     def centered(cls, half_extent: float, resolution: float) -> BevGrid:
-        """A square grid over +-half_extent metres around base_link."""
+        """A square grid over +-half_extent metres around base_link.
+
+        Raises:
+            ConfigurationError: the extent is not a whole number of cells.
+        """
+        if not (0 < half_extent < np.inf and 0 < resolution < np.inf):
+            raise ConfigurationError(
+                f"grid needs a positive extent and resolution, got +-{half_extent} m and "
+                f"{resolution} m"
+            )
         cells = round(2 * half_extent / resolution)
         if abs(cells * resolution - 2 * half_extent) > 1e-6:
             raise ConfigurationError(
@@ -70,12 +83,12 @@ class BevGrid:
     @property
     def x_centers(self) -> NDArray[np.float64]:
         """(num_x,) metres."""
-        return self.x_min + (np.arange(self.num_x) + 0.5) * self.resolution
+        return self.x_min + (np.arange(self.num_x, dtype=np.float64) + 0.5) * self.resolution
 
     @property
     def y_centers(self) -> NDArray[np.float64]:
         """(num_y,) metres."""
-        return self.y_min + (np.arange(self.num_y) + 0.5) * self.resolution
+        return self.y_min + (np.arange(self.num_y, dtype=np.float64) + 0.5) * self.resolution
 
     @property
     def cell_centers(self) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ class CameraHealth:
     cause: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BevOutput:
     """Occupancy and objects around the vehicle, in levelled base_link.
 

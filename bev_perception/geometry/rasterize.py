@@ -3,15 +3,22 @@
 
 A cell belongs to a footprint when the cell's centre lies inside it. The expected area
 of the mask is then the footprint's area, wherever it lies on the grid; rounding corners
-to whole cells, as polygon fillers do, shifts and grows it by half a cell.
+to whole cells, as polygon fillers do, shifts and grows it by half a cell. A centre that
+lies exactly on an edge counts for edges towards smaller x (or, along x, smaller y) alone,
+so polygons that share an edge share no cell and leave none out.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bev_perception.geometry.grid import BevGrid
+
+EDGE_TOLERANCE = 1e-9
+"""Metres within which a cell's centre counts as lying on an edge."""
 
 
 def cells_in_convex_polygon(
@@ -39,14 +46,16 @@ def cells_in_convex_polygon(
     area = np.sum(corners[:, 0] * following[:, 1] - following[:, 0] * corners[:, 1])
     sign = 1.0 if area >= 0 else -1.0
     inside = np.ones((y.shape[0], x.shape[1]), dtype=bool)
-    for (corner_x, corner_y), (edge_x, edge_y) in zip(corners, edges):
+    for (corner_x, corner_y), (edge_x, edge_y) in zip(corners, sign * edges):
         cross = edge_x * (y - corner_y) - edge_y * (x - corner_x)
-        inside &= sign * cross >= -1e-9
+        margin = EDGE_TOLERANCE * np.hypot(edge_x, edge_y)
+        keeps_its_edge = edge_y < -margin or (abs(edge_y) <= margin and edge_x > 0)
+        inside &= cross >= -margin if keeps_its_edge else cross > margin
     rows, columns = np.nonzero(inside)
     return rows + low[0], columns + low[1]
 
 
-def rasterize_polygons(grid: BevGrid, polygons: list[NDArray[np.float64]]) -> NDArray[np.bool_]:
+def rasterize_polygons(grid: BevGrid, polygons: Iterable[ArrayLike]) -> NDArray[np.bool_]:
     """Union of convex polygons, each (n, 2) metres, as a (num_y, num_x) mask."""
     mask = np.zeros(grid.shape, dtype=bool)
     for polygon in polygons:

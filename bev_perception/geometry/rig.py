@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -38,14 +38,19 @@ class RigCamera:
 
     def resized(self, width: int, height: int) -> RigCamera:
         """The same mounting with a resampled image."""
-        return RigCamera(self.camera.resized(width, height), self.base_T_camera, self.frame_id)
+        return replace(self, camera=self.camera.resized(width, height))
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> RigCamera:
+        """The same mounting with a window of the image."""
+        return replace(self, camera=self.camera.cropped(left, top, width, height))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rig:
     """All cameras of a vehicle by name, in a fixed order.
 
-    The order is the one in which images are stacked for the network.
+    The order is the one in which images are stacked for the network; rigs are equal when
+    cameras and order are.
     """
 
     cameras: Mapping[str, RigCamera]
@@ -66,24 +71,49 @@ class Rig:
     def __len__(self) -> int:
         return len(self.cameras)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.cameras)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.cameras
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rig):
+            return NotImplemented
+        return tuple(self.cameras.items()) == tuple(other.cameras.items())
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.cameras.items()))
+
     def __reduce__(self) -> tuple[type[Rig], tuple[dict[str, RigCamera]]]:
         return Rig, (dict(self.cameras),)
 
     def subset(self, names: Iterable[str]) -> Rig:
-        """The named cameras, in the order given."""
-        return Rig({name: self.cameras[name] for name in names})
+        """The named cameras, in the order given.
+
+        Raises:
+            ConfigurationError: a name is not in the rig.
+        """
+        chosen = tuple(names)
+        unknown = [name for name in chosen if name not in self.cameras]
+        if unknown:
+            raise ConfigurationError(
+                f"no camera {', '.join(map(repr, unknown))} in the rig; "
+                f"it has {', '.join(self.names)}"
+            )
+        return Rig({name: self.cameras[name] for name in chosen})
 
     def moved(self, target_T_base: RigidTransform) -> Rig:
         """Extrinsics expressed in another base frame, for example the levelled one."""
         return Rig(
             {
-                name: RigCamera(entry.camera, target_T_base @ entry.base_T_camera, entry.frame_id)
+                name: replace(entry, base_T_camera=target_T_base @ entry.base_T_camera)
                 for name, entry in self.cameras.items()
             }
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CameraFrame:
     """One image of one camera.
 
@@ -98,7 +128,7 @@ class CameraFrame:
     image: NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameSet:
     """Images of one moment, perhaps with cameras missing.
 

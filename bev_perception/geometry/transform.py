@@ -12,15 +12,19 @@ from scipy.spatial.transform import Rotation
 from bev_perception.errors import TransformError
 
 ORTHONORMALITY_TOLERANCE = 1e-4
+ROUNDING_TOLERANCE = 1e-12
 QUATERNION_NORM_TOLERANCE = 1e-2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RigidTransform:
     """A rotation followed by a translation: ``p_a = rotation @ p_b + translation``.
 
+    Equal when every value is; see is_close for a tolerance.
+
     Attributes:
-        rotation: (3, 3) float64, orthonormal, determinant +1.
+        rotation: (3, 3) float64, orthonormal, determinant +1; a matrix rounded to single
+            precision is replaced by the nearest rotation, so that errors do not add up.
         translation: (3,) float64, metres; the origin of b expressed in a.
 
     Raises:
@@ -50,6 +54,9 @@ class RigidTransform:
                 f"{np.linalg.det(rotation):+.3f}): {rotation.tolist()}; a determinant of -1 "
                 f"is a mirrored (left-handed) matrix"
             )
+        if deviation > ROUNDING_TOLERANCE:
+            left, _, right = np.linalg.svd(rotation)
+            rotation = left @ right
         rotation.setflags(write=False)
         translation.setflags(write=False)
         object.__setattr__(self, "rotation", rotation)
@@ -113,8 +120,19 @@ class RigidTransform:
 
     @property
     def euler(self) -> NDArray[np.float64]:
-        """Fixed-axis roll, pitch, yaw (3,) in radians."""
-        return Rotation.from_matrix(self.rotation).as_euler("xyz")
+        """Fixed-axis roll, pitch, yaw (3,) in radians, pitch in [-pi/2, pi/2].
+
+        Straight up or down, where roll and yaw turn about the same axis, both are still
+        such that from_euler gives the rotation back.
+        """
+        matrix = self.rotation
+        yaw = self.yaw
+        sin, cos = np.sin(yaw), np.cos(yaw)
+        pitch = np.arctan2(-matrix[2, 0], np.hypot(matrix[0, 0], matrix[1, 0]))
+        roll = np.arctan2(
+            sin * matrix[0, 2] - cos * matrix[1, 2], cos * matrix[1, 1] - sin * matrix[0, 1]
+        )
+        return np.array([roll, pitch, yaw])
 
     @property
     def yaw(self) -> float:
@@ -150,9 +168,19 @@ class RigidTransform:
         """Angle in radians of the rotation between the two orientations."""
         return float(Rotation.from_matrix(self.rotation.T @ other.rotation).magnitude())
 
-    def is_close(
-        self, other: RigidTransform, metres: float = 1e-6, radians: float = 1e-6
-    ) -> bool:
+    def is_close(self, other: RigidTransform, metres: float = 1e-6, radians: float = 1e-6) -> bool:
         """Whether both differ by at most the given distance and angle."""
         distance = float(np.linalg.norm(self.translation - other.translation))
         return distance <= metres and self.angle_to(other) <= radians
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RigidTransform):
+            return NotImplemented
+        return self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[float, ...]:
+        return (*self.rotation.ravel().tolist(), *self.translation.tolist())

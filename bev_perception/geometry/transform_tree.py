@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
@@ -68,9 +69,7 @@ class TransformTree:
         edge = self._edge(parent, child, is_static=True)
         edge.transforms[:] = [parent_T_child]
 
-    def add(
-        self, parent: str, child: str, stamp_ns: int, parent_T_child: RigidTransform
-    ) -> None:
+    def add(self, parent: str, child: str, stamp_ns: int, parent_T_child: RigidTransform) -> None:
         """A sample of a moving edge; stamps may arrive in any order, equal ones replace."""
         edge = self._edge(parent, child, is_static=False)
         position = bisect_left(edge.stamps_ns, stamp_ns)
@@ -97,8 +96,7 @@ class TransformTree:
         target, source = _clean(target), _clean(source)
         for frame in (target, source):
             if frame not in self._frames:
-                known = ", ".join(sorted(self._frames)) or "none"
-                raise UnknownFrameError(f"frame {frame!r} is not in TF; known frames: {known}")
+                raise UnknownFrameError(self._unknown(frame))
         target_path, source_path = self._ancestors(target), self._ancestors(source)
         common = next((frame for frame in source_path if frame in target_path), None)
         if common is None:
@@ -109,6 +107,12 @@ class TransformTree:
         common_T_source = self._climb(source_path, common, stamp_ns)
         common_T_target = self._climb(target_path, common, stamp_ns)
         return common_T_target.inverse() @ common_T_source
+
+    def _unknown(self, frame: str) -> str:
+        close = difflib.get_close_matches(frame, self._frames, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        known = ", ".join(sorted(self._frames)) or "none"
+        return f"frame {frame!r} is not in TF{hint} (known frames: {known})"
 
     def _edge(self, parent: str, child: str, is_static: bool) -> _Edge:
         parent, child = _clean(parent), _clean(child)
@@ -143,10 +147,13 @@ class TransformTree:
         if position < len(stamps) and stamps[position] == stamp_ns:
             return edge.transforms[position]
         if position == 0 or position == len(stamps):
+            early = position == 0
+            gap_ms = (stamps[0] - stamp_ns if early else stamp_ns - stamps[-1]) / 1e6
             raise OutOfRangeError(
-                f"TF {edge.parent!r} -> {child!r} is asked for at {stamp_ns / NANOSECONDS:.6f} s "
-                f"but its {len(stamps)} samples span {stamps[0] / NANOSECONDS:.6f} to "
-                f"{stamps[-1] / NANOSECONDS:.6f} s"
+                f"TF {edge.parent!r} -> {child!r} is asked for at {stamp_ns / NANOSECONDS:.6f} s, "
+                f"{gap_ms:.3f} ms {'before the first' if early else 'after the last'} of its "
+                f"{len(stamps)} samples, which span {stamps[0] / NANOSECONDS:.6f} to "
+                f"{stamps[-1] / NANOSECONDS:.6f} s; transforms are never extrapolated"
             )
         before, after = stamps[position - 1], stamps[position]
         fraction = (stamp_ns - before) / (after - before)
