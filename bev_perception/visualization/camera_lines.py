@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines in space as curves in an image.
+
+A line seen by a camera is a great circle of viewing directions. Each edge is cut at the
+near plane, its arc is divided evenly *by angle*, and the directions go through the full
+lens model: exact for any distortion, and as dense right before the camera as far away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bev_perception.geometry import RigCamera
+from bev_perception.visualization.palette import RIM, Color
+
+NEAR_M = 0.05
+"""Depth in metres at which edges are cut."""
+
+ARC_STEP_RAD = np.radians(0.5)
+SUBPIXEL_BITS = 4
+
+
+def project_edge(
+    camera: RigCamera, start_base: ArrayLike, end_base: ArrayLike
+) -> list[NDArray[np.float64]]:
+    """The image of a straight edge.
+
+    Args:
+        camera: the mounted camera.
+        start_base, end_base: (3,) metres in base_link.
+
+    Returns:
+        Polylines (n, 2) of pixels, n >= 2; empty when the camera cannot see any of it.
+        Most often one; several where the lens model has no image for a part in between.
+        They may reach outside the image.
+    """
+    points = camera.base_T_camera.inverse().apply(np.stack([start_base, end_base]))
+    segment = _cut_at_near_plane(points)
+    if segment is None:
+        return []
+    pixels, valid = camera.camera.project(_arc(*segment, curved=camera.camera.is_distorted))
+    return _runs(pixels, valid)
+
+
+def draw_polylines(
+    image: NDArray[np.uint8],
+    polylines: Iterable[NDArray[np.float64]],
+    color: Color,
+    thickness: int = 1,
+    rim: int = 1,
+) -> None:
+    """Draws anti-aliased polylines with a dark rim, in place.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        polylines: each (n, 2) pixels, pixel centres at integers; may leave the image.
+        color: RGB.
+        thickness: pixels.
+        rim: pixels of dark rim on either side; 0 for none.
+    """
+    pieces = [piece for line in polylines for piece in _clip_to_image(line, image.shape)]
+    if not pieces:
+        return
+    fixed = [np.round(piece * (1 << SUBPIXEL_BITS)).astype(np.int32) for piece in pieces]
+    passes = [(RIM, thickness + 2 * rim)] * (rim > 0) + [(color, thickness)]
+    for ink, width in passes:
+        cv2.polylines(image, fixed, False, ink, width, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def _cut_at_near_plane(
+    points: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The part of an optical-frame segment (2, 3) with depth >= NEAR_M, or None."""
+    start, end = points
+    if start[2] < NEAR_M and end[2] < NEAR_M:
+        return None
+    if start[2] < NEAR_M or end[2] < NEAR_M:
+        crossing = start + (end - start) * (NEAR_M - start[2]) / (end[2] - start[2])
+        crossing[2] = NEAR_M
+        start, end = (crossing, end) if start[2] < NEAR_M else (start, crossing)
+    return start, end
+
+
+def _arc(
+    start: NDArray[np.float64], end: NDArray[np.float64], curved: bool
+) -> NDArray[np.float64]:
+    """Viewing directions (n, 3) from start to end, evenly spaced by angle if curved."""
+    first, last = start / np.linalg.norm(start), end / np.linalg.norm(end)
+    angle = np.arctan2(np.linalg.norm(np.cross(first, last)), first @ last)
+    if not curved or angle < ARC_STEP_RAD:
+        return np.stack([first, last])
+    fractions = np.linspace(0.0, 1.0, int(np.ceil(angle / ARC_STEP_RAD)) + 1)[:, None]
+    return (np.sin((1 - fractions) * angle) * first + np.sin(fractions * angle) * last) / np.sin(
+        angle
+    )
+
+
+def _runs(
+    pixels: NDArray[np.float64], valid: NDArray[np.bool_]
+) -> list[NDArray[np.float64]]:
+    """Consecutive valid pixels as separate polylines."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]])))
+    return [pixels[a:b] for a, b in zip(edges[::2], edges[1::2]) if b - a >= 2]
+
+
+def _clip_to_image(
+    line: NDArray[np.float64], shape: tuple[int, ...], margin: float = 32.0
+) -> list[NDArray[np.float64]]:
+    """Pieces (n, 2) of a polyline inside the image grown by a margin.
+
+    Pixels of edges close to the camera plane reach millions, beyond OpenCV's fixed point.
+    """
+    low = np.array([-margin, -margin])
+    high = np.array([shape[1] + margin, shape[0] + margin])
+    pieces: list[list[NDArray[np.float64]]] = []
+    for start, end in zip(line[:-1], line[1:]):
+        clipped = _clip_segment(start, end, low, high)
+        if clipped is None:
+            continue
+        if pieces and np.array_equal(pieces[-1][-1], clipped[0]):
+            pieces[-1].append(clipped[1])
+        else:
+            pieces.append(list(clipped))
+    return [np.stack(piece) for piece in pieces]
+
+
+def _clip_segment(
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Liang and Barsky: the part of a segment inside an axis-aligned rectangle, or None."""
+    direction = end - start
+    enter, leave = 0.0, 1.0
+    for axis in (0, 1):
+        if direction[axis] == 0.0:
+            if not low[axis] <= start[axis] <= high[axis]:
+                return None
+            continue
+        bounds = (np.array([low[axis], high[axis]]) - start[axis]) / direction[axis]
+        enter, leave = max(enter, bounds.min()), min(leave, bounds.max())
+    if enter > leave:
+        return None
+    first = start if enter == 0.0 else start + enter * direction
+    return first, (end if leave == 1.0 else start + leave * direction)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything about one moment: the camera views, the prediction and the truth from above."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.geometry import BevOutput, FrameSet, ObjectBox, Rig, RigidTransform
+from bev_perception.geometry.frames import levelled
+from bev_perception.visualization.bev_picture import bev_picture, output_picture
+from bev_perception.visualization.drawing import draw_boxes
+from bev_perception.visualization.ground_grid import draw_ground_grid
+from bev_perception.visualization.layout import camera_rows
+from bev_perception.visualization.palette import FAINT_INK, PAPER, PREDICTION, TRUTH
+from bev_perception.visualization.text import draw_text
+
+_GAP = 4
+_HEADER = 26
+
+
+def camera_picture(
+    frame_set: FrameSet,
+    rig: Rig,
+    truth: Iterable[ObjectBox] = (),
+    predicted: Iterable[ObjectBox] = (),
+    row_width: int = 1200,
+    ground_grid: bool = False,
+    notes: dict[str, str] | None = None,
+) -> NDArray[np.uint8]:
+    """All cameras of a rig with objects drawn in.
+
+    Args:
+        frame_set: the images; a camera that is missing gets an empty view that says so.
+        rig: calibration of the images as they are in the frame set.
+        truth, predicted: boxes in base_link, not levelled.
+        row_width: pixels of the longest row.
+        ground_grid: also draw metres on the ground and the horizon.
+        notes: a few words per camera, written beside its name.
+
+    Returns:
+        (H, W, 3) uint8 RGB with even sides.
+    """
+    truth, predicted = tuple(truth), tuple(predicted)
+    rows = camera_rows(rig)
+    columns = max(len(row) for row in rows)
+    width = (row_width - (columns - 1) * _GAP) // columns
+    first = rig.cameras[rows[0][0]].camera
+    height = round(width * first.height / first.width)
+    canvas = _paper((height + _GAP) * len(rows) - _GAP, row_width)
+    for index, row in enumerate(rows):
+        left = (row_width - len(row) * width - (len(row) - 1) * _GAP) // 2
+        for name in row:
+            view = _camera_view(frame_set, rig, name, truth, predicted, (width, height), ground_grid)
+            note = (notes or {}).get(name, "")
+            draw_text(view, f"{name}  {note}".strip(), (8, 14), 10.0, plate=0.6)
+            top = index * (height + _GAP)
+            canvas[top : top + height, left : left + width] = view
+            left += width + _GAP
+    return _even(canvas)
+
+
+def frame_picture(
+    frame_set: FrameSet,
+    rig: Rig,
+    output: BevOutput,
+    truth: Iterable[ObjectBox] | None = None,
+    width: int = 1920,
+    title: str = "",
+) -> NDArray[np.uint8]:
+    """Camera views with truth and predictions, beside them the BEV prediction and the truth.
+
+    Args:
+        frame_set: images and ego pose; the pose says how base_link is levelled.
+        rig: calibration of the images as they are in the frame set.
+        output: what perception says, in levelled base_link.
+        truth: boxes in base_link; None when the bag has no labels.
+        width: of the whole picture in pixels.
+        title: written at the top.
+
+    Returns:
+        (H, W, 3) uint8 RGB with even sides, as video encoders want them.
+    """
+    level_T_base = (
+        levelled(frame_set.world_T_base) if frame_set.world_T_base else RigidTransform.identity()
+    )
+    base_T_level = level_T_base.inverse()
+    predicted = [box.transformed(base_T_level) for box in output.objects]
+    level_truth = None if truth is None else [box.transformed(level_T_base) for box in truth]
+    panels = 1 if truth is None else 2
+    camera_width = _camera_width(rig, output, width, panels)
+    notes = {name: health.cause for name, health in output.health.items() if not health.ok}
+    cameras = camera_picture(
+        frame_set, rig, truth or (), predicted, camera_width, notes=notes
+    )
+    bev_width = (width - camera_width - panels * _GAP) // panels
+    views = [output_picture(output, level_truth, bev_width, "prediction")]
+    if level_truth is not None:
+        views.append(
+            bev_picture(output.grid, None, output.unknown, level_truth, None, bev_width, "truth")
+        )
+    height = max(cameras.shape[0], views[0].shape[0])
+    canvas = _paper(_HEADER + height, width)
+    _header(canvas, title, output, truth is not None)
+    left = 0
+    for part in (cameras, *views):
+        top = _HEADER + (height - part.shape[0]) // 2
+        canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
+        left += part.shape[1] + _GAP
+    return _even(canvas)
+
+
+def _camera_width(rig: Rig, output: BevOutput, width: int, panels: int) -> int:
+    """Such that the block of cameras is as high as the BEV panels beside it."""
+    rows = camera_rows(rig)
+    camera = rig.cameras[rows[0][0]].camera
+    cameras_aspect = max(len(row) for row in rows) / len(rows) * camera.width / camera.height
+    grid = output.grid
+    bev_aspect = panels * (grid.y_max - grid.y_min) / (grid.x_max - grid.x_min)
+    return round(width * cameras_aspect / (cameras_aspect + bev_aspect)) // 2 * 2
+
+
+def _camera_view(
+    frame_set: FrameSet,
+    rig: Rig,
+    name: str,
+    truth: tuple[ObjectBox, ...],
+    predicted: tuple[ObjectBox, ...],
+    size: tuple[int, int],
+    ground_grid: bool,
+) -> NDArray[np.uint8]:
+    frame = frame_set.frames.get(name)
+    if frame is None:
+        view = _paper(size[1], size[0])
+        draw_text(view, "no image", (size[0] / 2, size[1] / 2), 14, FAINT_INK, "center")
+        return view
+    view = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+    entry = rig.cameras[name]
+    if ground_grid:
+        level = levelled(frame_set.world_T_base) if frame_set.world_T_base else None
+        view = draw_ground_grid(view, entry, base_T_ground=level.inverse() if level else None)
+    view = draw_boxes(view, entry, truth, TRUTH)
+    return draw_boxes(view, entry, predicted, PREDICTION)
+
+
+def _header(canvas: NDArray[np.uint8], title: str, output: BevOutput, has_truth: bool) -> None:
+    middle = _HEADER // 2
+    draw_text(canvas, title or f"{output.stamp_ns / 1e9:.3f} s", (10, middle), 12)
+    words = [("predicted", PREDICTION)] + ([("truth", TRUTH)] if has_truth else [])
+    right = canvas.shape[1] - 10
+    for text, color in words:
+        draw_text(canvas, text, (right, middle), 12, color, "right")
+        right -= 90
+
+
+def _paper(height: int, width: int) -> NDArray[np.uint8]:
+    return np.full((height, width, 3), PAPER, np.uint8)
+
+
+def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.pad(image, ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)), mode="edge")
