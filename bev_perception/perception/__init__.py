@@ -1,1 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
+"""From camera frames to BEV output, with no ROS in it; the same live and on bags."""
+
+from bev_perception.perception.frame_sets import FrameSource, frame_sets
+from bev_perception.perception.health import camera_health
+from bev_perception.perception.objects import find_objects
+from bev_perception.perception.pipeline import Pipeline
+from bev_perception.perception.preparation import Preparation, PreparedSet
+from bev_perception.perception.settings import PipelineSettings
+from bev_perception.perception.synchronizer import Synchronizer, SynchronizerStatistics
+from bev_perception.perception.tracker import Tracker, TrackerSettings
+from bev_perception.perception.unknown import seen_cells
+
+__all__ = [
+    "FrameSource",
+    "Pipeline",
+    "PipelineSettings",
+    "Preparation",
+    "PreparedSet",
+    "Synchronizer",
+    "SynchronizerStatistics",
+    "Tracker",
+    "TrackerSettings",
+    "camera_health",
+    "find_objects",
+    "frame_sets",
+    "seen_cells",
+]

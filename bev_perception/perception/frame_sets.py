@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a recording or a simulation to synchronised sets with their ego pose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from bev_perception.errors import BevError
+from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+from bev_perception.perception.synchronizer import Synchronizer
+
+NANOSECONDS = 1_000_000_000
+
+
+class FrameSource(Protocol):
+    """Where images come from: bags.BagReader, simulation.Simulator, or a test's own."""
+
+    def rig(self) -> Rig:
+        """All cameras with their calibration."""
+        ...
+
+    def camera_frames(self, names: Sequence[str] | None = None) -> Iterator[CameraFrame]:
+        """Images of the named cameras (default all) in the order of their arrival."""
+        ...
+
+    def world_T_base(self, stamp_ns: int) -> RigidTransform | None:
+        """Ego pose in a gravity-aligned frame at that time, None when not known."""
+        ...
+
+
+def frame_sets(source: FrameSource, synchronizer: Synchronizer | None = None) -> Iterator[FrameSet]:
+    """Synchronised sets of a source, in order, with world_T_base filled in.
+
+    Args:
+        source: images and poses.
+        synchronizer: default one over all cameras of the source's rig. Its statistics tell
+            afterwards what was dropped.
+
+    Raises:
+        BevError: no frames at all, or two or more cameras have frames and no two of them
+            ever fell into one set; known when the source ends.
+    """
+    synchronizer = synchronizer or Synchronizer(source.rig().names)
+    met = False
+    for frame_set in _synchronised(source, synchronizer):
+        met = met or len(frame_set.frames) > 1
+        yield replace(frame_set, world_T_base=source.world_T_base(frame_set.stamp_ns))
+    if not met:
+        _explain_no_sets(synchronizer)
+
+
+def _synchronised(source: FrameSource, synchronizer: Synchronizer) -> Iterator[FrameSet]:
+    for frame in source.camera_frames(synchronizer.cameras):
+        yield from synchronizer.add(frame)
+    yield from synchronizer.flush()
+
+
+def _explain_no_sets(synchronizer: Synchronizer) -> None:
+    ranges = synchronizer.statistics.stamp_ranges_ns
+    if not ranges:
+        raise BevError(
+            f"no images of any camera: expected {', '.join(synchronizer.cameras)}; "
+            f"check the image topics of the rig file"
+        )
+    if len(ranges) < 2 and synchronizer.min_cameras < 2:
+        return
+    spans = "; ".join(
+        f"{name} {first / NANOSECONDS:.3f} to {last / NANOSECONDS:.3f} s"
+        for name, (first, last) in ranges.items()
+    )
+    silent = [name for name in synchronizer.cameras if name not in ranges]
+    raise BevError(
+        f"no two cameras have images within {synchronizer.tolerance_ns / 1e6:g} ms of each "
+        f"other; stamps: {spans}"
+        + (f"; without images: {', '.join(silent)}" if silent else "")
+        + "; check the cameras' clocks, or widen the tolerance"
+    )

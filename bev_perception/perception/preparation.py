@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera images to the size that the network takes, and the intrinsics that go with them.
+
+The full horizontal field of view is kept: an image is scaled to the network's width, its
+aspect kept to the nearest row. Surplus rows are cut off above as long as a quarter of the
+result stays above the horizon, then below: what stands on the ground is around and below the
+horizon. Missing rows are added black, above and below by halves, so that the horizon stays
+near the middle. Lens distortion stays in the camera model, where the lift uses it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.errors import CalibrationError, ConfigurationError
+from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigCamera
+
+SKY_SHARE = 0.25
+"""Share of the prepared image's rows that cropping leaves above the horizon."""
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """Network input of one moment.
+
+    Attributes:
+        images: (S, H, W, 3) uint8 RGB in the rig's order; zeros where missing.
+        present: (S,) bool.
+    """
+
+    images: NDArray[np.uint8]
+    present: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """How one camera's rows come about.
+
+    Attributes:
+        scaled_height: rows after scaling to the network's width.
+        top: first scaled row that is kept; negative when rows are added above.
+    """
+
+    scaled_height: int
+    top: int
+
+    def visible_rows(self, height: int) -> slice:
+        """Rows of the prepared image that hold image, not added black."""
+        return slice(max(0, -self.top), min(height, self.scaled_height - self.top))
+
+
+class Preparation:
+    """Scales, crops and pads the images of one rig.
+
+    Args:
+        rig: calibration of the images as they come.
+        image_size: (height, width) of the network's input.
+    """
+
+    def __init__(self, rig: Rig, image_size: tuple[int, int]) -> None:
+        height, width = int(image_size[0]), int(image_size[1])
+        if height < 1 or width < 1:
+            raise ConfigurationError(f"image size must be positive, got {height}x{width}")
+        self.source_rig = rig
+        self.image_size = (height, width)
+        self.layouts = {name: _layout(entry, height, width) for name, entry in rig.cameras.items()}
+        self._rig = Rig(
+            {
+                name: _prepared_camera(entry, self.layouts[name], height, width)
+                for name, entry in rig.cameras.items()
+            }
+        )
+
+    @property
+    def rig(self) -> Rig:
+        """Calibration of the prepared images."""
+        return self._rig
+
+    @property
+    def adds_rows(self) -> bool:
+        """Whether any camera's prepared image holds rows that its camera did not see."""
+        rows = self.image_size[0]
+        return any(layout.visible_rows(rows) != slice(0, rows) for layout in self.layouts.values())
+
+    def empty_images(self) -> NDArray[np.uint8]:
+        """A buffer (S, H, W, 3) of zeros that prepare can be given again and again."""
+        return np.zeros((len(self.source_rig), *self.image_size, 3), dtype=np.uint8)
+
+    def prepare(self, frame_set: FrameSet, out: NDArray[np.uint8] | None = None) -> PreparedSet:
+        """Network input of a set.
+
+        Args:
+            frame_set: frames by camera; cameras without a frame become zeros, not present.
+            out: buffer of empty_images() to write into; default a new one.
+
+        Raises:
+            CalibrationError: a frame's camera is not in the rig, or its size is not the
+                calibrated one.
+        """
+        images = self.empty_images() if out is None else out
+        present = np.zeros(len(self.source_rig), dtype=bool)
+        unknown = [name for name in frame_set.frames if name not in self.source_rig.cameras]
+        if unknown:
+            raise CalibrationError(
+                f"images of cameras {', '.join(unknown)}, but the rig knows only "
+                f"{', '.join(self.source_rig.names)}"
+            )
+        for index, name in enumerate(self.source_rig.names):
+            frame = frame_set.frames.get(name)
+            if frame is None:
+                images[index] = 0
+                continue
+            check_size(frame, self.source_rig[name])
+            _prepare_image(frame.image, self.layouts[name], images[index])
+            present[index] = True
+        return PreparedSet(images, present)
+
+
+def check_size(frame: CameraFrame, rig_camera: RigCamera) -> None:
+    """Raises CalibrationError unless the image is RGB uint8 of the calibrated size."""
+    image, camera = frame.image, rig_camera.camera
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise CalibrationError(
+            f"camera {frame.camera}: image must be (height, width, 3) uint8 RGB, "
+            f"got shape {image.shape} {image.dtype}"
+        )
+    if image.shape[:2] != (camera.height, camera.width):
+        raise CalibrationError(
+            f"camera {frame.camera}: image is {image.shape[1]}x{image.shape[0]} but its "
+            f"CameraInfo says {camera.width}x{camera.height} (width x height); calibrate for "
+            f"the image that is sent, or send the image that was calibrated"
+        )
+
+
+def horizon_row(rig_camera: RigCamera) -> float | None:
+    """Row at which the camera sees the level direction ahead of it; None if it does not.
+
+    Level means the base frame's xy plane.
+    """
+    ahead = rig_camera.base_T_camera.rotation[:, 2].copy()
+    ahead[2] = 0.0
+    if np.linalg.norm(ahead) < 0.1:
+        return None
+    direction = rig_camera.base_T_camera.inverse().rotate(ahead)
+    pixel, valid = rig_camera.camera.project(direction)
+    return float(pixel[1]) if valid else None
+
+
+def _layout(rig_camera: RigCamera, height: int, width: int) -> RowLayout:
+    camera = rig_camera.camera
+    scaled_height = max(1, round(camera.height * width / camera.width))
+    surplus = scaled_height - height
+    if surplus <= 0:
+        return RowLayout(scaled_height, -((-surplus) // 2))
+    horizon = horizon_row(rig_camera)
+    if horizon is None:
+        return RowLayout(scaled_height, surplus // 2)
+    scaled_horizon = (horizon + 0.5) * scaled_height / camera.height
+    top = round(scaled_horizon - SKY_SHARE * height)
+    return RowLayout(scaled_height, int(np.clip(top, 0, surplus)))
+
+
+def _prepared_camera(
+    rig_camera: RigCamera, layout: RowLayout, height: int, width: int
+) -> RigCamera:
+    scaled = rig_camera.camera.resized(width, layout.scaled_height)
+    cropped = scaled.cropped(0, layout.top, width, height)
+    return RigCamera(cropped, rig_camera.base_T_camera, rig_camera.frame_id)
+
+
+def _prepare_image(image: NDArray[np.uint8], layout: RowLayout, out: NDArray[np.uint8]) -> None:
+    height, width = out.shape[:2]
+    scaled_size = (width, layout.scaled_height)
+    rows = layout.visible_rows(height)
+    out[: rows.start] = 0
+    out[rows.stop :] = 0
+    if image.shape[:2] == (layout.scaled_height, width):
+        out[rows] = image[max(0, layout.top) :][: rows.stop - rows.start]
+        return
+    shrinks = width < image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    if layout.scaled_height <= height:
+        cv2.resize(image, scaled_size, dst=out[rows], interpolation=interpolation)
+    else:
+        scaled = cv2.resize(image, scaled_size, interpolation=interpolation)
+        out[:] = scaled[layout.top : layout.top + height]

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of several cameras to sets of one moment, live and from bags alike.
+
+The earliest stamp that has not been served is the anchor. Its set takes, from each other
+camera, the nearest frame within the tolerance: since stamps of one camera grow, that is the
+head of the camera's queue. Nothing is searched, so a frame costs O(cameras log cameras).
+
+One loss must not shift a camera by a frame for ever (A0 B1, A1 B2, ...), which is what taking
+the heads alone does when the tolerance reaches the camera's period. So before a set is given
+out, it is compared with the sets that would come of leaving its earliest frames alone: if one
+of them is narrower in time, the earliest frames go without the others. Where that hangs on a
+frame that is still to come, and may come early enough, the set waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry import CameraFrame, FrameSet
+
+DROP_CAUSES = ("late", "duplicate", "out of order", "unmatched", "overflow", "clock jump")
+"""Why a frame is in no set.
+
+late: its moment had been given out already. duplicate: same camera and stamp as the one
+before. out of order: older than the one before of the same camera. unmatched: fewer than
+min_cameras came to its moment. overflow: its queue was full. clock jump: the clock was set
+back while it waited.
+"""
+
+_INTERVALS_KEPT = 8
+
+
+@dataclass
+class SynchronizerStatistics:
+    """What became of all frames so far.
+
+    Attributes:
+        received: frames by camera.
+        dropped: by camera, by cause (DROP_CAUSES).
+        stamp_ranges_ns: (first, last) stamp by camera, nanoseconds; only cameras that came.
+        complete_sets, partial_sets: sets given out.
+        clock_jumps: how often the clock was set back.
+    """
+
+    received: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, Counter[str]] = field(default_factory=dict)
+    stamp_ranges_ns: dict[str, tuple[int, int]] = field(default_factory=dict)
+    complete_sets: int = 0
+    partial_sets: int = 0
+    clock_jumps: int = 0
+
+    @property
+    def total_dropped(self) -> int:
+        """Frames in no set, all cameras and causes."""
+        return sum(sum(causes.values()) for causes in self.dropped.values())
+
+    def describe(self) -> str:
+        """One line for people."""
+        causes: Counter[str] = Counter()
+        for by_cause in self.dropped.values():
+            causes.update(by_cause)
+        drops = ", ".join(f"{cause} {count}" for cause, count in causes.items()) or "none"
+        return (
+            f"{self.complete_sets} complete and {self.partial_sets} partial sets of "
+            f"{sum(self.received.values())} frames; dropped: {drops}; "
+            f"clock jumps: {self.clock_jumps}"
+        )
+
+
+class _Stream:
+    """Frames of one camera that wait, and the pace at which they come."""
+
+    def __init__(self) -> None:
+        self.queue: deque[CameraFrame] = deque()
+        self.newest_ns: int | None = None
+        self.intervals_ns: deque[int] = deque(maxlen=_INTERVALS_KEPT)
+
+    @property
+    def head_ns(self) -> int:
+        return self.queue[0].stamp_ns
+
+    @property
+    def next_ns(self) -> float:
+        """Stamp of the frame behind the head; the earliest to expect if it has not come."""
+        if len(self.queue) > 1:
+            return self.queue[1].stamp_ns
+        return self.head_ns + min(self.intervals_ns, default=math.inf)
+
+
+class Synchronizer:
+    """Collects frames, gives out sets in the order of their stamps.
+
+    A set is given out as soon as every camera has shown its frame or that it has none;
+    otherwise when the stamps have run timeout_ns past the anchor. Up to the timeout the sets
+    do not depend on the order in which cameras arrive. All frames of a set lie within the
+    tolerance after its anchor. A frame is used at most once. Cameras faster than
+    1 / (2 tolerance) may be regrouped to narrower sets.
+
+    Time is that of the stamps alone. One camera whose clock runs ahead does not time out the
+    others: two cameras, or one of the waiting set, must have passed the timeout. When more
+    than max_queue frames arrive without any decision, the anchor is not waited for longer.
+
+    Args:
+        cameras: names, in the rig's order.
+        tolerance_ns: largest difference to the anchor, nanoseconds.
+        timeout_ns: how long a set waits for cameras, nanoseconds of stamps; a camera's stamp
+            that falls back by more than this is a clock jump, and all that waits is dropped.
+        min_cameras: sets of fewer are dropped.
+        max_queue: frames kept per camera.
+
+    Raises:
+        ConfigurationError: a parameter makes no sense.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[str],
+        tolerance_ns: int = 50_000_000,
+        timeout_ns: int = 200_000_000,
+        min_cameras: int = 1,
+        max_queue: int = 30,
+    ) -> None:
+        self.cameras = tuple(cameras)
+        self.tolerance_ns = int(tolerance_ns)
+        self.timeout_ns = int(timeout_ns)
+        self.min_cameras = int(min_cameras)
+        self.max_queue = int(max_queue)
+        self._check_parameters()
+        self.statistics = SynchronizerStatistics(dropped={name: Counter() for name in self.cameras})
+        self._forget()
+
+    def add(self, frame: CameraFrame) -> list[FrameSet]:
+        """Takes one frame, returns the sets that it completes, usually none or one.
+
+        Raises:
+            ConfigurationError: the frame's camera was not named to the constructor.
+        """
+        stream = self._streams.get(frame.camera)
+        if stream is None:
+            raise ConfigurationError(
+                f"frame of camera {frame.camera!r}, but the synchroniser was set up for "
+                f"{', '.join(self.cameras)}"
+            )
+        self._count(frame)
+        newest = stream.newest_ns
+        if newest is not None and frame.stamp_ns < newest - self.timeout_ns:
+            self._jump_back()
+            stream, newest = self._streams[frame.camera], None
+        cause = self._refusal(frame, newest)
+        if newest is None or frame.stamp_ns > newest:
+            if newest is not None:
+                stream.intervals_ns.append(frame.stamp_ns - newest)
+            stream.newest_ns = frame.stamp_ns
+        if cause:
+            self._drop(frame, cause)
+        else:
+            if len(stream.queue) == self.max_queue:
+                self._drop(stream.queue.popleft(), "overflow")
+            stream.queue.append(frame)
+        self._undecided += 1
+        return self._decide()
+
+    def flush(self) -> list[FrameSet]:
+        """All that waits, as at the end of a bag; the clock goes on from there."""
+        return self._decide(at_end=True)
+
+    def _check_parameters(self) -> None:
+        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
+            raise ConfigurationError(f"cameras must be named once each, got {self.cameras}")
+        if self.tolerance_ns < 0 or self.timeout_ns < self.tolerance_ns:
+            raise ConfigurationError(
+                f"need 0 <= tolerance_ns <= timeout_ns, got tolerance_ns={self.tolerance_ns} "
+                f"timeout_ns={self.timeout_ns}"
+            )
+        if not 1 <= self.min_cameras <= len(self.cameras):
+            raise ConfigurationError(
+                f"min_cameras must lie between 1 and the number of cameras "
+                f"{len(self.cameras)}, got {self.min_cameras}"
+            )
+        if self.max_queue < 2:
+            raise ConfigurationError(f"max_queue must be at least 2, got {self.max_queue}")
+
+    def _forget(self) -> None:
+        self._streams: Mapping[str, _Stream] = {name: _Stream() for name in self.cameras}
+        self._served_ns: int | None = None
+        self._served_without: frozenset[str] = frozenset()
+        self._undecided = 0
+
+    def _count(self, frame: CameraFrame) -> None:
+        statistics, stamp = self.statistics, frame.stamp_ns
+        statistics.received[frame.camera] += 1
+        first, last = statistics.stamp_ranges_ns.get(frame.camera, (stamp, stamp))
+        statistics.stamp_ranges_ns[frame.camera] = (min(first, stamp), max(last, stamp))
+
+    def _drop(self, frame: CameraFrame, cause: str) -> None:
+        self.statistics.dropped[frame.camera][cause] += 1
+
+    def _jump_back(self) -> None:
+        self.statistics.clock_jumps += 1
+        for stream in self._streams.values():
+            for frame in stream.queue:
+                self._drop(frame, "clock jump")
+        self._forget()
+
+    def _refusal(self, frame: CameraFrame, newest_ns: int | None) -> str:
+        """Why a frame cannot be queued, or nothing."""
+        if newest_ns is not None and frame.stamp_ns <= newest_ns:
+            return "duplicate" if frame.stamp_ns == newest_ns else "out of order"
+        if self._served_ns is None:
+            return ""
+        behind = frame.stamp_ns - self._served_ns
+        if behind < 0:
+            return "late"
+        if behind <= self.tolerance_ns and frame.camera in self._served_without:
+            waiting = [stream.head_ns for stream in self._streams.values() if stream.queue]
+            nearest = abs(frame.stamp_ns - min(waiting)) if waiting else math.inf
+            return "late" if behind <= nearest else ""
+        return ""
+
+    def _decide(self, at_end: bool = False) -> list[FrameSet]:
+        sets: list[FrameSet] = []
+        while any(stream.queue for stream in self._streams.values()):
+            members = self._members(at_end)
+            if members is None:
+                break
+            complete_set = self._take(members)
+            if complete_set is not None:
+                sets.append(complete_set)
+        return sets
+
+    def _members(self, at_end: bool) -> list[str] | None:
+        """Cameras of the next set, by stamp; None to wait."""
+        heads = sorted(
+            (stream.head_ns, name) for name, stream in self._streams.items() if stream.queue
+        )
+        anchor_ns = heads[0][0]
+        group = [name for head_ns, name in heads if head_ns - anchor_ns <= self.tolerance_ns]
+        give_up = at_end or self._timed_out(anchor_ns, group)
+        if len(heads) < len(self.cameras) and not give_up:
+            return None
+        first, narrower_ns = self._narrower(group)
+        if not first:
+            return group
+        known = all(len(self._streams[name].queue) > 1 for name in group[:first])
+        if known and narrower_ns <= self.tolerance_ns:
+            return group[:first]
+        return group if known or give_up else None
+
+    def _narrower(self, group: Sequence[str]) -> tuple[int, float]:
+        """How many of the earliest frames should stay alone, and the width of what follows.
+
+        The rival of the first m: their next frames together with the rest of the group.
+        """
+        streams = [self._streams[name] for name in group]
+        latest_ns: float = streams[-1].head_ns
+        best, best_ns = 0, latest_ns - streams[0].head_ns
+        for count in range(1, len(streams)):
+            latest_ns = max(latest_ns, streams[count - 1].next_ns)
+            width_ns = latest_ns - streams[count].head_ns
+            if width_ns < best_ns:
+                best, best_ns = count, width_ns
+        return best, best_ns
+
+    def _timed_out(self, anchor_ns: int, group: Sequence[str]) -> bool:
+        if self._undecided > self.max_queue:
+            return True
+        limit = anchor_ns + self.timeout_ns
+        past = [
+            name
+            for name, stream in self._streams.items()
+            if stream.newest_ns is not None and stream.newest_ns > limit
+        ]
+        return len(past) >= 2 or any(name in group for name in past)
+
+    def _take(self, members: Sequence[str]) -> FrameSet | None:
+        frames = {name: self._streams[name].queue.popleft() for name in members}
+        self._undecided = 0
+        self._served_ns = frames[members[0]].stamp_ns
+        missing = tuple(name for name in self.cameras if name not in frames)
+        self._served_without = frozenset(missing)
+        if len(frames) < self.min_cameras:
+            for frame in frames.values():
+                self._drop(frame, "unmatched")
+            return None
+        if missing:
+            self.statistics.partial_sets += 1
+        else:
+            self.statistics.complete_sets += 1
+        ordered = {name: frames[name] for name in self.cameras if name in frames}
+        return FrameSet(self._served_ns, ordered, missing)

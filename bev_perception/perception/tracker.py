@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ids and velocities of objects over time.
+
+A constant-velocity alpha-beta filter per object in the world frame; objects are assigned to
+predictions by least total distance inside a gate. It knows nothing of appearance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from bev_perception.geometry import ObjectBox, RigidTransform
+
+NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """Defaults of the tracker.
+
+    Attributes:
+        gate_m: largest distance between prediction and object, metres.
+        new_gate_m_per_s: how much an object seen once may have moved per second on top, as
+            its velocity is not known yet.
+        max_age_s: an object not seen for this long is forgotten.
+        position_gain, velocity_gain: of the alpha-beta filter, 0 to 1.
+        heading_speed: metres per second from which the motion decides between the two
+            headings that a rectangle leaves open.
+    """
+
+    gate_m: float = 2.5
+    new_gate_m_per_s: float = 10.0
+    max_age_s: float = 1.0
+    position_gain: float = 0.6
+    velocity_gain: float = 0.3
+    heading_speed: float = 1.0
+
+
+DEFAULT_SETTINGS = TrackerSettings()
+
+
+@dataclass
+class _Track:
+    object_id: int
+    position: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    seen_ns: int
+    hits: int = 1
+
+
+class Tracker:
+    """Follows objects from one moment to the next.
+
+    Ids grow and are never used again. Time that goes backwards, or an ego pose that begins
+    or ceases to be known, forgets all tracks.
+    """
+
+    def __init__(self, settings: TrackerSettings = DEFAULT_SETTINGS) -> None:
+        self.settings = settings
+        self._tracks: list[_Track] = []
+        self._next_id = 0
+        self._stamp_ns: int | None = None
+        self._has_pose = False
+
+    def update(
+        self,
+        objects: Sequence[ObjectBox],
+        stamp_ns: int,
+        world_T_frame: RigidTransform | None,
+    ) -> tuple[ObjectBox, ...]:
+        """The same objects with ids, velocities over ground, and headings along the motion.
+
+        Args:
+            objects: of one moment, in one frame, usually levelled base_link.
+            stamp_ns: of that moment, nanoseconds.
+            world_T_frame: pose of that frame in a world at rest. When None the ids hold but
+                velocities stay zero: they would be relative to the moving vehicle.
+        """
+        has_pose = world_T_frame is not None
+        if has_pose != self._has_pose or (self._stamp_ns or 0) > stamp_ns:
+            self._tracks.clear()
+        self._has_pose, self._stamp_ns = has_pose, stamp_ns
+        pose = world_T_frame or RigidTransform.identity()
+        oldest = stamp_ns - int(self.settings.max_age_s * NANOSECONDS)
+        self._tracks = [track for track in self._tracks if track.seen_ns >= oldest]
+        centers = np.array([box.center for box in objects]).reshape(-1, 3)
+        positions = pose.apply(centers)[:, :2]
+        owners = self._assign(positions, stamp_ns)
+        return tuple(
+            self._described(box, self._observed(owner, position, stamp_ns), pose)
+            for box, owner, position in zip(objects, owners, positions)
+        )
+
+    def _assign(self, positions: NDArray[np.float64], stamp_ns: int) -> list[_Track | None]:
+        """Per position (n, 2) its track, None for a new one."""
+        owners: list[_Track | None] = [None] * len(positions)
+        if not self._tracks or len(positions) == 0:
+            return owners
+        elapsed = np.array([(stamp_ns - track.seen_ns) / NANOSECONDS for track in self._tracks])
+        predicted = np.array([track.position for track in self._tracks])
+        predicted += np.array([track.velocity for track in self._tracks]) * elapsed[:, None]
+        is_new = np.array([track.hits == 1 for track in self._tracks])
+        gates = self.settings.gate_m + is_new * elapsed * self.settings.new_gate_m_per_s
+        distance = np.linalg.norm(predicted[:, None] - positions[None], axis=-1)
+        blocked = distance > gates[:, None]
+        cost = np.where(blocked, 1e3 + distance, distance)
+        for track_index, position_index in zip(*linear_sum_assignment(cost)):
+            if not blocked[track_index, position_index]:
+                owners[position_index] = self._tracks[track_index]
+        return owners
+
+    def _observed(
+        self, track: _Track | None, position: NDArray[np.float64], stamp_ns: int
+    ) -> _Track:
+        if track is None:
+            track = _Track(self._next_id, position.copy(), np.zeros(2), stamp_ns)
+            self._next_id += 1
+            self._tracks.append(track)
+            return track
+        elapsed = (stamp_ns - track.seen_ns) / NANOSECONDS
+        if elapsed <= 0.0:
+            return track
+        predicted = track.position + track.velocity * elapsed
+        residual = position - predicted
+        if track.hits == 1:
+            track.position, track.velocity = position.copy(), residual / elapsed
+        else:
+            track.position = predicted + self.settings.position_gain * residual
+            track.velocity = track.velocity + self.settings.velocity_gain * residual / elapsed
+        track.hits += 1
+        track.seen_ns = stamp_ns
+        return track
+
+    def _described(self, box: ObjectBox, track: _Track, world_T_frame: RigidTransform) -> ObjectBox:
+        if not self._has_pose:
+            return replace(box, object_id=track.object_id)
+        velocity = world_T_frame.inverse().rotate(np.append(track.velocity, 0.0))
+        pose = box.pose
+        is_moving = np.linalg.norm(velocity) >= self.settings.heading_speed
+        if is_moving and float(velocity @ pose.rotation[:, 0]) < 0.0:
+            pose = pose @ RigidTransform.from_euler(yaw=np.pi)
+        return replace(box, object_id=track.object_id, pose=pose, velocity=velocity)
