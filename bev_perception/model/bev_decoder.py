@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bev_perception.model.norm import instance_norm
+from bev_perception.model.norm import InstanceNorm
 from bev_perception.model.resnet import BasicBlock, initialise_residual, residual_layer
 
 
@@ -16,7 +16,7 @@ def make_compressor(num_heights: int, latent_dim: int) -> nn.Sequential:
     """Stacked heights (B, Z * C, Y, X) to one BEV feature (B, C, Y, X)."""
     return nn.Sequential(
         nn.Conv2d(num_heights * latent_dim, latent_dim, 3, padding=1, bias=False),
-        instance_norm(latent_dim),
+        InstanceNorm(),
         nn.GELU(),
     )
 
@@ -25,7 +25,7 @@ def make_head(channels: int, out_channels: int) -> nn.Sequential:
     """3x3 convolution, instance norm, ReLU, 1x1 convolution."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-        instance_norm(channels),
+        InstanceNorm(),
         nn.ReLU(inplace=True),
         nn.Conv2d(channels, out_channels, 1),
     )
@@ -41,7 +41,7 @@ class UpsamplingAdd(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-        self.norm = instance_norm(out_channels)
+        self.norm = InstanceNorm()
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
         """(B, in, ceil(Y/2), ceil(X/2)) and (B, out, Y, X) to (B, out, Y, X)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bev_perception.model.norm import instance_norm
+from bev_perception.model.norm import InstanceNorm
 from bev_perception.model.resnet import make_resnet
 
 
@@ -20,10 +20,10 @@ class UpsamplingConcat(nn.Module):
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-            instance_norm(out_channels),
+            InstanceNorm(),
             nn.ReLU(inplace=True),
             nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            instance_norm(out_channels),
+            InstanceNorm(),
             nn.ReLU(inplace=True),
         )
 
