@@ -105,13 +105,12 @@ def bev_picture(
     if unknown is not None:
         _hatch(canvas, view.upright(unknown).astype(bool))
     truth_boxes, predicted_boxes = tuple(truth or ()), tuple(predicted or ())
-    if probability is None:
-        for box in truth_boxes:
-            _fill(canvas, view, box.footprint, _truth_fill(box))
     _draw_rings(canvas, view)
     _draw_ego(canvas, view)
-    if probability is not None:
-        for box in truth_boxes:
+    for box in truth_boxes:
+        if probability is None:
+            _fill(canvas, view, box.footprint, _truth_fill(box))
+        else:
             _outline(canvas, view, box, TRUTH if box.is_vehicle else OTHER_FILL)
     for box in predicted_boxes:
         _outline(canvas, view, box, PREDICTION)

@@ -9,6 +9,7 @@ lens model: exact for any distortion, and as dense right before the camera as fa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -117,7 +118,7 @@ def _clip_to_image(
     low = np.array([-margin, -margin])
     high = np.array([shape[1] + margin, shape[0] + margin])
     pieces: list[list[NDArray[np.float64]]] = []
-    for start, end in zip(line[:-1], line[1:]):
+    for start, end in pairwise(line):
         clipped = _clip_segment(start, end, low, high)
         if clipped is None:
             continue

@@ -54,7 +54,8 @@ def camera_picture(
     for index, row in enumerate(rows):
         left = (row_width - len(row) * width - (len(row) - 1) * _GAP) // 2
         for name in row:
-            view = _camera_view(frame_set, rig, name, truth, predicted, (width, height), ground_grid)
+            size = (width, height)
+            view = _camera_view(frame_set, rig, name, truth, predicted, size, ground_grid)
             note = (notes or {}).get(name, "")
             draw_text(view, f"{name}  {note}".strip(), (8, 14), 10.0, plate=0.6)
             top = index * (height + _GAP)
@@ -137,7 +138,7 @@ def _camera_view(
         view = _paper(size[1], size[0])
         draw_text(view, "no image", (size[0] / 2, size[1] / 2), 14, FAINT_INK, "center")
         return view
-    view = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+    view = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
     entry = rig.cameras[name]
     if ground_grid:
         level = levelled(frame_set.world_T_base) if frame_set.world_T_base else None

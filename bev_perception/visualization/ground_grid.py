@@ -7,6 +7,8 @@ horizon lies where the flat world ends: the quickest check of a calibration by e
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,7 +49,8 @@ def draw_ground_grid(
     camera = camera.resized(width, height)
     pose = base_T_ground or RigidTransform.identity()
     ticks = np.arange(-np.floor(extent_m / spacing_m), np.floor(extent_m / spacing_m) + 1)
-    weak, strong = [], []
+    weak: list[NDArray[np.float64]] = []
+    strong: list[NDArray[np.float64]] = []
     for index in ticks:
         for start, end in _pair_of_lines(index * spacing_m, extent_m):
             target = strong if index % 2 == 0 else weak
@@ -80,7 +83,7 @@ def _horizon(camera: RigCamera, pose: RigidTransform) -> list[NDArray[np.float64
     directions = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
     circle = camera.base_T_camera.translation + _HORIZON_DISTANCE_M * pose.rotate(directions)
     return [
-        line for a, b in zip(circle[:-1], circle[1:]) for line in project_edge(camera, a, b)
+        line for a, b in pairwise(circle) for line in project_edge(camera, a, b)
     ]
 
 

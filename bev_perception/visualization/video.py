@@ -7,9 +7,12 @@ import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from bev_perception.errors import SystemLibraryError
@@ -55,18 +58,18 @@ class VideoWriter:
         self.path = Path(path).with_suffix(suffix)
         self._partial = self.path.with_name(f".{self.path.name}.partial")
         self._rate = Fraction(rate_hz).limit_denominator(1000)
-        self._container: av.container.OutputContainer | None = None
-        self._stream: av.VideoStream | None = None
+        self._open: tuple[OutputContainer, VideoStream] | None = None
 
     def __enter__(self) -> VideoWriter:
         return self
 
     def write(self, image: NDArray[np.uint8]) -> None:
         """Appends a picture (H, W, 3) uint8 RGB with even sides, all of one size."""
-        if self._container is None or self._stream is None:
-            self._open(image.shape[1], image.shape[0])
+        if self._open is None:
+            self._open = self._start(image.shape[1], image.shape[0])
+        container, stream = self._open
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        self._container.mux(self._stream.encode(frame))
+        container.mux(stream.encode(frame))
 
     def __exit__(
         self,
@@ -74,25 +77,27 @@ class VideoWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._container is None:
+        if self._open is None:
             return
+        container, stream = self._open
         try:
             if kind is None:
-                self._container.mux(self._stream.encode(None))
-            self._container.close()
+                container.mux(stream.encode(None))
+            container.close()
             if kind is None:
                 os.replace(self._partial, self.path)
         finally:
             self._partial.unlink(missing_ok=True)
 
-    def _open(self, width: int, height: int) -> None:
-        container_options = {
-            key: value for key, value in self._options.items() if key == "movflags"
-        }
-        self._container = av.open(
-            str(self._partial), "w", format=self._container_format, options=container_options
+    def _start(self, width: int, height: int) -> tuple[OutputContainer, VideoStream]:
+        of_container = {key: self._options[key] for key in self._options if key == "movflags"}
+        of_encoder = {key: self._options[key] for key in self._options if key != "movflags"}
+        container = av.open(
+            str(self._partial), "w", format=self._container_format, options=of_container
         )
-        options = {key: value for key, value in self._options.items() if key != "movflags"}
-        self._stream = self._container.add_stream(self._encoder, self._rate, options=options)
-        self._stream.width, self._stream.height = width, height
-        self._stream.pix_fmt = "yuv420p"
+        stream = cast(
+            VideoStream, container.add_stream(self._encoder, self._rate, options=of_encoder)
+        )
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuv420p"
+        return container, stream
