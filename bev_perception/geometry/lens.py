@@ -158,10 +158,15 @@ class EquidistantLens:
 
 
 def _smallest_positive_root(polynomial: Polynomial) -> float:
-    roots = polynomial.trim().roots()
+    """Of a polynomial that is 1 at 0; infinity when there is none.
+
+    Solved for the reciprocal, whose leading coefficient is that 1, so that coefficients of
+    any size are safe to divide by.
+    """
+    roots = Polynomial(polynomial.coef[::-1]).roots()
     real = roots.real[np.abs(roots.imag) <= 1e-9 * np.abs(roots)]
-    positive = real[real > 0]
-    return float(positive.min()) if len(positive) else np.inf
+    largest = real.max(initial=0.0)
+    return 1.0 / float(largest) if largest > 1e-12 else np.inf
 
 
 def _solve_symmetric(matrix: tuple[Array, Array, Array], values: Array) -> Array:
