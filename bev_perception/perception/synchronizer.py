@@ -33,6 +33,9 @@ back while it waited.
 
 _INTERVALS_KEPT = 8
 
+_OTHER_CLOCK = 10
+"""Stamps that differ by more than this many timeouts come from clocks that disagree."""
+
 
 @dataclass
 class SynchronizerStatistics:
@@ -77,6 +80,7 @@ class _Stream:
     def __init__(self) -> None:
         self.queue: deque[CameraFrame] = deque()
         self.newest_ns: int | None = None
+        self.last_arrival = 0
         self.intervals_ns: deque[int] = deque(maxlen=_INTERVALS_KEPT)
 
     @property
@@ -100,9 +104,11 @@ class Synchronizer:
     tolerance after its anchor. A frame is used at most once. Cameras faster than
     1 / (2 tolerance) may be regrouped to narrower sets.
 
-    Time is that of the stamps alone. One camera whose clock runs ahead does not time out the
-    others: two cameras, or one of the waiting set, must have passed the timeout. When more
-    than max_queue frames arrive without any decision, the anchor is not waited for longer.
+    Time is that of the stamps alone, and clocks may disagree. To time a set out, two cameras
+    or one of the set must have passed the timeout, and a set whose clock is far ahead of a
+    greater number of cameras that still send is kept back: one camera with a wrong clock
+    loses its own frames, not those of the others. When more than max_queue frames arrive
+    without any decision, the anchor is not waited for longer.
 
     Args:
         cameras: names, in the rig's order.
@@ -150,7 +156,12 @@ class Synchronizer:
         if newest is not None and frame.stamp_ns < newest - self.timeout_ns:
             self._jump_back()
             stream, newest = self._streams[frame.camera], None
+        self._arrivals += 1
+        stream.last_arrival = self._arrivals
         cause = self._refusal(frame, newest)
+        if len(self._behind) > 1:
+            self._jump_back()
+            stream, newest, cause = self._streams[frame.camera], None, ""
         if newest is None or frame.stamp_ns > newest:
             if newest is not None:
                 stream.intervals_ns.append(frame.stamp_ns - newest)
@@ -188,6 +199,8 @@ class Synchronizer:
         self._streams: Mapping[str, _Stream] = {name: _Stream() for name in self.cameras}
         self._served_ns: int | None = None
         self._served_without: frozenset[str] = frozenset()
+        self._behind: set[str] = set()
+        self._arrivals = 0
         self._undecided = 0
 
     def _count(self, frame: CameraFrame) -> None:
@@ -214,6 +227,8 @@ class Synchronizer:
             return ""
         behind = frame.stamp_ns - self._served_ns
         if behind < 0:
+            if behind < -_OTHER_CLOCK * self.timeout_ns:
+                self._behind.add(frame.camera)
             return "late"
         if behind <= self.tolerance_ns and frame.camera in self._served_without:
             waiting = [stream.head_ns for stream in self._streams.values() if stream.queue]
@@ -268,6 +283,14 @@ class Synchronizer:
     def _timed_out(self, anchor_ns: int, group: Sequence[str]) -> bool:
         if self._undecided > self.max_queue:
             return True
+        lagging = sum(
+            stream.newest_ns is not None
+            and stream.newest_ns < anchor_ns - _OTHER_CLOCK * self.timeout_ns
+            and stream.last_arrival > self._arrivals - self.max_queue
+            for stream in self._streams.values()
+        )
+        if lagging > len(group):
+            return False
         limit = anchor_ns + self.timeout_ns
         past = [
             name
@@ -279,6 +302,7 @@ class Synchronizer:
     def _take(self, members: Sequence[str]) -> FrameSet | None:
         frames = {name: self._streams[name].queue.popleft() for name in members}
         self._undecided = 0
+        self._behind.clear()
         self._served_ns = frames[members[0]].stamp_ns
         missing = tuple(name for name in self.cameras if name not in frames)
         self._served_without = frozenset(missing)
