@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one training step works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bev_perception.model import TapTable
+from bev_perception.training.targets import Targets
+
+
+@dataclass(frozen=True)
+class Example:
+    """One augmented sample, ready to be stacked.
+
+    Attributes:
+        images: (S, H, W, 3) uint8 RGB.
+        taps: of its rig.
+        targets: on the model's grid.
+    """
+
+    images: NDArray[np.uint8]
+    taps: TapTable
+    targets: Targets
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several examples.
+
+    Attributes:
+        images: (B, S, 3, H, W) uint8, a view of channels-last memory.
+        taps: of the B rigs.
+        segmentation, valid, center: (B, 1, Y, X) float32.
+        offset: (B, 2, Y, X) float32 metres.
+    """
+
+    images: Tensor
+    taps: TapTable
+    segmentation: Tensor
+    valid: Tensor
+    center: Tensor
+    offset: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The batch on another device."""
+        return Batch(
+            *(
+                value.to(device, non_blocking=non_blocking)
+                for value in (
+                    self.images,
+                    self.taps,
+                    self.segmentation,
+                    self.valid,
+                    self.center,
+                    self.offset,
+                )
+            )
+        )
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, for torch's DataLoader."""
+        return Batch(
+            self.images.pin_memory(),
+            self.taps.pin_memory(),
+            self.segmentation.pin_memory(),
+            self.valid.pin_memory(),
+            self.center.pin_memory(),
+            self.offset.pin_memory(),
+        )
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Stacks examples of rigs with equally many cameras."""
+    targets = [example.targets for example in examples]
+    images = torch.from_numpy(np.stack([example.images for example in examples]))
+    return Batch(
+        images=images.permute(0, 1, 4, 2, 3),
+        taps=TapTable.batch([example.taps for example in examples]),
+        segmentation=_stack([target.segmentation[None] for target in targets]),
+        valid=_stack([target.valid[None] for target in targets]),
+        center=_stack([target.center[None] for target in targets]),
+        offset=_stack([target.offset for target in targets]),
+    )
+
+
+def _stack(arrays: Sequence[NDArray[np.generic]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32, copy=False))

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prepared bags on disk: images as the network takes them, boxes and poses as labelled.
+
+One directory per bag:
+
+- ``images.raw``: (N, S, H, W, 3) uint8 RGB, uncompressed, mapped into memory when read;
+- ``labels.npz``: per set the stamp, cameras present and levelling, and all boxes;
+- ``description.json``: shapes, the prepared rig, the bag's name.
+
+Boxes are kept, not rasters, so that grid and target settings can change without extraction.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry import (
+    OBJECT_CLASSES,
+    ObjectBox,
+    PinholeCamera,
+    Rig,
+    RigCamera,
+    RigidTransform,
+)
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled moment, levelled.
+
+    Attributes:
+        images: (S, H, W, 3) uint8 RGB in the rig's order, zeros where a camera is missing.
+        present: (S,) bool.
+        rig: the prepared rig in levelled base_link.
+        objects: boxes in levelled base_link.
+    """
+
+    images: NDArray[np.uint8]
+    present: NDArray[np.bool_]
+    rig: Rig
+    objects: tuple[ObjectBox, ...]
+
+
+class PreparedBag:
+    """Reads one prepared bag.
+
+    Args:
+        path: its directory.
+
+    Raises:
+        ConfigurationError: the directory is not a complete prepared bag.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.description: dict[str, Any] = json.loads(
+                (path / "description.json").read_text(encoding="utf-8")
+            )
+            with np.load(path / "labels.npz", allow_pickle=False) as labels:
+                self._labels = {name: labels[name] for name in labels.files}
+            self.shape: tuple[int, int, int, int, int] = tuple(self.description["shape"])
+            size = (path / "images.raw").stat().st_size
+        except (OSError, KeyError, ValueError) as error:
+            raise ConfigurationError(
+                f"{path} is not a complete prepared bag ({error}); delete it and train again"
+            ) from error
+        if size != int(np.prod(self.shape)):
+            raise ConfigurationError(
+                f"{path}/images.raw has {size} bytes, expected {np.prod(self.shape)}; "
+                f"delete the directory and train again"
+            )
+        self.rig = _rig_from_dict(self.description["rig"])
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A mapped array would be pickled whole into every worker process.
+        return {name: value for name, value in vars(self).items() if name != "_images"}
+
+    @cached_property
+    def _images(self) -> NDArray[np.uint8]:
+        return np.memmap(self.path / "images.raw", dtype=np.uint8, mode="r", shape=self.shape)
+
+    @property
+    def num_cameras(self) -> int:
+        """Cameras in the rig."""
+        return int(self.shape[1])
+
+    def stamp_ns(self, index: int) -> int:
+        """Stamp of one set, nanoseconds."""
+        return int(self._labels["stamps_ns"][index])
+
+    def sample(self, index: int) -> Sample:
+        """One moment; its images are a read-only view of the file."""
+        level_T_base = RigidTransform(self._labels["level_rotations"][index], np.zeros(3))
+        chosen = np.flatnonzero(self._labels["box_sets"] == index)
+        return Sample(
+            images=self._images[index],
+            present=self._labels["present"][index],
+            rig=self.rig.moved(level_T_base),
+            objects=tuple(self._box(number).transformed(level_T_base) for number in chosen),
+        )
+
+    def _box(self, number: int) -> ObjectBox:
+        labels = self._labels
+        return ObjectBox(
+            label=OBJECT_CLASSES[labels["box_labels"][number]],
+            object_id=int(labels["box_ids"][number]),
+            pose=RigidTransform.from_matrix(labels["box_poses"][number]),
+            size=labels["box_sizes"][number],
+            velocity=labels["box_velocities"][number],
+            visibility=float(labels["box_visibilities"][number]),
+        )
+
+
+class PreparedBagWriter:
+    """Writes one prepared bag beside its final place and moves it there when complete.
+
+    Args:
+        path: final directory.
+        rig: the prepared rig in base_link.
+        image_size: (height, width).
+        description: further plain values to keep.
+    """
+
+    def __init__(
+        self, path: Path, rig: Rig, image_size: tuple[int, int], description: dict[str, Any]
+    ) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._rig = rig
+        self._image_shape = (len(rig), *image_size, 3)
+        self._description = description
+        self._rows: dict[str, list[Any]] = {
+            name: [] for name in ("stamps_ns", "present", "level_rotations")
+        }
+        self._boxes: list[tuple[int, ObjectBox]] = []
+
+    def __enter__(self) -> PreparedBagWriter:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        self._file = (self._partial / "images.raw").open("wb")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def add(
+        self,
+        stamp_ns: int,
+        images: NDArray[np.uint8],
+        present: NDArray[np.bool_],
+        level_T_base: RigidTransform,
+        objects: Sequence[ObjectBox],
+    ) -> None:
+        """One set: images (S, H, W, 3), present (S,), boxes in base_link (not levelled)."""
+        if images.shape != self._image_shape:
+            raise ValueError(f"images are {images.shape}, expected {self._image_shape}")
+        self._file.write(np.ascontiguousarray(images).data)
+        self._boxes += [(len(self._rows["stamps_ns"]), box) for box in objects]
+        self._rows["stamps_ns"].append(stamp_ns)
+        self._rows["present"].append(present)
+        self._rows["level_rotations"].append(level_T_base.rotation)
+
+    def _finish(self) -> None:
+        count = len(self._rows["stamps_ns"])
+        boxes = [box for _, box in self._boxes]
+        np.savez(
+            self._partial / "labels.npz",
+            stamps_ns=np.array(self._rows["stamps_ns"], dtype=np.int64),
+            present=np.array(self._rows["present"], dtype=bool).reshape(count, -1),
+            level_rotations=np.array(self._rows["level_rotations"]).reshape(count, 3, 3),
+            box_sets=np.array([index for index, _ in self._boxes], dtype=np.int64),
+            box_labels=np.array([OBJECT_CLASSES.index(box.label) for box in boxes], np.int64),
+            box_ids=np.array([box.object_id for box in boxes], dtype=np.int64),
+            box_poses=np.array([box.pose.matrix for box in boxes]).reshape(-1, 4, 4),
+            box_sizes=np.array([box.size for box in boxes]).reshape(-1, 3),
+            box_velocities=np.array([box.velocity for box in boxes]).reshape(-1, 3),
+            box_visibilities=np.array([box.visibility for box in boxes], dtype=np.float64),
+        )
+        description = {
+            **self._description,
+            "shape": [count, *self._image_shape],
+            "rig": _rig_to_dict(self._rig),
+        }
+        text = json.dumps(description, indent=1)
+        (self._partial / "description.json").write_text(text, encoding="utf-8")
+        if not self._path.exists():  # another process may have prepared the same bag meanwhile
+            self._partial.rename(self._path)
+
+
+def _rig_to_dict(rig: Rig) -> dict[str, Any]:
+    return {
+        name: {
+            "width": entry.camera.width,
+            "height": entry.camera.height,
+            "matrix": entry.camera.matrix.tolist(),
+            "distortion_model": entry.camera.distortion_model,
+            "distortion": list(entry.camera.distortion),
+            "base_T_camera": entry.base_T_camera.matrix.tolist(),
+            "frame_id": entry.frame_id,
+        }
+        for name, entry in rig.cameras.items()
+    }
+
+
+def _rig_from_dict(values: dict[str, Any]) -> Rig:
+    return Rig(
+        {
+            name: RigCamera(
+                PinholeCamera(
+                    entry["width"],
+                    entry["height"],
+                    np.array(entry["matrix"]),
+                    entry["distortion_model"],
+                    tuple(entry["distortion"]),
+                ),
+                RigidTransform.from_matrix(entry["base_T_camera"]),
+                entry["frame_id"],
+            )
+            for name, entry in values.items()
+        }
+    )

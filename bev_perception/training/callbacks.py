@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens around the steps: averaged weights, progress, checkpoints, stopping."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+from tqdm import tqdm
+
+
+class AveragedWeights(WeightAveraging):
+    """Exponential moving average of the weights, used to validate and in the end.
+
+    The decay starts low, (1 + n) / (10 + n) after n steps, so that the random first weights
+    are soon forgotten.
+
+    Args:
+        decay: per step, reached after about 10 / (1 - decay) steps.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(use_buffers=True, avg_fn=self._average)
+        self._decay = decay
+
+    def _average(self, averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        steps = int(count)
+        decay = min(self._decay, (1.0 + steps) / (10.0 + steps))
+        if not averaged.is_floating_point():
+            return current
+        return averaged + (current - averaged) * (1.0 - decay)
+
+
+class Stopper(Callback):
+    """Ends training after the current step: on Ctrl-C, or when its time is over.
+
+    A second Ctrl-C interrupts at once.
+
+    Args:
+        max_minutes: time for this run, None for no limit.
+    """
+
+    def __init__(self, max_minutes: float | None) -> None:
+        self.interrupted = False
+        self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
+        self._started = time.monotonic()
+        self._previous: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock and listens to Ctrl-C."""
+        self._started = time.monotonic()
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._interrupt)
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Asks the trainer to stop when it is time."""
+        over = self._max_seconds is not None and (
+            time.monotonic() - self._started >= self._max_seconds
+        )
+        if self.interrupted or over:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gives Ctrl-C back."""
+        self.close()
+
+    def close(self) -> None:
+        """Restores the signal handler; safe to call twice."""
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        self.interrupted = True
+        signal.signal(signal.SIGINT, self._previous or signal.default_int_handler)
+
+
+class CheckpointKeeper(Callback):
+    """Keeps one checkpoint, replaced as a whole, from which a run goes on exactly.
+
+    Args:
+        path: the checkpoint.
+        every: optimiser steps between checkpoints; the last step always writes one.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self._path = path
+        self._every = every
+        self._last_step = -1
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Writes when a step is due; must come after all callbacks that change state."""
+        step = trainer.global_step
+        ends = trainer.should_stop or step >= trainer.max_steps
+        if step == self._last_step or not (ends or (step and step % self._every == 0)):
+            return
+        self._last_step = step
+        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
+        try:
+            trainer.save_checkpoint(partial)
+            if trainer.is_global_zero:
+                os.replace(partial, self._path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+class StepProgress(Callback):
+    """One bar over all optimiser steps: rate, remaining time, loss and IoU.
+
+    Args:
+        enabled: draw it.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        self._enabled = enabled
+        self._bar: tqdm[Any] | None = None
+        self._iou = float("nan")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Opens the bar where the run stands."""
+        self._bar = tqdm(
+            total=trainer.max_steps,
+            initial=trainer.global_step,
+            desc="train",
+            unit="step",
+            disable=not (self._enabled and trainer.is_global_zero),
+            dynamic_ncols=True,
+        )
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Moves the bar."""
+        if self._bar is None or trainer.global_step == self._bar.n:
+            return
+        self._bar.update(trainer.global_step - self._bar.n)
+        if trainer.global_step % 10 == 0:
+            loss = trainer.callback_metrics.get("train/segmentation", float("nan"))
+            self._bar.set_postfix_str(
+                f"cross entropy {float(loss):.3f}, IoU within 25 m {self._iou:.3f}", refresh=False
+            )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remembers the last IoU for the bar."""
+        self._iou = float(trainer.callback_metrics.get("validation/iou_within_25m", float("nan")))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Closes the bar."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the bar; safe to call twice."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loaders of training and validation batches."""
+
+from __future__ import annotations
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Subset
+
+from bev_perception.training.batch import Batch, collate
+from bev_perception.training.configuration import TrainConfig
+from bev_perception.training.dataset import SegnetDataset
+from bev_perception.training.sampling import EndlessBatchSampler
+
+
+class SegnetData(LightningDataModule):
+    """Batches for one run; training goes on at the trainer's step.
+
+    Args:
+        train: augmented samples.
+        validation: samples as recorded; may be empty.
+        config: the run.
+    """
+
+    def __init__(
+        self, train: SegnetDataset, validation: SegnetDataset, config: TrainConfig
+    ) -> None:
+        super().__init__()
+        self._train = train
+        self._validation = validation
+        self._config = config
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Endless batches from the trainer's current step on."""
+        config, trainer = self._config, self.trainer
+        steps = trainer.global_step if trainer else 0
+        sampler = EndlessBatchSampler(
+            len(self._train),
+            config.batch_size,
+            config.seed,
+            start_batch=steps * config.accumulate,
+            rank=trainer.global_rank if trainer else 0,
+            num_replicas=trainer.world_size if trainer else 1,
+        )
+        return DataLoader(
+            self._train,
+            batch_sampler=sampler,
+            collate_fn=collate,
+            num_workers=config.data.workers,
+            persistent_workers=config.data.workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """The validation sets, at most as many as configured, spread evenly."""
+        count = min(len(self._validation), self._config.data.max_validation_sets)
+        if not count:
+            return []
+        chosen = np.linspace(0, len(self._validation) - 1, count).round().astype(int)
+        return DataLoader(
+            Subset(self._validation, chosen.tolist()),
+            batch_size=self._config.batch_size,
+            collate_fn=collate,
+            num_workers=self._config.data.workers,
+        )

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data set: prepared bags, augmented, with their lift's tables and targets."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from bev_perception.geometry import Rig, RigCamera
+from bev_perception.model import SegnetConfig, TapTable, build_tap_table
+from bev_perception.training.augmentation import AugmentationConfig, augmented
+from bev_perception.training.batch import Example
+from bev_perception.training.cache import PreparedBag, Sample
+from bev_perception.training.targets import TargetSettings, make_targets
+
+
+class TapTableCache:
+    """Keeps the tables of the rigs seen last; most samples share a few rigs.
+
+    Extrinsics that differ by less than a micrometre or a microradian share a table.
+
+    Args:
+        config: the model.
+        capacity: how many tables are kept.
+    """
+
+    def __init__(self, config: SegnetConfig, capacity: int = 96) -> None:
+        self._config = config
+        self._capacity = capacity
+        self._tables: OrderedDict[bytes, TapTable] = OrderedDict()
+
+    def table(self, rig: Rig, present: NDArray[np.bool_]) -> TapTable:
+        """The table of a prepared, levelled rig."""
+        key = _rig_key(rig, present)
+        table = self._tables.pop(key, None)
+        if table is None:
+            table = build_tap_table(rig, self._config, present.tolist(), backward=True)
+            if len(self._tables) >= self._capacity:
+                self._tables.popitem(last=False)
+        self._tables[key] = table
+        return table
+
+
+class SegnetDataset(Dataset[Example]):
+    """All sets of prepared bags.
+
+    Args:
+        bags: all with the model's image size.
+        config: the model.
+        targets: how boxes become targets.
+        augmentation: variations to draw; None for evaluation.
+        seed: of the variations.
+    """
+
+    def __init__(
+        self,
+        bags: Sequence[PreparedBag],
+        config: SegnetConfig,
+        targets: TargetSettings | None = None,
+        augmentation: AugmentationConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._bags = tuple(bags)
+        self._grid = config.grid
+        self._targets = targets or TargetSettings()
+        self._augmentation = augmentation
+        self._seed = seed
+        self._tables = TapTableCache(config)
+        self._ends = np.cumsum([len(bag) for bag in bags])
+        self._num_cameras = max((bag.num_cameras for bag in bags), default=0)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def sample(self, index: int) -> Sample:
+        """The index-th moment as recorded."""
+        bag = int(np.searchsorted(self._ends, index, side="right"))
+        first = int(self._ends[bag - 1]) if bag else 0
+        return self._bags[bag].sample(index - first)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Example:
+        """One example; (index, position) draws the variation that belongs to the position."""
+        index, position = key if isinstance(key, tuple) else (key, key)
+        sample = self.sample(index)
+        if self._augmentation is not None:
+            random = np.random.default_rng((self._seed, position))
+            sample = augmented(sample, self._augmentation, random)
+        sample = padded(sample, self._num_cameras)
+        return Example(
+            images=sample.images,
+            taps=self._tables.table(sample.rig, sample.present),
+            targets=make_targets(sample.objects, self._grid, self._targets),
+        )
+
+
+def padded(sample: Sample, num_cameras: int) -> Sample:
+    """The sample with missing cameras added, so that rigs of different size fit one batch."""
+    extra = num_cameras - len(sample.rig)
+    if extra <= 0:
+        return sample
+    cameras: dict[str, RigCamera] = dict(sample.rig.cameras)
+    stand_in = next(iter(cameras.values()))
+    cameras.update({f"padding_{number}": stand_in for number in range(extra)})
+    blank = np.zeros((extra, *sample.images.shape[1:]), dtype=np.uint8)
+    return Sample(
+        images=np.concatenate([sample.images, blank]),
+        present=np.concatenate([sample.present, np.zeros(extra, dtype=bool)]),
+        rig=Rig(cameras),
+        objects=sample.objects,
+    )
+
+
+def _rig_key(rig: Rig, present: NDArray[np.bool_]) -> bytes:
+    parts = [present.tobytes()]
+    for entry in rig.cameras.values():
+        camera = entry.camera
+        numbers = [*camera.matrix.ravel(), *camera.distortion, *entry.base_T_camera.matrix.ravel()]
+        rounded = np.round(numbers, 6) + 0.0  # + 0.0 turns -0.0 into 0.0
+        parts += [camera.distortion_model.encode(), rounded.tobytes()]
+        parts.append(np.array([camera.width, camera.height]).tobytes())
+    return b"|".join(parts)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where weights come from: what is written into their metadata."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bev_perception.training.cache import PreparedBag
+from bev_perception.training.configuration import TrainConfig
+
+
+def describe_run(
+    config: TrainConfig,
+    train: Sequence[PreparedBag],
+    validation: Sequence[PreparedBag],
+    steps: int,
+    minutes: float,
+    metrics: dict[str, float],
+) -> dict[str, Any]:
+    """Plain values that let a person repeat a run and judge its result.
+
+    Paths are shortened so that metadata tells about the data and not about the machine.
+    """
+    return {
+        "command": command_line(),
+        "recipe": _shortened(config.to_dict()),
+        "data": {"train": _describe(train), "validation": _describe(validation)},
+        "steps": steps,
+        "minutes": round(minutes, 1),
+        "metrics": {name: round(value, 4) for name, value in metrics.items()},
+        "torch": torch.__version__,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+
+
+def command_line(arguments: Sequence[str] | None = None) -> str:
+    """The command that runs, as a person would type it in its working directory."""
+    program, *rest = sys.argv if arguments is None else arguments
+    return shlex.join([Path(program).name, *(_short_path(argument) for argument in rest)])
+
+
+def _describe(bags: Sequence[PreparedBag]) -> dict[str, Any]:
+    return {
+        "bags": [str(bag.description["bag"]) for bag in bags],
+        "sets": sum(len(bag) for bag in bags),
+    }
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shortened(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_shortened(entry) for entry in value]
+    return _short_path(value) if isinstance(value, str) else value
+
+
+def _short_path(text: str) -> str:
+    """An absolute path relative to the working directory, or else its last part alone."""
+    name, equals, path = text.partition("=") if text.startswith("--") else ("", "", text)
+    if not os.path.isabs(path):
+        return text
+    here = Path.cwd()
+    short = Path(path).relative_to(here) if Path(path).is_relative_to(here) else Path(path).name
+    return f"{name}{equals}{short}"

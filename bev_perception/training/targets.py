@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the network should answer: masks, centre map and offsets made from boxes.
+
+The definitions are Simple-BEV's without its biases: footprints by cell centres instead of
+polygons with truncated corners, centres at their exact metres instead of rounded to cells,
+the Gaussian's width in metres instead of cells, offsets once and towards the centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry import BevGrid, ObjectBox
+from bev_perception.geometry.rasterize import cells_in_convex_polygon
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """How boxes become targets.
+
+    Attributes:
+        min_visibility: a vehicle counts as visible when more than this share of it is seen;
+            cells of the others are left out of loss and IoU. Unknown visibility (NaN) counts
+            as visible.
+        center_sigma_m: standard deviation of the centre map's Gaussians, metres.
+    """
+
+    min_visibility: float = 0.4
+    center_sigma_m: float = 1.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.min_visibility < 1.0:
+            raise ConfigurationError(
+                f"min_visibility must lie in 0 to 1 (1 excluded), got {self.min_visibility}"
+            )
+        if not self.center_sigma_m > 0.0:
+            raise ConfigurationError(
+                f"center_sigma_m must be a positive length in metres, got {self.center_sigma_m}"
+            )
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The answer for one moment on one grid, arrays in the grid's order.
+
+    Attributes:
+        segmentation: (num_y, num_x) bool, inside some vehicle's footprint, visible or not.
+        valid: (num_y, num_x) bool, False inside footprints of vehicles that are not visible.
+        center: (num_y, num_x) float32, maximum of the vehicles' Gaussians, 1 at a centre.
+        offset: (2, num_y, num_x) float32 metres, x then y: the vehicle's centre minus the
+            cell's centre inside footprints, 0 elsewhere.
+    """
+
+    segmentation: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    center: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+
+def is_visible(box: ObjectBox, min_visibility: float) -> bool:
+    """Whether a box counts: seen for more than min_visibility, or nobody knows."""
+    return bool(np.isnan(box.visibility) or box.visibility > min_visibility)
+
+
+def make_targets(
+    objects: Iterable[ObjectBox], grid: BevGrid, settings: TargetSettings | None = None
+) -> Targets:
+    """Targets of all vehicles among the objects; other classes leave no trace.
+
+    Args:
+        objects: boxes in levelled base_link, the frame of the grid.
+        grid: extent and resolution.
+        settings: thresholds; default TargetSettings().
+    """
+    settings = settings or TargetSettings()
+    segmentation = np.zeros(grid.shape, dtype=bool)
+    valid = np.ones(grid.shape, dtype=bool)
+    center = np.zeros(grid.shape, dtype=np.float32)
+    offset = np.zeros((2, *grid.shape), dtype=np.float32)
+    vehicles = [box for box in objects if box.is_vehicle]
+    # Large first, so that where footprints touch the small one keeps its cells.
+    for box in sorted(vehicles, key=lambda box: -float(box.size[0] * box.size[1])):
+        x, y = box.center[:2]
+        _raise_to_gaussian(center, grid, float(x), float(y), settings.center_sigma_m)
+        rows, columns = cells_in_convex_polygon(grid, box.footprint)
+        segmentation[rows, columns] = True
+        valid[rows, columns] = is_visible(box, settings.min_visibility)
+        offset[0, rows, columns] = x - grid.x_centers[columns]
+        offset[1, rows, columns] = y - grid.y_centers[rows]
+    return Targets(segmentation, valid, center, offset)
+
+
+def _raise_to_gaussian(
+    center: NDArray[np.float32], grid: BevGrid, x: float, y: float, sigma_m: float
+) -> None:
+    """In place: maximum of the map and exp(-d^2 / (2 sigma^2)), d metres from (x, y).
+
+    Beyond six sigma, where the Gaussian is under 2e-8, nothing is computed.
+    """
+    reach = 6.0 * sigma_m
+    columns = slice(*np.searchsorted(grid.x_centers, (x - reach, x + reach)))
+    rows = slice(*np.searchsorted(grid.y_centers, (y - reach, y + reach)))
+    along_x = np.exp(-((grid.x_centers[columns] - x) ** 2) / (2.0 * sigma_m**2))
+    along_y = np.exp(-((grid.y_centers[rows] - y) ** 2) / (2.0 * sigma_m**2))
+    window = center[rows, columns]
+    np.maximum(window, np.outer(along_y, along_x), out=window, casting="same_kind")

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Targets are exact in metres, wherever an object lies on the grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bev_perception.geometry import BevGrid, ObjectBox, RigidTransform
+from bev_perception.training.targets import TargetSettings, make_targets
+
+GRID = BevGrid.centered(12.0, 0.4)
+
+
+def box(x, y, yaw=0.0, size=(4.6, 1.9, 1.5), label="car", visibility=1.0, object_id=1):
+    pose = RigidTransform.from_euler(yaw=yaw, translation=(x, y, size[2] / 2))
+    return ObjectBox(label, object_id, pose, np.array(size), visibility=visibility)
+
+
+poses = st.tuples(
+    st.floats(-8, 8), st.floats(-8, 8), st.floats(-np.pi, np.pi)
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(poses)
+def test_offset_leads_from_every_cell_centre_exactly_to_the_object_centre(pose):
+    x, y, yaw = pose
+    targets = make_targets([box(x, y, yaw)], GRID)
+    rows, columns = np.nonzero(targets.segmentation)
+    assert len(rows) > 0
+    reached = GRID.cell_centers[rows, columns] + targets.offset[:, rows, columns].T
+    np.testing.assert_allclose(reached, np.tile([x, y], (len(rows), 1)), atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(poses)
+def test_segmentation_holds_exactly_the_cells_whose_centres_lie_inside(pose):
+    x, y, yaw = pose
+    targets = make_targets([box(x, y, yaw)], GRID)
+    along = np.array([np.cos(yaw), np.sin(yaw)])
+    across = np.array([-np.sin(yaw), np.cos(yaw)])
+    relative = GRID.cell_centers - (x, y)
+    inside = (np.abs(relative @ along) <= 2.3) & (np.abs(relative @ across) <= 0.95)
+    assert (targets.segmentation == inside).all()
+
+
+def test_masks_have_no_half_cell_bias():
+    """Over many places the mask's centroid is the object's centre and its area the footprint's."""
+    random = np.random.default_rng(0)
+    errors, areas = [], []
+    for x, y in random.uniform(-5, 5, size=(600, 2)):
+        mask = make_targets([box(x, y, random.uniform(-np.pi, np.pi))], GRID).segmentation
+        errors.append(GRID.cell_centers[mask].mean(axis=0) - (x, y))
+        areas.append(mask.sum() * GRID.resolution**2)
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.02
+    assert np.mean(areas) == pytest.approx(4.6 * 1.9, rel=0.01)
+
+
+@pytest.mark.parametrize("resolution", [0.25, 0.5])
+def test_centre_map_is_the_maximum_of_gaussians_in_metres_whatever_the_resolution(resolution):
+    grid = BevGrid.centered(12.0, resolution)
+    boxes = [box(1.13, -2.07), box(3.2, -1.1, yaw=1.0)]
+    targets = make_targets(boxes, grid, TargetSettings(center_sigma_m=1.5))
+    expected = np.zeros(grid.shape)
+    for entry in boxes:
+        squared = ((grid.cell_centers - entry.center[:2]) ** 2).sum(axis=-1)
+        expected = np.maximum(expected, np.exp(-squared / (2 * 1.5**2)))
+    np.testing.assert_allclose(targets.center, expected, atol=1e-6)
+
+
+def test_object_beyond_the_edge_still_raises_the_centre_map_inside():
+    targets = make_targets([box(12.5, 0.0)], GRID)
+    assert targets.center[:, -1].max() > 0.85
+    assert targets.segmentation.any()
+
+
+def test_invisible_vehicle_is_in_the_mask_but_not_valid_and_unknown_counts_as_visible():
+    hidden = box(-5, 0, visibility=0.4)
+    targets = make_targets([hidden, box(5, 0, visibility=float("nan"))], GRID)
+    columns = GRID.x_centers < 0
+    assert targets.segmentation[:, columns].any()
+    assert (targets.valid == ~(targets.segmentation & columns)).all()
+
+
+def test_only_vehicles_leave_a_trace():
+    targets = make_targets([box(0, 0, label="pedestrian"), box(3, 0, label="barrier")], GRID)
+    assert not targets.segmentation.any() and not targets.center.any() and targets.valid.all()
