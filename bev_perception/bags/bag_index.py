@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one pass over a bag's small messages tells: transforms, calibrations, label stamps."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rosbags.interfaces import Connection
+
+from bev_perception.bags.bag_file import BagFile
+from bev_perception.bags.headers import raw_first_stamp_ns, raw_stamp_ns, stamp_ns
+from bev_perception.bags.poses import pose_from_message, transform_from_message
+from bev_perception.bags.typestore import CAMERA_INFO, MARKER_ARRAY, ODOMETRY, TF
+from bev_perception.errors import BagError, TransformError
+from bev_perception.geometry import TransformTree
+
+_AFTER_STAMP = 12
+"""Bytes of a serialized message up to the end of its header's stamp."""
+
+
+@dataclass
+class InfoTopic:
+    """CameraInfo messages of one topic.
+
+    Attributes:
+        stamps_ns: of all messages.
+        calibrations: (stamp_ns, message) of the first and of every one that differs from
+            the one before it.
+    """
+
+    stamps_ns: list[int] = field(default_factory=list)
+    calibrations: list[tuple[int, Any]] = field(default_factory=list)
+
+
+@dataclass
+class StampIndex:
+    """Messages of one topic by header stamp, to be read again one by one.
+
+    Attributes:
+        stamps_ns: sorted.
+        log_times_ns: times of recording of the same messages.
+    """
+
+    stamps_ns: list[int]
+    log_times_ns: list[int]
+
+    @classmethod
+    def of(cls, entries: Iterable[tuple[int, int]]) -> StampIndex:
+        """From (stamp, time of recording) in any order."""
+        ordered = sorted(entries)
+        return cls([stamp for stamp, _ in ordered], [log for _, log in ordered])
+
+    def nearest(self, stamp: int, tolerance_ns: int) -> tuple[int, int] | None:
+        """(stamp, time of recording) nearest to a stamp, None beyond the tolerance."""
+        right = bisect_left(self.stamps_ns, stamp)
+        candidates = [i for i in (right - 1, right) if 0 <= i < len(self.stamps_ns)]
+        best = min(candidates, key=lambda i: abs(self.stamps_ns[i] - stamp), default=None)
+        if best is None or abs(self.stamps_ns[best] - stamp) > tolerance_ns:
+            return None
+        return self.stamps_ns[best], self.log_times_ns[best]
+
+
+@dataclass
+class BagIndex:
+    """Transforms, CameraInfo by topic, and where the labels are."""
+
+    tree: TransformTree
+    infos: dict[str, InfoTopic]
+    labels: StampIndex
+
+
+def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | None) -> BagIndex:
+    """Reads all /tf, /tf_static and odometry, the CameraInfo topics and the labels' stamps.
+
+    Static transforms hold for the whole bag however late they were recorded. Odometry stands
+    in for a transform to its child frame that no /tf gives.
+
+    Raises:
+        BagError: the bag is damaged or holds an impossible transform.
+    """
+    wanted_infos = set(info_topics)
+    connections = [
+        c
+        for c in bag.connections
+        if c.msgtype in (TF, ODOMETRY)
+        or (c.msgtype == CAMERA_INFO and c.topic in wanted_infos)
+        or (labels is not None and c.id == labels.id)
+    ]
+    transforms, odometry = _Transforms(bag), []
+    infos: dict[str, InfoTopic] = {}
+    last_infos: dict[str, bytes] = {}
+    label_entries = []
+    for connection, log_ns, raw in bag.messages(connections) if connections else ():
+        if connection.msgtype == TF:
+            transforms.add(connection, raw)
+        elif connection.msgtype == ODOMETRY:
+            odometry.append((connection, raw))
+        elif connection.msgtype == CAMERA_INFO:
+            entry = infos.setdefault(connection.topic, InfoTopic())
+            stamp = message_stamp_ns(bag, connection, log_ns, raw)
+            entry.stamps_ns.append(stamp)
+            if last_infos.get(connection.topic) != raw[_AFTER_STAMP:]:
+                last_infos[connection.topic] = raw[_AFTER_STAMP:]
+                entry.calibrations.append((stamp, bag.decode(connection, raw)))
+        else:
+            label_entries.append((message_stamp_ns(bag, connection, log_ns, raw), log_ns))
+    tree = transforms.tree(odometry)
+    return BagIndex(tree, infos, StampIndex.of(label_entries))
+
+
+def message_stamp_ns(bag: BagFile, connection: Connection, log_ns: int, raw: bytes) -> int:
+    """A message's own stamp, or the time of recording where it has none or zero.
+
+    Raises:
+        BagError: the message is too short to hold its stamp.
+    """
+    try:
+        if connection.msgtype in (MARKER_ARRAY, TF):
+            stamp = raw_first_stamp_ns(raw)
+        elif bag.has_header(connection):
+            stamp = raw_stamp_ns(raw)
+        else:
+            stamp = None
+    except (struct.error, IndexError) as error:
+        raise BagError(
+            f"{bag.path}: a message of {len(raw)} bytes on {connection.topic} is too short for "
+            f"{connection.msgtype}; the recording is damaged"
+        ) from error
+    if not stamp and connection.msgtype == MARKER_ARRAY:
+        markers = bag.decode(connection, raw).markers
+        stamp = max((stamp_ns(marker.header) for marker in markers), default=0)
+    return stamp or log_ns
+
+
+class _Transforms:
+    """Collects transforms; static ones are entered last, so that they win over time."""
+
+    def __init__(self, bag: BagFile) -> None:
+        self._bag = bag
+        self._tree = TransformTree()
+        self._static: dict[str, tuple[str, Any]] = {}
+
+    def add(self, connection: Connection, raw: bytes) -> None:
+        is_static = connection.topic.rstrip("/").endswith("tf_static")
+        for entry in self._bag.decode(connection, raw).transforms:
+            parent, child = entry.header.frame_id, entry.child_frame_id
+            try:
+                transform = transform_from_message(entry.transform)
+                if is_static:
+                    self._static[child] = parent, transform
+                else:
+                    self._tree.add(parent, child, stamp_ns(entry.header), transform)
+            except TransformError as error:
+                raise self._error(connection.topic, parent, child, error) from error
+
+    def tree(self, odometry: Sequence[tuple[Connection, bytes]]) -> TransformTree:
+        """The finished tree."""
+        for child, (parent, transform) in self._static.items():
+            try:
+                self._tree.add_static(parent, child, transform)
+            except TransformError as error:
+                raise self._error("/tf_static", parent, child, error) from error
+        children = {child for _, child, _, _ in self._tree.edges()}
+        sources: dict[str, str] = {}
+        for connection, raw in odometry:
+            message = self._bag.decode(connection, raw)
+            parent, child = message.header.frame_id, message.child_frame_id.lstrip("/")
+            if not parent or not child or child in children:
+                continue
+            if sources.setdefault(child, connection.topic) != connection.topic:
+                continue
+            try:
+                pose = pose_from_message(message.pose.pose)
+                self._tree.add(parent, child, stamp_ns(message.header), pose)
+            except TransformError as error:
+                raise self._error(connection.topic, parent, child, error) from error
+        return self._tree
+
+    def _error(self, topic: str, parent: str, child: str, error: TransformError) -> BagError:
+        return BagError(f"{self._bag.path}: {topic}: transform {parent!r} -> {child!r}: {error}")

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rig of a bag: intrinsics from CameraInfo, mounting from TF, either from a rig file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from bev_perception.bags.bag_index import BagIndex
+from bev_perception.bags.camera_info import CameraCalibration, calibration_from_message
+from bev_perception.bags.discovery import CameraTopics
+from bev_perception.errors import BagError, TransformError
+from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform, TransformTree
+from bev_perception.geometry.rig_file import RigFileCamera
+from bev_perception.geometry.transform_tree import OutOfRangeError
+
+BASE_FRAMES = ("base_link", "ego_vehicle", "base_footprint")
+"""Conventional names of the vehicle frame, best first."""
+
+WORLD_FRAMES = ("map", "odom", "world")
+"""Conventional names of gravity-aligned world frames, best first."""
+
+
+def find_base_frame(tree: TransformTree) -> str:
+    """The vehicle frame by convention, or a frame that others are named under (``hero/...``).
+
+    A bag without any transform gets the conventional name.
+
+    Raises:
+        BagError: no frame of TF looks like one.
+    """
+    frames = tree.frames
+    if not frames:
+        return BASE_FRAMES[0]
+    for frame in BASE_FRAMES:
+        if frame in frames:
+            return frame
+    prefixes = {frame.split("/")[0] for frame in frames if "/" in frame}
+    roles = sorted((prefixes & frames) - set(WORLD_FRAMES))
+    if len(roles) == 1:
+        return roles[0]
+    raise BagError(
+        f"no vehicle frame in TF: expected {', '.join(BASE_FRAMES)}; its frames are "
+        f"{', '.join(sorted(frames))}; name the one to use as base_frame in a rig file"
+    )
+
+
+def calibration_of(index: BagIndex, topics: CameraTopics) -> CameraCalibration:
+    """Calibration of a camera from its first CameraInfo.
+
+    Raises:
+        BagError: the bag holds none for it.
+        CalibrationError: it is not calibrated, or impossible.
+    """
+    info = index.infos.get(topics.camera_info_topic)
+    if info is None or not info.calibrations:
+        raise BagError(
+            f"camera {topics.name!r} ({topics.image_topic}) has no CameraInfo: nothing on "
+            f"{topics.camera_info_topic}; record that topic, or name it or the intrinsics in a "
+            f"rig file"
+        )
+    return calibration_from_message(
+        info.calibrations[0][1], topics.camera_info_topic, topics.rectified
+    )
+
+
+def rig_camera(
+    index: BagIndex,
+    topics: CameraTopics,
+    base_frame: str,
+    override: RigFileCamera,
+    first_image: Callable[[], tuple[int, str]],
+) -> RigCamera:
+    """One camera of the rig.
+
+    Args:
+        index: of the bag.
+        topics: of the camera.
+        base_frame: the vehicle frame.
+        override: what a rig file says.
+        first_image: gives stamp and frame_id of the camera's first image.
+
+    Raises:
+        BagError, CalibrationError: no usable calibration or no transform to base_frame.
+    """
+    camera, camera_T_image, frame = override.camera, RigidTransform.identity(), override.frame_id
+    if camera is None:
+        calibration = calibration_of(index, topics)
+        camera, camera_T_image = calibration.camera, calibration.camera_T_image
+        frame = frame or calibration.frame_id
+    if override.base_T_camera is not None:
+        return RigCamera(camera, override.base_T_camera, frame or "")
+    info = index.infos.get(topics.camera_info_topic)
+    stamps = info.stamps_ns if info else []
+    if not frame or not stamps:
+        stamp, image_frame = first_image()
+        frame, stamps = frame or image_frame, stamps or [stamp]
+    if not frame:
+        raise BagError(
+            f"camera {topics.name!r}: frame_id is empty in {topics.image_topic} and "
+            f"{topics.camera_info_topic}; name its optical frame in a rig file"
+        )
+    base_T_frame = mounting(index.tree, base_frame, frame, stamps, topics.name)
+    return RigCamera(camera, base_T_frame @ camera_T_image, frame)
+
+
+def mounting(
+    tree: TransformTree, base_frame: str, frame: str, stamps_ns: Iterable[int], name: str
+) -> RigidTransform:
+    """``base_T_frame`` at the first stamp at which TF knows it.
+
+    A mounting may come on /tf among moving transforms, as carla_ros_bridge sends it.
+
+    Raises:
+        BagError: TF never connects the two.
+    """
+    last: TransformError | None = None
+    for stamp in stamps_ns:
+        try:
+            return tree.lookup(base_frame, frame, stamp)
+        except OutOfRangeError as error:
+            last = error
+        except TransformError as error:
+            last = error
+            break
+    raise BagError(
+        f"camera {name!r}: no transform from its frame {frame!r} to the vehicle frame "
+        f"{base_frame!r}: {last}; record /tf_static, or give position and rpy_deg in a rig file"
+    )
+
+
+def image_size_error(topics: CameraTopics, camera: PinholeCamera, shape: tuple[int, ...]) -> str:
+    """What to say when an image's size is not its calibration's."""
+    return (
+        f"{topics.image_topic}: image is {shape[1]}x{shape[0]} but its calibration "
+        f"({topics.camera_info_topic} or rig file) is for {camera.width}x{camera.height}; "
+        f"record the CameraInfo that belongs to these images"
+    )

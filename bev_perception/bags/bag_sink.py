@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where messages go: a bag that appears at its path only when it is complete."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from bev_perception.bags.typestore import bag_typestore
+from bev_perception.errors import BagError
+
+STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
+
+_FOREVER = QosTime(0x7FFFFFFF, 0xFFFFFFFF)
+_FORMAT_VERSION = 9
+
+
+class BagSink:
+    """A bag being written.
+
+    Args:
+        path: folder that the bag will be; must not exist.
+        storage: key of STORAGES.
+        compressed: zstd, by chunk for mcap and by message for sqlite3.
+
+    Raises:
+        BagError: the path exists, or the storage is unknown.
+    """
+
+    def __init__(self, path: Path, storage: str, compressed: bool) -> None:
+        if storage not in STORAGES:
+            raise BagError(
+                f"{path}: unknown storage {storage!r}, expected {' or '.join(STORAGES)}"
+            )
+        self.path = path
+        self._storage = storage
+        self._compressed = compressed
+        self._refuse_existing()
+        self._folder: Path | None = None
+        self._writer: Writer | None = None
+        self._connections: dict[str, Connection] = {}
+
+    def open(self) -> None:
+        """Begins writing into a hidden folder beside the path.
+
+        Raises:
+            BagError: the folder cannot be made.
+        """
+        self._refuse_existing()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            self._folder = Path(folder)
+            plugin = STORAGES[self._storage]
+            writer = Writer(
+                self._folder / self.path.name, version=_FORMAT_VERSION, storage_plugin=plugin
+            )
+            if self._compressed:
+                by_chunk = plugin is StoragePlugin.MCAP
+                mode = CompressionMode.STORAGE if by_chunk else CompressionMode.MESSAGE
+                writer.set_compression(mode, CompressionFormat.ZSTD)
+            writer.open()
+            self._writer = writer
+        except OSError as error:
+            self.discard()
+            raise self._cannot_write(error) from error
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(
+        self, topic: str, msgtype: str, stamp_ns: int, message: Any, latched: bool = False
+    ) -> None:
+        """Adds a message recorded at its own stamp.
+
+        Args:
+            topic: announced on first use, with msgtype.
+            msgtype: of the message.
+            stamp_ns: time of recording.
+            message: to serialize.
+            latched: whether players shall keep it for late subscribers (transient local).
+
+        Raises:
+            BagError: the bag is not open, a topic changes its type, or the disk is full.
+        """
+        if self._writer is None:
+            raise BagError(f"{self.path}: the bag is not open; use `with BagWriter(...)`")
+        connection = self._connections.get(topic)
+        try:
+            if connection is None:
+                connection = self._writer.add_connection(
+                    topic,
+                    msgtype,
+                    typestore=bag_typestore(),
+                    offered_qos_profiles=[_qos(latched)],
+                )
+                self._connections[topic] = connection
+            if connection.msgtype != msgtype:
+                raise BagError(
+                    f"{self.path}: {topic} holds {connection.msgtype}, {msgtype} does not fit"
+                )
+            data = bag_typestore().serialize_cdr(message, msgtype)
+            self._writer.write(connection, stamp_ns, data)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def commit(self) -> None:
+        """Completes the bag and moves it to its path.
+
+        Raises:
+            BagError: the path came into being meanwhile, or the disk is full.
+        """
+        if self._writer is None or self._folder is None:
+            raise BagError(f"{self.path}: the bag is not open; use `with BagWriter(...)`")
+        try:
+            self._writer.close()
+            self._refuse_existing()
+            (self._folder / self.path.name).rename(self.path)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        finally:
+            self._writer = None
+            self.discard()
+
+    def discard(self) -> None:
+        """Removes what is not yet at its path."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(Exception):  # its files are removed whatever state they are in
+                writer.abort()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _refuse_existing(self) -> None:
+        if self.path.exists() or self.path.is_symlink():
+            raise BagError(
+                f"{self.path}: exists already and is not overwritten; remove it or choose another "
+                f"path"
+            )
+
+    def _cannot_write(self, error: OSError) -> BagError:
+        return BagError(
+            f"{self.path}: cannot be written: {error.strerror or error}; "
+            f"check permissions and free space"
+        )
+
+
+def _qos(latched: bool) -> Qos:
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 10,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_FOREVER,
+        lifespan=_FOREVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )

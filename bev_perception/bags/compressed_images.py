@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compressed images: sensor_msgs/CompressedImage to RGB arrays and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.bags.headers import make_header
+from bev_perception.bags.images import check_image
+from bev_perception.bags.typestore import COMPRESSED_IMAGE, message_class
+from bev_perception.errors import BagError
+
+SUPPORTED_FORMATS = ("jpeg", "jpg", "png")
+"""Codecs that CompressedImage.format may name."""
+
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"
+
+
+def image_from_compressed(message: Any, topic: str) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 RGB of a sensor_msgs/CompressedImage.
+
+    Takes the formats of image_transport (``rgb8; jpeg compressed bgr8``) and bare codec names.
+    An EXIF orientation is ignored: the calibration holds for the pixels as stored.
+
+    Raises:
+        BagError: another codec, or data that does not decode.
+    """
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    words = message.format.lower().replace(";", " ").split()
+    if "compresseddepth" in words or not any(word in SUPPORTED_FORMATS for word in words):
+        raise BagError(
+            f"{topic}: compressed image format {message.format!r} is not supported, expected one "
+            f"of {', '.join(SUPPORTED_FORMATS)}; record the raw topic or a JPEG one"
+        )
+    starts_right = data[:4].tobytes().startswith((_JPEG, _PNG))
+    image = cv2.imdecode(data, _FLAGS) if starts_right else None
+    if image is None:
+        raise BagError(
+            f"{topic}: an image of {data.size} bytes in format {message.format!r} does not "
+            f"decode (first bytes {data[:4].tobytes().hex() or 'none'}); the recording is damaged"
+        )
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def image_to_compressed(
+    image: NDArray[np.uint8],
+    stamp_ns: int,
+    frame_id: str,
+    jpeg_quality: int,
+    topic: str = "image",
+) -> Any:
+    """sensor_msgs/CompressedImage (JPEG) of an (height, width, 3) uint8 RGB array.
+
+    Raises:
+        BagError: not an RGB image, or a quality outside 1 to 100.
+    """
+    check_image(image, topic)
+    if not 1 <= jpeg_quality <= 100:
+        raise BagError(f"{topic}: JPEG quality must lie between 1 and 100, got {jpeg_quality}")
+    bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])[1]
+    return message_class(COMPRESSED_IMAGE)(
+        make_header(stamp_ns, frame_id), "rgb8; jpeg compressed bgr8", encoded.reshape(-1)
+    )

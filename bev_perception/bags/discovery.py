@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which topics of a bag are cameras, labels and LiDAR, by their conventional names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rosbags.interfaces import Connection
+
+from bev_perception.bags.typestore import (
+    COMPRESSED_IMAGE,
+    DETECTIONS,
+    IMAGE,
+    MARKER_ARRAY,
+    OBJECT_ARRAY,
+    POINT_CLOUD,
+)
+from bev_perception.errors import BagError
+from bev_perception.geometry.rig_file import RigFile
+
+_IMAGE_NAMES = ("image_raw", "image", "image_color", "image_rect_color", "image_rect")
+_IMAGE_TOPIC = re.compile(rf"(?P<base>/.+)/(?P<name>{'|'.join(_IMAGE_NAMES)})(?:/compressed)?")
+_NOT_A_CAMERA = re.compile(
+    r"depth|semantic|segmentation|instance|disparity|dvs|optical_flow|normals|mask"
+)
+_LABEL_TOPIC = re.compile(r"ground_truth|(^|[/_])(gt|annotations?|labels?|objects)($|[/_])")
+_LABEL_TYPES = (MARKER_ARRAY, DETECTIONS, OBJECT_ARRAY)
+_OWN_OUTPUT = "/bev/"
+_GENERIC_NAMES = frozenset({"camera", "cam", "color", "rgb", "image", "sensors"})
+
+
+@dataclass(frozen=True)
+class CameraTopics:
+    """Where one camera is in a bag.
+
+    Attributes:
+        name: of the camera in the rig.
+        image_topic: its images.
+        camera_info_topic: its CameraInfo, which the bag may lack.
+        compressed: whether the images are sensor_msgs/CompressedImage.
+        rectified: whether the images have been rectified.
+    """
+
+    name: str
+    image_topic: str
+    camera_info_topic: str
+    compressed: bool
+    rectified: bool
+
+
+def find_cameras(
+    connections: Sequence[Connection], rig_file: RigFile | None = None
+) -> dict[str, CameraTopics]:
+    """Cameras by name: those of the rig file in its order, else all conventional ones.
+
+    Raises:
+        BagError: the rig file names a camera or topic that the bag lacks.
+    """
+    images = {c.topic: c for c in connections if c.msgtype in (IMAGE, COMPRESSED_IMAGE)}
+    found = _conventional(images)
+    if rig_file is None:
+        return found
+    cameras = {}
+    for name, entry in rig_file.cameras.items():
+        topic = entry.image_topic or (found[name].image_topic if name in found else None)
+        if topic not in images:
+            wanted = f"image topic {topic!r}" if topic else f"a conventional topic of {name!r}"
+            raise BagError(
+                f"rig file: camera {name!r}: the bag has no {wanted}; "
+                f"its image topics are {', '.join(sorted(images)) or 'none'}"
+            )
+        base = _base(topic)
+        cameras[name] = CameraTopics(
+            name,
+            topic,
+            entry.camera_info_topic or f"{base}/camera_info",
+            images[topic].msgtype == COMPRESSED_IMAGE,
+            "image_rect" in topic,
+        )
+    return cameras
+
+
+def find_labels(connections: Iterable[Connection], topic: str | None = None) -> Connection | None:
+    """The connection of labelled objects: the one named, else the most conventional one.
+
+    Raises:
+        BagError: the topic named is not in the bag, or of a type that holds no boxes.
+    """
+    connections = list(connections)
+    if topic is not None:
+        named = next((c for c in connections if c.topic == topic), None)
+        if named is None or named.msgtype not in _LABEL_TYPES:
+            seen = f"is of type {named.msgtype}" if named else "is not in the bag"
+            raise BagError(
+                f"rig file: labels topic {topic!r} {seen}; expected one of type "
+                f"{', '.join(_LABEL_TYPES)}"
+            )
+        return named
+    candidates = [
+        c
+        for c in connections
+        if c.msgtype in _LABEL_TYPES
+        and c.msgcount
+        and _LABEL_TOPIC.search(c.topic)
+        and not c.topic.startswith(_OWN_OUTPUT)
+    ]
+    return min(
+        candidates,
+        key=lambda c: ("ground_truth" not in c.topic, _LABEL_TYPES.index(c.msgtype), c.topic),
+        default=None,
+    )
+
+
+def find_points(connections: Iterable[Connection]) -> Connection | None:
+    """The connection of LiDAR points, preferring names that say so."""
+    clouds = [
+        c
+        for c in connections
+        if c.msgtype == POINT_CLOUD and c.msgcount and not c.topic.startswith(_OWN_OUTPUT)
+    ]
+    return min(
+        clouds, key=lambda c: ("radar" in c.topic, "lidar" not in c.topic, c.topic), default=None
+    )
+
+
+def camera_names(bases: Sequence[str]) -> list[str]:
+    """Short distinct names for topic bases: the parts in which they differ.
+
+    ``/camera/front`` and ``/camera/left`` are front and left; so are ``/front/camera`` and
+    ``/left/camera``. A single one is named by its last telling part.
+    """
+    parts = [base.strip("/").split("/") for base in bases]
+    if len(parts) == 1:
+        telling = [part for part in parts[0] if part not in _GENERIC_NAMES]
+        return [telling[-1] if telling else parts[0][-1]]
+    while all(len(p) > 1 for p in parts) and len({p[0] for p in parts}) == 1:
+        parts = [p[1:] for p in parts]
+    while all(len(p) > 1 for p in parts) and len({p[-1] for p in parts}) == 1:
+        parts = [p[:-1] for p in parts]
+    return ["_".join(p) for p in parts]
+
+
+def _conventional(images: Mapping[str, Connection]) -> dict[str, CameraTopics]:
+    """The best image topic of every topic base, by camera name."""
+    best: dict[str, tuple[tuple[bool, int, bool], str]] = {}
+    for topic, connection in images.items():
+        match = _IMAGE_TOPIC.fullmatch(topic)
+        if match is None or _NOT_A_CAMERA.search(topic):
+            continue
+        compressed = connection.msgtype == COMPRESSED_IMAGE
+        rank = (not connection.msgcount, _IMAGE_NAMES.index(match["name"]), compressed)
+        if match["base"] not in best or rank < best[match["base"]][0]:
+            best[match["base"]] = rank, topic
+    names = camera_names(list(best)) if best else []
+    return {
+        name: CameraTopics(
+            name,
+            topic,
+            f"{base}/camera_info",
+            images[topic].msgtype == COMPRESSED_IMAGE,
+            "image_rect" in topic,
+        )
+        for name, (base, (_, topic)) in zip(names, best.items())
+    }
+
+
+def _base(topic: str) -> str:
+    """Topic that camera_info stands beside."""
+    match = _IMAGE_TOPIC.fullmatch(topic)
+    return match["base"] if match else topic.rsplit("/", 1)[0]

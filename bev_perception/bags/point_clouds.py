@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sensor_msgs/PointCloud2: LiDAR points, and object centres as points with fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.bags.headers import make_header
+from bev_perception.bags.typestore import POINT_CLOUD, message_class
+from bev_perception.errors import BagError
+from bev_perception.geometry import ObjectBox
+
+_DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+_CODES = {code: number for number, code in _DATATYPES.items()}
+
+CENTER_FIELDS = (
+    ("x", "f4"),
+    ("y", "f4"),
+    ("z", "f4"),
+    ("score", "f4"),
+    ("id", "i4"),
+    ("vx", "f4"),
+    ("vy", "f4"),
+)
+"""Fields of the object centres, in order."""
+
+
+def points_from_message(message: Any, topic: str) -> NDArray[np.float64]:
+    """(N, 3) metres in the message's frame; points that are not finite are left out.
+
+    Raises:
+        BagError: no x, y, z fields, or a buffer too short for its size.
+    """
+    values = fields_from_message(message, topic)
+    missing = [name for name in "xyz" if name not in (values.dtype.names or ())]
+    if missing:
+        raise BagError(
+            f"{topic}: point cloud without field {', '.join(missing)}; "
+            f"its fields are {', '.join(values.dtype.names or ()) or 'none'}"
+        )
+    points = np.stack([values[name].astype(np.float64) for name in "xyz"], axis=-1)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def fields_from_message(message: Any, topic: str) -> NDArray[np.void]:
+    """(N,) structured array of all fields, a view of the message's buffer where possible.
+
+    Raises:
+        BagError: an unknown field type, or a buffer too short for its size.
+    """
+    order = ">" if message.is_bigendian else "<"
+    names, formats, offsets = [], [], []
+    for field in message.fields:
+        if field.datatype not in _DATATYPES:
+            raise BagError(f"{topic}: field {field.name!r} has unknown type {field.datatype}")
+        code = order + _DATATYPES[field.datatype]
+        names.append(field.name)
+        formats.append(code if field.count in (0, 1) else (code, (int(field.count),)))
+        offsets.append(int(field.offset))
+    height, width = int(message.height), int(message.width)
+    point_step, row_step = int(message.point_step), int(message.row_step)
+    needed = (height - 1) * row_step + width * point_step if height and width else 0
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if data.size < needed:
+        raise BagError(
+            f"{topic}: point cloud of {width}x{height} points needs {needed} bytes, "
+            f"got {data.size}; the message is damaged"
+        )
+    try:
+        dtype = np.dtype(
+            {"names": names, "formats": formats, "offsets": offsets, "itemsize": point_step}
+        )
+    except ValueError as error:
+        raise BagError(f"{topic}: point cloud fields do not fit together: {error}") from error
+    if not needed or not names:
+        return np.zeros(0, dtype=dtype)
+    rows = np.ndarray((height, width), dtype, data.data, strides=(row_step, point_step))
+    return rows.reshape(-1)
+
+
+def points_to_message(stamp_ns: int, frame_id: str, points: NDArray[np.floating]) -> Any:
+    """PointCloud2 with float32 x, y, z of (N, 3) metres.
+
+    Raises:
+        BagError: another shape.
+    """
+    values = np.asarray(points)
+    if values.ndim != 2 or values.shape[1] != 3:
+        raise BagError(f"points must be (N, 3) metres, got shape {values.shape}")
+    table = np.ascontiguousarray(values, dtype=np.float32)
+    return _cloud(stamp_ns, frame_id, [(name, "f4") for name in "xyz"], table, len(table))
+
+
+def centers_to_message(stamp_ns: int, frame_id: str, objects: Sequence[ObjectBox]) -> Any:
+    """PointCloud2 of object centres with the CENTER_FIELDS."""
+    table = np.zeros(len(objects), dtype=np.dtype(list(CENTER_FIELDS)))
+    for row, box in zip(table, objects):
+        row[["x", "y", "z"]] = tuple(box.center)
+        row["score"], row["id"] = box.score, box.object_id
+        row["vx"], row["vy"] = box.velocity[:2]
+    return _cloud(stamp_ns, frame_id, CENTER_FIELDS, table, len(table))
+
+
+def _cloud(
+    stamp_ns: int,
+    frame_id: str,
+    fields: Sequence[tuple[str, str]],
+    table: NDArray[Any],
+    count: int,
+) -> Any:
+    """A PointCloud2 of packed little-endian rows."""
+    field_class = message_class("sensor_msgs/msg/PointField")
+    descriptions, offset = [], 0
+    for name, code in fields:
+        descriptions.append(field_class(name, offset, _CODES[code], 1))
+        offset += np.dtype(code).itemsize
+    data = np.frombuffer(table.tobytes(), dtype=np.uint8)
+    return message_class(POINT_CLOUD)(
+        header=make_header(stamp_ns, frame_id),
+        height=1,
+        width=count,
+        fields=descriptions,
+        is_bigendian=False,
+        point_step=offset,
+        row_step=offset * count,
+        data=data,
+        is_dense=True,
+    )

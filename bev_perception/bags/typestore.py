@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The message types that bags are read and written with."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+TF = "tf2_msgs/msg/TFMessage"
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
+ODOMETRY = "nav_msgs/msg/Odometry"
+OCCUPANCY_GRID = "nav_msgs/msg/OccupancyGrid"
+MARKER_ARRAY = "visualization_msgs/msg/MarkerArray"
+DETECTIONS = "vision_msgs/msg/Detection3DArray"
+OBJECT_ARRAY = "derived_object_msgs/msg/ObjectArray"
+
+_DEFINITIONS = {
+    "vision_msgs/msg/BoundingBox3D": """
+        geometry_msgs/Pose center
+        geometry_msgs/Vector3 size
+    """,
+    "vision_msgs/msg/ObjectHypothesis": """
+        string class_id
+        float64 score
+    """,
+    "vision_msgs/msg/ObjectHypothesisWithPose": """
+        vision_msgs/ObjectHypothesis hypothesis
+        geometry_msgs/PoseWithCovariance pose
+    """,
+    "vision_msgs/msg/Detection3D": """
+        std_msgs/Header header
+        vision_msgs/ObjectHypothesisWithPose[] results
+        vision_msgs/BoundingBox3D bbox
+        string id
+    """,
+    DETECTIONS: """
+        std_msgs/Header header
+        vision_msgs/Detection3D[] detections
+    """,
+    "derived_object_msgs/msg/Object": """
+        std_msgs/Header header
+        uint32 id
+        uint8 detection_level
+        bool object_classified
+        geometry_msgs/Pose pose
+        geometry_msgs/Twist twist
+        geometry_msgs/Accel accel
+        geometry_msgs/Polygon polygon
+        shape_msgs/SolidPrimitive shape
+        uint8 classification
+        uint8 classification_certainty
+        uint32 classification_age
+    """,
+    OBJECT_ARRAY: """
+        std_msgs/Header header
+        derived_object_msgs/Object[] objects
+    """,
+}
+"""Fields of types outside the ROS 2 core, for bags that do not embed their definitions."""
+
+
+@cache
+def bag_typestore() -> Typestore:
+    """ROS 2 Jazzy's types with vision_msgs and derived_object_msgs beside them."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name, fields in _DEFINITIONS.items():
+        store.register(get_types_from_msg(fields, name))
+    return store
+
+
+def message_class(name: str) -> Any:
+    """The class of a message type, for example ``std_msgs/msg/Header``."""
+    return bag_typestore().types[name]
