@@ -19,6 +19,8 @@ ENCODER_STRIDE = 16
 FEATURE_STRIDE = 8
 """Image pixels per feature cell."""
 
+MIN_CELLS = 8
+
 
 @dataclass(frozen=True)
 class SegnetConfig:
@@ -65,6 +67,11 @@ class SegnetConfig:
             )
         if not self.heights_m or not np.isfinite(self.heights_m).all():
             raise ConfigurationError(f"heights_m needs finite metres, got {self.heights_m}")
+        if min(self.grid.shape) < MIN_CELLS:
+            raise ConfigurationError(
+                f"grid needs at least {MIN_CELLS} x {MIN_CELLS} cells, got {self.grid.num_x} x "
+                f"{self.grid.num_y}: the decoder halves it three times"
+            )
         for name in ("decoder_widths", "light_widths"):
             widths = getattr(self, name)
             if len(widths) != 3 or min(widths) < 1:

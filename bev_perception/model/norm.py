@@ -35,6 +35,11 @@ class _CpuInstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        # The kernel refuses cut-outs of larger maps.
+        channels_last = x.stride(1) == 1
+        x = x.contiguous(
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format
+        )
         count, channels, rows, columns = x.shape
         # Parameters in float32 make the kernel keep float32 statistics of a bf16 input.
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32

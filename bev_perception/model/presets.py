@@ -16,7 +16,7 @@ def tiny_config() -> SegnetConfig:
     """The model that ships: about 2 million parameters, for two CPU cores."""
     return SegnetConfig(
         encoder="light",
-        image_size=(224, 336),
+        image_size=(320, 480),
         heights_m=(0.0, 0.75, 1.5),
         grid=BevGrid.centered(50.0, 0.5),
         latent_dim=32,
