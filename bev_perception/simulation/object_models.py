@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Meshes of moving objects on the graphics card, one uniform matrix per drawn object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.geometry import RigidTransform
+from bev_perception.simulation.models import WALKING_MODELS, gait_step, object_mesh
+from bev_perception.simulation.scene import ObjectState
+from bev_perception.simulation.shaders import (
+    BLOB_PROGRAM,
+    DEPTH_PROGRAM,
+    SILHOUETTE_PROGRAM,
+    object_program,
+)
+from bev_perception.simulation.static_scene import bind_program, gl_matrix
+from bev_perception.simulation.view import inside_frustum
+
+MAX_DISTANCE_M = 300.0
+MATTE = WALKING_MODELS | {"bicycle"}
+
+
+class ObjectModels:
+    """Draws objects of a world; each model's mesh is uploaded when first seen."""
+
+    def __init__(self, gl: moderngl.Context, shadow_size: int) -> None:
+        self._gl = gl
+        self._color = gl.program(**object_program(shadow_size))
+        self._depth = gl.program(**DEPTH_PROGRAM)
+        self._silhouette = gl.program(**SILHOUETTE_PROGRAM)
+        self._blob = gl.program(**BLOB_PROGRAM)
+        for program in (self._color, self._blob):
+            bind_program(program)
+        corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], dtype=np.float32)
+        self._blob_array = gl.vertex_array(
+            self._blob, [(gl.buffer(corners.tobytes()), "2f", "in_position")]
+        )
+        self._meshes: dict[tuple[str, int], dict[str, moderngl.VertexArray]] = {}
+
+    def visible(
+        self,
+        objects: Sequence[ObjectState],
+        clip_T_map: NDArray[np.float64],
+        position: NDArray[np.float64],
+    ) -> list[int]:
+        """Indices of objects that a camera at position (3,) may see, near ones first."""
+        if not objects:
+            return []
+        centers = np.array([state.box.center for state in objects])
+        radii = np.array([np.linalg.norm(state.box.size) / 2 for state in objects])
+        seen = inside_frustum(clip_T_map, centers, np.repeat(radii[:, None], 3, axis=1))
+        distance = np.linalg.norm(centers - position, axis=1)
+        seen &= distance < MAX_DISTANCE_M
+        order = np.argsort(distance, kind="stable")
+        return [int(index) for index in order if seen[index]]
+
+    def draw(
+        self, objects: Sequence[ObjectState], indices: Sequence[int], position: NDArray[np.float64]
+    ) -> None:
+        """Draws objects into colour, id and depth; the frame block must be bound."""
+        program = self._color
+        for index in indices:
+            state = objects[index]
+            program["offset_T_object"].write(gl_matrix(_offset_matrix(state.box.pose, position)))
+            program["paint"].value = tuple(state.color)
+            program["object_id"].value = index + 1
+            program["gloss"].value = 0.0 if state.model in MATTE else 1.0
+            self._arrays(state)["color"].render()
+
+    def draw_depth(
+        self,
+        objects: Sequence[ObjectState],
+        indices: Sequence[int],
+        clip_T_map: NDArray[np.float64],
+    ) -> None:
+        """Draws objects into the shadow map."""
+        for index in indices:
+            state = objects[index]
+            clip_T_mesh = clip_T_map @ state.box.pose.matrix
+            self._depth["clip_T_mesh"].write(gl_matrix(clip_T_mesh))
+            self._arrays(state)["depth"].render()
+
+    def draw_silhouette(self, state: ObjectState, clip_T_map: NDArray[np.float64]) -> None:
+        """Draws one object all white, in front of nothing."""
+        self._silhouette["clip_T_mesh"].write(gl_matrix(clip_T_map @ state.box.pose.matrix))
+        self._arrays(state)["silhouette"].render()
+
+    def draw_contact_shadows(
+        self,
+        objects: Sequence[ObjectState],
+        indices: Sequence[int],
+        position: NDArray[np.float64],
+        strength: float,
+    ) -> None:
+        """Darkens the ground below objects; blending must be on."""
+        for index in indices:
+            state = objects[index]
+            self._blob["offset_T_object"].write(
+                gl_matrix(_offset_matrix(state.box.pose, position))
+            )
+            self._blob["half_size"].value = tuple(float(value) / 2 for value in state.box.size)
+            self._blob["strength"].value = strength * (0.5 if state.model in MATTE else 1.0)
+            self._blob_array.render(moderngl.TRIANGLE_STRIP)
+
+    def _arrays(self, state: ObjectState) -> dict[str, moderngl.VertexArray]:
+        key = (state.model, gait_step(state.model, state.phase))
+        if key not in self._meshes:
+            mesh = object_mesh(*key)
+            fields = [mesh.vertices, mesh.normals, mesh.colors, mesh.materials[:, None]]
+            values = np.concatenate(fields, axis=1).astype(np.float32)
+            unique, inverse = np.unique(values, axis=0, return_inverse=True)
+            faces = inverse.reshape(-1)[mesh.faces]
+            vertices = self._gl.buffer(np.ascontiguousarray(unique).tobytes())
+            indices = self._gl.buffer(faces.astype(np.int32).tobytes())
+            names = ("in_position", "in_normal", "in_color", "in_material")
+            full = [(vertices, "3f 3f 3f 1f", *names)]
+            bare = [(vertices, "3f 28x", "in_position")]
+            self._meshes[key] = {
+                "color": self._gl.vertex_array(self._color, full, indices),
+                "depth": self._gl.vertex_array(self._depth, bare, indices),
+                "silhouette": self._gl.vertex_array(self._silhouette, bare, indices),
+            }
+        return self._meshes[key]
+
+
+def _offset_matrix(
+    map_T_object: RigidTransform, position: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(4, 4): object points relative to the camera's position, axes of the map."""
+    matrix = map_T_object.matrix
+    matrix[:3, 3] -= position
+    return matrix

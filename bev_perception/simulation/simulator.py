@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A drive through a town: synchronised images with ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, Rig
+from bev_perception.simulation.lidar import DepthLidar
+from bev_perception.simulation.renderer import Renderer
+from bev_perception.simulation.scene import RenderedSet, Weather, WorldState
+from bev_perception.simulation.town import Town
+from bev_perception.simulation.traffic import Traffic
+from bev_perception.simulation.weather import random_weather
+
+LABEL_RADIUS_M = 60.0
+FIRST_STAMP_NS = 1_000_000_000
+WARM_UP_S = 5.0
+MAX_STEP_S = 0.1
+
+
+@dataclass(frozen=True)
+class SimulatedSet:
+    """Images of one moment and the truth about it.
+
+    Attributes:
+        frame_set: images of all cameras; world_T_base is map_T_base.
+        objects: everything within LABEL_RADIUS_M of the ego, in base_link, with visibility.
+        state: the world in map.
+        rendered: images, ids and, with LiDAR, depths.
+        points: (N, 3) LiDAR points in base_link, or None.
+    """
+
+    frame_set: FrameSet
+    objects: tuple[ObjectBox, ...]
+    state: WorldState
+    rendered: RenderedSet
+    points: NDArray[np.float32] | None = None
+
+
+class Simulator:
+    """Drives the ego vehicle through a procedural town. Same arguments, same bytes.
+
+    Args:
+        town_seed: of the town.
+        rig: cameras on the ego vehicle.
+        rate_hz: sets per second of simulated time.
+        weather: default is random_weather(town_seed).
+        traffic_seed: default is the town's seed.
+        lidar: also make LiDAR points, which needs depth images.
+
+    Raises:
+        ConfigurationError: the rate is not positive.
+        SystemLibraryError: EGL is not installed.
+    """
+
+    def __init__(
+        self,
+        town_seed: int,
+        rig: Rig,
+        rate_hz: float = 10.0,
+        weather: Weather | None = None,
+        traffic_seed: int | None = None,
+        lidar: bool = False,
+    ) -> None:
+        if not rate_hz > 0.0:
+            raise ConfigurationError(f"simulation rate must be positive, got {rate_hz} Hz")
+        self._rig = rig
+        self._period_ns = round(1e9 / rate_hz)
+        self.weather = weather if weather is not None else random_weather(town_seed)
+        self.town = Town(town_seed)
+        self.traffic = Traffic(self.town, town_seed if traffic_seed is None else traffic_seed)
+        self.renderer = Renderer(rig, self.town.static_mesh, self.weather, town_seed)
+        self._lidar = DepthLidar(rig, seed=town_seed) if lidar else None
+        self._count = 0
+        self._advance(WARM_UP_S)
+
+    @property
+    def rig(self) -> Rig:
+        """The rig as mounted."""
+        return self._rig
+
+    def run(self, num_sets: int) -> Iterator[SimulatedSet]:
+        """The next sets of the drive; calling again goes on where the last one ended."""
+        for _ in range(num_sets):
+            if self._count:
+                self._advance(self._period_ns / 1e9)
+            stamp_ns = FIRST_STAMP_NS + self._count * self._period_ns
+            self._count += 1
+            yield self._simulated_set(replace(self.traffic.state(), stamp_ns=stamp_ns))
+
+    def close(self) -> None:
+        """Frees the renderer."""
+        self.renderer.close()
+
+    def __enter__(self) -> Simulator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _advance(self, duration_s: float) -> None:
+        steps = max(1, int(np.ceil(duration_s / MAX_STEP_S - 1e-9)))
+        for _ in range(steps):
+            self.traffic.step(duration_s / steps)
+
+    def _simulated_set(self, state: WorldState) -> SimulatedSet:
+        rendered = self.renderer.render(state, ids=True, depths=self._lidar is not None)
+        frames = {
+            name: CameraFrame(name, state.stamp_ns, image)
+            for name, image in rendered.images.items()
+        }
+        points = None
+        if self._lidar is not None:
+            points = self._lidar.points(rendered.depths, state.stamp_ns)
+        return SimulatedSet(
+            frame_set=FrameSet(state.stamp_ns, frames, world_T_base=state.map_T_base),
+            objects=self._labels(state, rendered),
+            state=state,
+            rendered=rendered,
+            points=points,
+        )
+
+    def _labels(self, state: WorldState, rendered: RenderedSet) -> tuple[ObjectBox, ...]:
+        ego = state.map_T_base.translation[:2]
+        near = [
+            index
+            for index, entry in enumerate(state.objects)
+            if np.linalg.norm(entry.box.center[:2] - ego) <= LABEL_RADIUS_M
+        ]
+        shares = self.renderer.visibility(state, rendered, near)
+        base_T_map = state.map_T_base.inverse()
+        return tuple(
+            replace(state.objects[index].box.transformed(base_T_map), visibility=float(share))
+            for index, share in zip(near, shares, strict=True)
+        )
