@@ -94,7 +94,8 @@ class PolynomialLens:
         return np.where(found, ideal, np.nan)
 
     def _gain(self, s: Array) -> Array:
-        return self._numerator(s) / self._denominator(s)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._numerator(s) / self._denominator(s)
 
     def _undistort_radially(self, points: Array) -> Array:
         widest = min(np.arctan(self._max_radius), np.radians(89.9))
