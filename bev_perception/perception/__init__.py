@@ -7,11 +7,16 @@ from bev_perception.perception.objects import find_objects
 from bev_perception.perception.pipeline import Pipeline
 from bev_perception.perception.preparation import Preparation, PreparedSet
 from bev_perception.perception.settings import PipelineSettings
-from bev_perception.perception.synchronizer import Synchronizer, SynchronizerStatistics
+from bev_perception.perception.synchronizer import Synchronizer
+from bev_perception.perception.synchronizer_statistics import (
+    DROP_CAUSES,
+    SynchronizerStatistics,
+)
 from bev_perception.perception.tracker import Tracker, TrackerSettings
 from bev_perception.perception.unknown import seen_cells
 
 __all__ = [
+    "DROP_CAUSES",
     "FrameSource",
     "Pipeline",
     "PipelineSettings",

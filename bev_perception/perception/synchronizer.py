@@ -15,63 +15,17 @@ frame that is still to come, and may come early enough, the set waits for it.
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import CameraFrame, FrameSet
-
-DROP_CAUSES = ("late", "duplicate", "out of order", "unmatched", "overflow", "clock jump")
-"""Why a frame is in no set.
-
-late: its moment had been given out already. duplicate: same camera and stamp as the one
-before. out of order: older than the one before of the same camera. unmatched: fewer than
-min_cameras came to its moment. overflow: its queue was full. clock jump: the clock was set
-back while it waited.
-"""
+from bev_perception.perception.synchronizer_statistics import SynchronizerStatistics
 
 _INTERVALS_KEPT = 8
 
 _OTHER_CLOCK = 10
 """Stamps that differ by more than this many timeouts come from clocks that disagree."""
-
-
-@dataclass
-class SynchronizerStatistics:
-    """What became of all frames so far.
-
-    Attributes:
-        received: frames by camera.
-        dropped: by camera, by cause (DROP_CAUSES).
-        stamp_ranges_ns: (first, last) stamp by camera, nanoseconds; only cameras that came.
-        complete_sets, partial_sets: sets given out.
-        clock_jumps: how often the clock was set back.
-    """
-
-    received: Counter[str] = field(default_factory=Counter)
-    dropped: dict[str, Counter[str]] = field(default_factory=dict)
-    stamp_ranges_ns: dict[str, tuple[int, int]] = field(default_factory=dict)
-    complete_sets: int = 0
-    partial_sets: int = 0
-    clock_jumps: int = 0
-
-    @property
-    def total_dropped(self) -> int:
-        """Frames in no set, all cameras and causes."""
-        return sum(sum(causes.values()) for causes in self.dropped.values())
-
-    def describe(self) -> str:
-        """One line for people."""
-        causes: Counter[str] = Counter()
-        for by_cause in self.dropped.values():
-            causes.update(by_cause)
-        drops = ", ".join(f"{cause} {count}" for cause, count in causes.items()) or "none"
-        return (
-            f"{self.complete_sets} complete and {self.partial_sets} partial sets of "
-            f"{sum(self.received.values())} frames; dropped: {drops}; "
-            f"clock jumps: {self.clock_jumps}"
-        )
 
 
 class _Stream:
@@ -136,7 +90,7 @@ class Synchronizer:
         self.min_cameras = int(min_cameras)
         self.max_queue = int(max_queue)
         self._check_parameters()
-        self.statistics = SynchronizerStatistics(dropped={name: Counter() for name in self.cameras})
+        self.statistics = SynchronizerStatistics.of(self.cameras)
         self._forget()
 
     def add(self, frame: CameraFrame) -> list[FrameSet]:
@@ -151,7 +105,7 @@ class Synchronizer:
                 f"frame of camera {frame.camera!r}, but the synchroniser was set up for "
                 f"{', '.join(self.cameras)}"
             )
-        self._count(frame)
+        self.statistics.count_received(frame.camera, frame.stamp_ns)
         newest = stream.newest_ns
         if newest is not None and frame.stamp_ns < newest - self.timeout_ns:
             self._jump_back()
@@ -167,10 +121,10 @@ class Synchronizer:
                 stream.intervals_ns.append(frame.stamp_ns - newest)
             stream.newest_ns = frame.stamp_ns
         if cause:
-            self._drop(frame, cause)
+            self.statistics.count_dropped(frame.camera, cause)
         else:
             if len(stream.queue) == self.max_queue:
-                self._drop(stream.queue.popleft(), "overflow")
+                self.statistics.count_dropped(stream.queue.popleft().camera, "overflow")
             stream.queue.append(frame)
         self._undecided += 1
         return self._decide()
@@ -203,20 +157,11 @@ class Synchronizer:
         self._arrivals = 0
         self._undecided = 0
 
-    def _count(self, frame: CameraFrame) -> None:
-        statistics, stamp = self.statistics, frame.stamp_ns
-        statistics.received[frame.camera] += 1
-        first, last = statistics.stamp_ranges_ns.get(frame.camera, (stamp, stamp))
-        statistics.stamp_ranges_ns[frame.camera] = (min(first, stamp), max(last, stamp))
-
-    def _drop(self, frame: CameraFrame, cause: str) -> None:
-        self.statistics.dropped[frame.camera][cause] += 1
-
     def _jump_back(self) -> None:
         self.statistics.clock_jumps += 1
         for stream in self._streams.values():
             for frame in stream.queue:
-                self._drop(frame, "clock jump")
+                self.statistics.count_dropped(frame.camera, "clock jump")
         self._forget()
 
     def _refusal(self, frame: CameraFrame, newest_ns: int | None) -> str:
@@ -308,7 +253,7 @@ class Synchronizer:
         self._served_without = frozenset(missing)
         if len(frames) < self.min_cameras:
             for frame in frames.values():
-                self._drop(frame, "unmatched")
+                self.statistics.count_dropped(frame.camera, "unmatched")
             return None
         if missing:
             self.statistics.partial_sets += 1

@@ -159,7 +159,7 @@ def test_a_size_other_than_the_calibrated_one_is_refused_with_both_sizes():
     camera = PinholeCamera.from_field_of_view(672, 448, 100.0)
     preparation = Preparation(Rig({"rear": mounted(camera)}), (224, 336))
     image = np.zeros((480, 640, 3), dtype=np.uint8)
-    with pytest.raises(CalibrationError, match="camera rear.*640x480.*672x448"):
+    with pytest.raises(CalibrationError, match=r"camera rear.*640x480.*672x448"):
         preparation.prepare(FrameSet(0, {"rear": CameraFrame("rear", 0, image)}))
 
 
@@ -167,5 +167,5 @@ def test_a_camera_that_the_rig_lacks_is_refused_by_name():
     camera = PinholeCamera.from_field_of_view(8, 4, 90.0)
     preparation = Preparation(Rig({"rear": mounted(camera)}), (4, 8))
     frame = CameraFrame("roof", 0, np.zeros((4, 8, 3), dtype=np.uint8))
-    with pytest.raises(CalibrationError, match="roof.*only rear"):
+    with pytest.raises(CalibrationError, match=r"roof.*only rear"):
         preparation.prepare(FrameSet(0, {"roof": frame}))

@@ -258,7 +258,7 @@ def test_parameters_without_sense_are_refused(arguments, named):
 
 
 def test_a_frame_of_an_unknown_camera_is_refused_by_name():
-    with pytest.raises(ConfigurationError, match="'roof'.*front, left, rear, right"):
+    with pytest.raises(ConfigurationError, match=r"'roof'.*front, left, rear, right"):
         Synchronizer(NAMES).add(frame("roof", 0))
 
 

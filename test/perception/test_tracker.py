@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects keep their ids and get the velocities that they have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bev_perception.geometry import ObjectBox, RigidTransform
+from bev_perception.perception import Tracker
+
+SECOND = 1_000_000_000
+STEP = SECOND // 10
+
+
+def box(x: float, y: float, yaw: float = 0.0) -> ObjectBox:
+    pose = RigidTransform.from_euler(yaw=yaw, translation=(x, y, 0.8))
+    return ObjectBox("car", 0, pose, np.array([4.5, 1.9, 1.6]))
+
+
+def ego(x: float = 0.0, y: float = 0.0, yaw: float = 0.0) -> RigidTransform:
+    return RigidTransform.from_euler(yaw=yaw, translation=(x, y, 0.0))
+
+
+def test_a_moving_object_keeps_its_id_and_gets_its_velocity():
+    tracker = Tracker()
+    seen = [
+        tracker.update([box(10 + 0.8 * index, 3.0)], index * STEP, ego())[0] for index in range(20)
+    ]
+    assert {each.object_id for each in seen} == {0}
+    np.testing.assert_allclose(seen[-1].velocity, (8.0, 0.0, 0.0), atol=1e-6)
+
+
+def test_velocity_is_over_ground_and_in_the_moving_vehicles_frame():
+    """The vehicle drives north at 5 m/s looking north; the other drives east at 4 m/s."""
+    tracker = Tracker()
+    for index in range(20):
+        world_T_base = ego(0.0, 0.5 * index, np.pi / 2)
+        world_T_box = RigidTransform.from_euler(translation=(0.4 * index, 20.0, 0.8))
+        pose = world_T_base.inverse() @ world_T_box
+        seen = ObjectBox("car", 0, pose, np.array([4.5, 1.9, 1.6]))
+        (found,) = tracker.update([seen], index * STEP, world_T_base)
+    np.testing.assert_allclose(found.velocity, (0.0, -4.0, 0.0), atol=1e-6)
+
+
+def test_parked_cars_stay_at_rest_while_the_vehicle_turns():
+    tracker = Tracker()
+    for index in range(20):
+        world_T_base = ego(0.6 * index, 0.0, 0.05 * index)
+        parked = [box(30.0, 5.0).transformed(world_T_base.inverse())]
+        (found,) = tracker.update(parked, index * STEP, world_T_base)
+    assert found.object_id == 0
+    assert np.linalg.norm(found.velocity) < 1e-6
+
+
+def test_two_objects_that_pass_each_other_keep_their_ids():
+    tracker = Tracker()
+    for index in range(30):
+        pair = [box(-15.0 + index, 0.0), box(15.0 - index, 3.0)]
+        found = tracker.update(pair[:: 1 if index % 2 else -1], index * STEP, ego())
+        by_side = sorted(found, key=lambda each: each.center[1])
+        if index == 0:
+            first = [each.object_id for each in by_side]
+    assert [each.object_id for each in by_side] == first
+    assert by_side[0].velocity[0] == pytest.approx(10.0)
+    assert by_side[1].velocity[0] == pytest.approx(-10.0)
+
+
+def test_an_object_hidden_for_a_moment_comes_back_with_its_id():
+    tracker = Tracker()
+    for index in range(10):
+        tracker.update([box(1.0 * index, 0.0)], index * STEP, ego())
+    for index in range(10, 15):
+        assert tracker.update([], index * STEP, ego()) == ()
+    (found,) = tracker.update([box(15.0, 0.0)], 15 * STEP, ego())
+    assert found.object_id == 0
+
+
+def test_an_object_gone_for_long_is_a_new_one():
+    tracker = Tracker()
+    tracker.update([box(0.0, 0.0)], 0, ego())
+    (found,) = tracker.update([box(0.0, 0.0)], 3 * SECOND, ego())
+    assert found.object_id == 1
+
+
+def test_motion_turns_the_heading_that_a_rectangle_leaves_open():
+    tracker = Tracker()
+    for index in range(5):
+        (found,) = tracker.update([box(20 - index, 0.0, yaw=0.1)], index * STEP, ego())
+    assert found.pose.rotation[:, 0] @ found.velocity > 0
+    assert abs(found.pose.yaw) == pytest.approx(np.pi - 0.1)
+
+
+def test_without_ego_pose_ids_hold_and_velocities_stay_zero():
+    tracker = Tracker()
+    for index in range(5):
+        (found,) = tracker.update([box(10 + 0.5 * index, 0.0)], index * STEP, None)
+    assert found.object_id == 0
+    assert not found.velocity.any()
+
+
+def test_time_that_goes_back_starts_anew_without_using_ids_again():
+    tracker = Tracker()
+    tracker.update([box(0.0, 0.0)], 10 * SECOND, ego())
+    (found,) = tracker.update([box(0.0, 0.0)], 0, ego())
+    assert found.object_id == 1
