@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,40 +36,18 @@ class InfoTopic:
 
 
 @dataclass
-class StampIndex:
-    """Messages of one topic by header stamp, to be read again one by one.
+class BagIndex:
+    """What small messages tell.
 
     Attributes:
-        stamps_ns: sorted.
-        log_times_ns: times of recording of the same messages.
+        tree: all transforms.
+        infos: CameraInfo by topic.
+        labels: (stamp, time of recording) of the label messages.
     """
-
-    stamps_ns: list[int]
-    log_times_ns: list[int]
-
-    @classmethod
-    def of(cls, entries: Iterable[tuple[int, int]]) -> StampIndex:
-        """From (stamp, time of recording) in any order."""
-        ordered = sorted(entries)
-        return cls([stamp for stamp, _ in ordered], [log for _, log in ordered])
-
-    def nearest(self, stamp: int, tolerance_ns: int) -> tuple[int, int] | None:
-        """(stamp, time of recording) nearest to a stamp, None beyond the tolerance."""
-        right = bisect_left(self.stamps_ns, stamp)
-        candidates = [i for i in (right - 1, right) if 0 <= i < len(self.stamps_ns)]
-        best = min(candidates, key=lambda i: abs(self.stamps_ns[i] - stamp), default=None)
-        if best is None or abs(self.stamps_ns[best] - stamp) > tolerance_ns:
-            return None
-        return self.stamps_ns[best], self.log_times_ns[best]
-
-
-@dataclass
-class BagIndex:
-    """Transforms, CameraInfo by topic, and where the labels are."""
 
     tree: TransformTree
     infos: dict[str, InfoTopic]
-    labels: StampIndex
+    labels: list[tuple[int, int]]
 
 
 def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | None) -> BagIndex:
@@ -109,7 +86,7 @@ def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | N
         else:
             label_entries.append((message_stamp_ns(bag, connection, log_ns, raw), log_ns))
     tree = transforms.tree(odometry)
-    return BagIndex(tree, infos, StampIndex.of(label_entries))
+    return BagIndex(tree, infos, label_entries)
 
 
 def message_stamp_ns(bag: BagFile, connection: Connection, log_ns: int, raw: bytes) -> int:

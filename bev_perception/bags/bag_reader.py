@@ -8,36 +8,30 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 
 from bev_perception.bags.bag_file import BagFile
-from bev_perception.bags.bag_index import StampIndex, build_index, message_stamp_ns
-from bev_perception.bags.bag_rig import (
-    WORLD_FRAMES,
-    calibration_of,
-    find_base_frame,
-    image_size_error,
-    rig_camera,
-)
+from bev_perception.bags.bag_index import build_index, message_stamp_ns
+from bev_perception.bags.bag_rig import calibration_of, image_size_error, rig_camera
 from bev_perception.bags.compressed_images import image_from_compressed
 from bev_perception.bags.discovery import CameraTopics, find_cameras, find_labels, find_points
 from bev_perception.bags.headers import NANOSECONDS
 from bev_perception.bags.images import image_from_message
-from bev_perception.bags.markers import boxes_from_markers
-from bev_perception.bags.object_messages import boxes_from_detections, boxes_from_objects
+from bev_perception.bags.labels import objects_at
 from bev_perception.bags.point_clouds import points_from_message
+from bev_perception.bags.stamped_topic import StampedTopic
 from bev_perception.bags.summary import BagSummary, summarize
-from bev_perception.bags.typestore import DETECTIONS, MARKER_ARRAY, OBJECT_ARRAY
-from bev_perception.errors import BagError, BevError, TransformError
+from bev_perception.bags.vehicle_frames import VehicleFrames, find_base_frame
+from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import (
     CameraFrame,
     ObjectBox,
     PinholeCamera,
     Rig,
+    RigCamera,
     RigidTransform,
     TransformTree,
 )
@@ -45,13 +39,6 @@ from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 from bev_perception.geometry.transform_tree import OutOfRangeError
 
 LABEL_TOLERANCE_NS = 50_000_000
-_BOX_DECODERS = {
-    MARKER_ARRAY: boxes_from_markers,
-    DETECTIONS: boxes_from_detections,
-    OBJECT_ARRAY: boxes_from_objects,
-}
-_EGO_POINT = (0.0, 0.0, 0.5)
-"""A point inside the vehicle itself, in its base frame."""
 
 
 class BagReader:
@@ -76,9 +63,10 @@ class BagReader:
         try:
             connections = self._bag.connections
             self._cameras = find_cameras(connections, rig_file)
-            self._labels = find_labels(connections, rig_file.labels_topic if rig_file else None)
+            labels = find_labels(connections, rig_file.labels_topic if rig_file else None)
             info_topics = [camera.camera_info_topic for camera in self._cameras.values()]
-            self._index = build_index(self._bag, info_topics, self._labels)
+            self._index = build_index(self._bag, info_topics, labels)
+            self._labels = StampedTopic(self._bag, labels, self._index.labels) if labels else None
         except BaseException:
             self._bag.close()
             raise
@@ -139,7 +127,7 @@ class BagReader:
     @property
     def label_stamps_ns(self) -> list[int]:
         """Stamps of the labels, sorted; empty where the bag has none."""
-        return list(self._index.labels.stamps_ns)
+        return list(self._labels.stamps_ns) if self._labels else []
 
     def rig(self) -> Rig:
         """All cameras with their calibration and mounting.
@@ -180,13 +168,7 @@ class BagReader:
 
     def world_T_base(self, stamp_ns: int) -> RigidTransform | None:
         """Ego pose in map or odom, whichever TF connects at that time; None if neither."""
-        for frame in WORLD_FRAMES:
-            if frame in self.transform_tree.frames and frame != self.base_frame:
-                try:
-                    return self.transform_tree.lookup(frame, self.base_frame, stamp_ns)
-                except TransformError:
-                    continue
-        return None
+        return self._frames.world_T_base(stamp_ns)
 
     def objects(
         self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS
@@ -203,27 +185,9 @@ class BagReader:
         Raises:
             BagError: TF does not connect the labels' frame, or a label is impossible.
         """
-        found = self._index.labels.nearest(stamp_ns, tolerance_ns)
-        if found is None or self._labels is None:
+        if self._labels is None:
             return None
-        label_ns, log_ns = found
-        message = self._message_at(self._labels, label_ns, log_ns)
-        frames = _BOX_DECODERS[self._labels.msgtype](message, self._labels.topic)
-        try:
-            poses = {
-                frame: self._base_T_frame(frame, label_ns, self._labels.topic)
-                for frame in {frame for frame, _ in frames}
-            }
-        except OutOfRangeError:
-            return None
-        motion = self._ego_motion(label_ns, stamp_ns)
-        delay_s = (stamp_ns - label_ns) / NANOSECONDS
-        boxes = (box.transformed(poses[frame]) for frame, box in frames)
-        return tuple(
-            _moved(box, delay_s).transformed(motion)
-            for box in boxes
-            if not (box.is_vehicle and box.contains(_EGO_POINT))
-        )
+        return objects_at(self._labels, self._frames, stamp_ns, tolerance_ns)
 
     def points(
         self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS
@@ -236,35 +200,36 @@ class BagReader:
         Raises:
             BagError: TF does not connect the points' frame, or the message is malformed.
         """
-        connection, index = self._points_index
-        found = index.nearest(stamp_ns, tolerance_ns) if connection else None
-        if found is None or connection is None:
+        topic = self._points
+        found = topic.nearest(stamp_ns, tolerance_ns) if topic else None
+        if topic is None or found is None:
             return None
-        message = self._message_at(connection, *found)
-        points = points_from_message(message, connection.topic)
+        cloud_ns, message = found
+        points = points_from_message(message, topic.name)
         frame = message.header.frame_id.lstrip("/")
         try:
-            base_T_frame = self._base_T_frame(frame, found[0], connection.topic)
+            base_T_frame = self._frames.base_T_frame(frame, cloud_ns, topic.name)
         except OutOfRangeError:
             return None
-        return (self._ego_motion(found[0], stamp_ns) @ base_T_frame).apply(points)
+        return (self._frames.ego_motion(cloud_ns, stamp_ns) @ base_T_frame).apply(points)
 
     def summary(self) -> BagSummary:
         """What is in the bag, and what is wrong with it. Reads it through once."""
+        problems: list[str] = []
+        base_frame: str | None = None
         try:
-            base_frame: str | None = self.base_frame
-            base_problem = ()
+            base_frame = self.base_frame
         except BevError as error:
-            base_frame, base_problem = None, (str(error),)
-        labels = self._labels.topic if self._labels else None
-        summary = summarize(self._bag, self._cameras, self._index, base_frame, labels)
-        problems = list(base_problem)
+            problems.append(str(error))
+        overrides = {name: self._override(name).camera for name in self._cameras}
+        labels = self._labels.name if self._labels else None
+        summary = summarize(self._bag, self._cameras, overrides, self._index, base_frame, labels)
         for name in self._cameras if base_frame is not None else ():
             try:
                 self._rig_camera(name)
             except BevError as error:
                 problems.append(str(error))
-        return replace(summary, problems=(*summary.problems, *problems))
+        return replace(summary, problems=tuple(dict.fromkeys((*summary.problems, *problems))))
 
     @cached_property
     def _rig(self) -> Rig:
@@ -283,17 +248,18 @@ class BagReader:
         return known
 
     @cached_property
-    def _points_index(self) -> tuple[Connection | None, StampIndex]:
+    def _frames(self) -> VehicleFrames:
+        return VehicleFrames(self.transform_tree, self.base_frame)
+
+    @cached_property
+    def _points(self) -> StampedTopic | None:
         connection = find_points(self._bag.connections)
-        entries = []
-        for _, log_ns, raw in self._bag.messages([connection]) if connection else ():
-            entries.append((message_stamp_ns(self._bag, connection, log_ns, raw), log_ns))
-        return connection, StampIndex.of(entries)
+        return StampedTopic.scan(self._bag, connection) if connection else None
 
     def _override(self, name: str) -> RigFileCamera:
         return self._rig_file.cameras[name] if self._rig_file else RigFileCamera()
 
-    def _rig_camera(self, name: str) -> Any:
+    def _rig_camera(self, name: str) -> RigCamera:
         topics = self._cameras[name]
 
         def first_image() -> tuple[int, str]:
@@ -304,9 +270,7 @@ class BagReader:
                 return stamp, frame.lstrip("/")
             raise BagError(f"{self.path}: {topics.image_topic} holds no images; record it again")
 
-        return rig_camera(
-            self._index, topics, self.base_frame, self._override(name), first_image
-        )
+        return rig_camera(self._index, topics, self.base_frame, self._override(name), first_image)
 
     def _chosen(self, names: Sequence[str] | None) -> list[CameraTopics]:
         cameras = self.camera_topics
@@ -318,9 +282,7 @@ class BagReader:
             )
         return [cameras[name] for name in (cameras if names is None else names)]
 
-    def _image(
-        self, connection: Connection, raw: bytes, camera: CameraTopics
-    ) -> NDArray[np.uint8]:
+    def _image(self, connection: Connection, raw: bytes, camera: CameraTopics) -> NDArray[np.uint8]:
         message = self._bag.decode(connection, raw)
         decode = image_from_compressed if camera.compressed else image_from_message
         image = decode(message, connection.topic)
@@ -328,46 +290,6 @@ class BagReader:
         if expected is not None and image.shape[:2] != (expected.height, expected.width):
             raise BagError(image_size_error(camera, expected, image.shape))
         return image
-
-    def _message_at(self, connection: Connection, stamp_ns: int, log_ns: int) -> Any:
-        """The message of one topic with a header stamp and time of recording."""
-        for _, _, raw in self._bag.messages([connection], log_ns, log_ns + 1):
-            if message_stamp_ns(self._bag, connection, log_ns, raw) == stamp_ns:
-                return self._bag.decode(connection, raw)
-        raise BagError(
-            f"{self.path}: the message of {connection.topic} at {_seconds(stamp_ns)} is gone; "
-            f"the bag was changed while it was read"
-        )
-
-    def _base_T_frame(self, frame: str, stamp_ns: int, topic: str) -> RigidTransform:
-        if frame == self.base_frame:
-            return RigidTransform.identity()
-        try:
-            return self.transform_tree.lookup(self.base_frame, frame, stamp_ns)
-        except OutOfRangeError:
-            raise
-        except TransformError as error:
-            raise BagError(
-                f"{topic}: no transform from its frame {frame!r} to the vehicle frame "
-                f"{self.base_frame!r}: {error}; record /tf and /tf_static with it"
-            ) from error
-
-    def _ego_motion(self, from_ns: int, to_ns: int) -> RigidTransform:
-        """Takes points of base_frame at one time to base_frame at another."""
-        before = after = None
-        if from_ns != to_ns:
-            before, after = self.world_T_base(from_ns), self.world_T_base(to_ns)
-        if before is None or after is None:
-            return RigidTransform.identity()
-        return after.inverse() @ before
-
-
-def _moved(box: ObjectBox, delay_s: float) -> ObjectBox:
-    """The box where its velocity takes it after a delay in seconds."""
-    if delay_s == 0.0 or not box.velocity.any():
-        return box
-    shift = RigidTransform(np.eye(3), box.velocity * delay_s)
-    return replace(box, pose=shift @ box.pose)
 
 
 def _seconds(stamp_ns: int) -> str:

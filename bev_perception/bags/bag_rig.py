@@ -13,36 +13,6 @@ from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform, Tr
 from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.geometry.transform_tree import OutOfRangeError
 
-BASE_FRAMES = ("base_link", "ego_vehicle", "base_footprint")
-"""Conventional names of the vehicle frame, best first."""
-
-WORLD_FRAMES = ("map", "odom", "world")
-"""Conventional names of gravity-aligned world frames, best first."""
-
-
-def find_base_frame(tree: TransformTree) -> str:
-    """The vehicle frame by convention, or a frame that others are named under (``hero/...``).
-
-    A bag without any transform gets the conventional name.
-
-    Raises:
-        BagError: no frame of TF looks like one.
-    """
-    frames = tree.frames
-    if not frames:
-        return BASE_FRAMES[0]
-    for frame in BASE_FRAMES:
-        if frame in frames:
-            return frame
-    prefixes = {frame.split("/")[0] for frame in frames if "/" in frame}
-    roles = sorted((prefixes & frames) - set(WORLD_FRAMES))
-    if len(roles) == 1:
-        return roles[0]
-    raise BagError(
-        f"no vehicle frame in TF: expected {', '.join(BASE_FRAMES)}; its frames are "
-        f"{', '.join(sorted(frames))}; name the one to use as base_frame in a rig file"
-    )
-
 
 def calibration_of(index: BagIndex, topics: CameraTopics) -> CameraCalibration:
     """Calibration of a camera from its first CameraInfo.

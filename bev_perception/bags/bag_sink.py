@@ -26,7 +26,6 @@ from bev_perception.errors import BagError
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
 _FOREVER = QosTime(0x7FFFFFFF, 0xFFFFFFFF)
-_FORMAT_VERSION = 9
 
 
 class BagSink:
@@ -43,9 +42,7 @@ class BagSink:
 
     def __init__(self, path: Path, storage: str, compressed: bool) -> None:
         if storage not in STORAGES:
-            raise BagError(
-                f"{path}: unknown storage {storage!r}, expected {' or '.join(STORAGES)}"
-            )
+            raise BagError(f"{path}: unknown storage {storage!r}, expected {' or '.join(STORAGES)}")
         self.path = path
         self._storage = storage
         self._compressed = compressed
@@ -66,9 +63,7 @@ class BagSink:
             folder = tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent)
             self._folder = Path(folder)
             plugin = STORAGES[self._storage]
-            writer = Writer(
-                self._folder / self.path.name, version=_FORMAT_VERSION, storage_plugin=plugin
-            )
+            writer = Writer(self._folder / self.path.name, version=9, storage_plugin=plugin)
             if self._compressed:
                 by_chunk = plugin is StoragePlugin.MCAP
                 mode = CompressionMode.STORAGE if by_chunk else CompressionMode.MESSAGE

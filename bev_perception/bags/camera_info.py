@@ -10,7 +10,7 @@ import numpy as np
 
 from bev_perception.bags.headers import make_header
 from bev_perception.bags.typestore import CAMERA_INFO, message_class
-from bev_perception.errors import CalibrationError
+from bev_perception.errors import CalibrationError, TransformError
 from bev_perception.geometry import PinholeCamera, RigidTransform
 
 _MODEL_NAMES = {"fisheye": "equidistant", "rational_polynomial": "rational_polynomial"}
@@ -53,22 +53,21 @@ def calibration_from_message(
             f"{topic}: k[0] = 0 in CameraInfo means that the camera was never calibrated; "
             f"calibrate it and record again, or give its intrinsics in a rig file"
         )
+    model: str = "none"
+    coefficients: tuple[float, ...] = ()
+    camera_T_image = RigidTransform.identity()
     try:
         if rectified:
             matrix = np.asarray(message.p, dtype=np.float64).reshape(3, 4)[:, :3]
-            model, coefficients = "none", ()
             turn = np.asarray(message.r, dtype=np.float64).reshape(3, 3)
             camera_T_image = RigidTransform(turn if turn.any() else np.eye(3), np.zeros(3))
             camera_T_image = camera_T_image.inverse()
         else:
             matrix = k
             model, coefficients = _distortion(message.distortion_model, message.d)
-            camera_T_image = RigidTransform.identity()
-        full = PinholeCamera(
-            int(message.width), int(message.height), matrix, model, tuple(coefficients)
-        )
+        full = PinholeCamera(int(message.width), int(message.height), matrix, model, coefficients)
         camera = _published_window(full, message)
-    except CalibrationError as error:
+    except (CalibrationError, TransformError) as error:
         raise CalibrationError(f"{topic}: {error}") from error
     return CameraCalibration(camera, camera_T_image, message.header.frame_id.lstrip("/"))
 

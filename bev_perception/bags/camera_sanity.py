@@ -49,14 +49,14 @@ def summarize_camera(
     topics: CameraTopics,
     index: BagIndex,
     first_image: tuple[Connection, bytes] | None,
+    override: PinholeCamera | None = None,
 ) -> CameraSummary:
-    """Looks at the first image and all CameraInfo of a camera."""
+    """Looks at the first image and all CameraInfo of a camera, or at a rig file's intrinsics."""
     problems: list[str] = []
     camera, encoding, frame_id, size = None, "", "", None
     info = index.infos.get(topics.camera_info_topic)
     try:
-        calibration = calibration_of(index, topics)
-        camera = calibration.camera
+        camera = override or calibration_of(index, topics).camera
         problems += [f"{topics.camera_info_topic}: {text}" for text in doubts(camera)]
     except BevError as error:
         problems.append(str(error))

@@ -44,7 +44,7 @@ def image_from_compressed(message: Any, topic: str) -> NDArray[np.uint8]:
             f"{topic}: an image of {data.size} bytes in format {message.format!r} does not "
             f"decode (first bytes {data[:4].tobytes().hex() or 'none'}); the recording is damaged"
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)
 
 
 def image_to_compressed(

@@ -60,14 +60,14 @@ def image_from_message(message: Any, topic: str) -> NDArray[np.uint8]:
     """
     encoding = message.encoding
     if encoding == "mono16":
-        return cv2.cvtColor(_mono16_rows(message, topic), cv2.COLOR_GRAY2RGB)
+        return _converted(_mono16_rows(message, topic), cv2.COLOR_GRAY2RGB)
     if encoding not in _CHANNELS:
         raise BagError(
             f"{topic}: image encoding {encoding!r} is not supported, expected one of "
             f"{', '.join(SUPPORTED_ENCODINGS)}; convert the topic, for example with image_proc"
         )
     rows = _rows(message, topic, _CHANNELS[encoding])
-    return rows if encoding == "rgb8" else cv2.cvtColor(rows, _TO_RGB[encoding])
+    return rows if encoding == "rgb8" else _converted(rows, _TO_RGB[encoding])
 
 
 def image_to_message(
@@ -92,6 +92,10 @@ def check_image(image: NDArray[np.uint8], topic: str) -> None:
             f"{topic}: an image must be (height, width, 3) uint8 RGB, "
             f"got shape {image.shape} of {image.dtype}"
         )
+
+
+def _converted(rows: NDArray[np.uint8], code: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(rows, code), dtype=np.uint8)
 
 
 def _rows(message: Any, topic: str, bytes_per_pixel: int) -> NDArray[np.uint8]:

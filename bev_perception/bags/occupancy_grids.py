@@ -31,9 +31,7 @@ def probability_values(output: BevOutput) -> NDArray[np.int8]:
     return values
 
 
-def grid_to_message(
-    stamp_ns: int, frame_id: str, grid: BevGrid, values: NDArray[np.int8]
-) -> Any:
+def grid_to_message(stamp_ns: int, frame_id: str, grid: BevGrid, values: NDArray[np.int8]) -> Any:
     """OccupancyGrid of (num_y, num_x) int8 in the grid's own order; the origin is not turned.
 
     Raises:

@@ -15,6 +15,7 @@ from bev_perception.bags.bag_index import BagIndex, message_stamp_ns
 from bev_perception.bags.camera_sanity import CameraSummary, summarize_camera
 from bev_perception.bags.discovery import CameraTopics
 from bev_perception.bags.headers import NANOSECONDS
+from bev_perception.geometry import PinholeCamera
 
 GAP_FACTOR = 3.0
 """A gap is told as a problem of a camera when it exceeds this many usual periods."""
@@ -85,11 +86,20 @@ class BagSummary:
 def summarize(
     bag: BagFile,
     cameras: Mapping[str, CameraTopics],
+    overrides: Mapping[str, PinholeCamera | None],
     index: BagIndex,
     base_frame: str | None,
     labels_topic: str | None,
 ) -> BagSummary:
-    """Reads the whole bag once, without decoding images.
+    """Reads the whole bag once; decodes only the first image of each camera.
+
+    Args:
+        bag: to read.
+        cameras: found in it.
+        overrides: intrinsics that a rig file gives, by camera.
+        index: of the bag.
+        base_frame: the vehicle frame, None where there is none.
+        labels_topic: topic of labelled objects, None where there is none.
 
     Raises:
         BagError: the bag is damaged.
@@ -107,7 +117,9 @@ def summarize(
         sorted((_topic(bag, c, *clocks[c.id]) for c in bag.connections), key=lambda t: t.name)
     )
     camera_summaries = tuple(
-        summarize_camera(bag, camera, index, first_images.get(camera.image_topic))
+        summarize_camera(
+            bag, camera, index, first_images.get(camera.image_topic), overrides.get(camera.name)
+        )
         for camera in cameras.values()
     )
     first, last = bag.log_range_ns
@@ -125,7 +137,7 @@ def summarize(
         tf_edges=tuple(index.tree.edges()),
         base_frame=base_frame,
         labels_topic=labels_topic,
-        num_labels=len(index.labels.stamps_ns),
+        num_labels=len(index.labels),
         problems=tuple(problems),
     )
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One topic of a bag whose messages are fetched by their header stamp."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Any
+
+from rosbags.interfaces import Connection
+
+from bev_perception.bags.bag_file import BagFile
+from bev_perception.bags.bag_index import message_stamp_ns
+from bev_perception.errors import BagError
+
+
+class StampedTopic:
+    """Messages of one topic by header stamp, read from the bag one by one.
+
+    Args:
+        bag: to read from.
+        connection: of the topic.
+        entries: (stamp, time of recording) of its messages, in any order.
+    """
+
+    def __init__(
+        self, bag: BagFile, connection: Connection, entries: Iterable[tuple[int, int]]
+    ) -> None:
+        self._bag = bag
+        self._connection = connection
+        self._entries = sorted(entries)
+        self.stamps_ns = [stamp for stamp, _ in self._entries]
+
+    @classmethod
+    def scan(cls, bag: BagFile, connection: Connection) -> StampedTopic:
+        """Finds the stamps by reading the topic once."""
+        entries = [
+            (message_stamp_ns(bag, connection, log_ns, raw), log_ns)
+            for _, log_ns, raw in bag.messages([connection])
+        ]
+        return cls(bag, connection, entries)
+
+    @property
+    def name(self) -> str:
+        """The topic."""
+        return self._connection.topic
+
+    @property
+    def msgtype(self) -> str:
+        """Type of its messages."""
+        return self._connection.msgtype
+
+    def nearest(self, stamp_ns: int, tolerance_ns: int) -> tuple[int, Any] | None:
+        """(stamp, message) nearest in time, None beyond the tolerance.
+
+        Raises:
+            BagError: the bag is damaged.
+        """
+        right = bisect_left(self.stamps_ns, stamp_ns)
+        candidates = [i for i in (right - 1, right) if 0 <= i < len(self.stamps_ns)]
+        best = min(candidates, key=lambda i: abs(self.stamps_ns[i] - stamp_ns), default=None)
+        if best is None or abs(self.stamps_ns[best] - stamp_ns) > tolerance_ns:
+            return None
+        return self.stamps_ns[best], self._message(*self._entries[best])
+
+    def _message(self, stamp_ns: int, log_ns: int) -> Any:
+        for _, _, raw in self._bag.messages([self._connection], log_ns, log_ns + 1):
+            if message_stamp_ns(self._bag, self._connection, log_ns, raw) == stamp_ns:
+                return self._bag.decode(self._connection, raw)
+        raise BagError(
+            f"{self._bag.path}: the message of {self.name} at {stamp_ns} ns is gone; "
+            f"the bag was changed while it was read"
+        )
