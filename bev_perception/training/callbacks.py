@@ -52,16 +52,21 @@ class Stopper(Callback):
         self.interrupted = False
         self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
         self._started = time.monotonic()
+        self._step = 0
         self._previous: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock and listens to Ctrl-C."""
         self._started = time.monotonic()
+        self._step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
             self._previous = signal.signal(signal.SIGINT, self._interrupt)
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        """Asks the trainer to stop when it is time."""
+        """Asks the trainer to stop when it is time, never between accumulated batches."""
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
         over = self._max_seconds is not None and (
             time.monotonic() - self._started >= self._max_seconds
         )
@@ -94,15 +99,19 @@ class CheckpointKeeper(Callback):
     def __init__(self, path: Path, every: int) -> None:
         self._path = path
         self._every = every
-        self._last_step = -1
+        self._step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes where the run stands."""
+        self._step = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Writes when a step is due; must come after all callbacks that change state."""
         step = trainer.global_step
+        stepped, self._step = step != self._step, step
         ends = trainer.should_stop or step >= trainer.max_steps
-        if step == self._last_step or not (ends or (step and step % self._every == 0)):
+        if not stepped or not (ends or step % self._every == 0):
             return
-        self._last_step = step
         partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
         try:
             trainer.save_checkpoint(partial)

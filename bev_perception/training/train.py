@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -82,7 +83,11 @@ def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
         metrics: dict[str, float] = {}
         if validation_bags:
             results = trainer.validate(module, datamodule=data, verbose=False)
-            metrics = {name.split("/")[1]: value for name, value in results[0].items()}
+            metrics = {
+                name.split("/")[1]: value
+                for name, value in results[0].items()
+                if math.isfinite(value)  # a region may hold no vehicle at all
+            }
     weights = config.out / WEIGHTS_NAME
     if trainer.is_global_zero:
         metadata = describe_run(

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prepared bags keep what was recorded; batches fit together; the order can be resumed."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry import (
+    BevGrid,
+    ObjectBox,
+    PinholeCamera,
+    Rig,
+    RigCamera,
+    RigidTransform,
+)
+from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.model import SegnetConfig, build_tap_table
+from bev_perception.training.augmentation import AugmentationConfig
+from bev_perception.training.batch import collate
+from bev_perception.training.cache import PreparedBag, PreparedBagWriter
+from bev_perception.training.dataset import SegnetDataset, TapTableCache
+from bev_perception.training.sampling import EndlessBatchSampler
+from bev_perception.training.targets import make_targets
+
+SIZE = (32, 48)
+CONFIG = SegnetConfig("light", SIZE, (0.0, 1.0), BevGrid.centered(8.0, 0.5), 8, (8, 8, 8), (8, 8, 8))
+
+
+def a_rig(*yaws_deg, distortion=()):
+    camera = PinholeCamera.from_field_of_view(SIZE[1], SIZE[0], 100.0)
+    if distortion:
+        camera = PinholeCamera(SIZE[1], SIZE[0], camera.matrix, "equidistant", distortion)
+    return Rig(
+        {
+            f"camera{number}": RigCamera(
+                camera,
+                RigidTransform.from_euler(yaw=np.radians(yaw), translation=(0.5, 0.1, 1.6))
+                @ BODY_T_OPTICAL,
+                f"frame{number}",
+            )
+            for number, yaw in enumerate(yaws_deg)
+        }
+    )
+
+
+def a_bag(path, rig, num_sets=3, level=None, seed=0):
+    random = np.random.default_rng(seed)
+    level = level or RigidTransform.identity()
+    recorded = []
+    with PreparedBagWriter(path, rig, SIZE, {"bag": path.name}) as writer:
+        for number in range(num_sets):
+            images = random.integers(0, 256, (len(rig), *SIZE, 3), dtype=np.uint8)
+            boxes = tuple(
+                ObjectBox(
+                    "van",
+                    7 + index,
+                    RigidTransform.from_euler(
+                        yaw=random.uniform(-3, 3), translation=(*random.uniform(-6, 6, 2), 0.8)
+                    ),
+                    np.array([4.0, 1.8, 1.6]),
+                    random.normal(size=3),
+                    visibility=float("nan") if index else 0.7,
+                )
+                for index in range(number)
+            )
+            present = np.ones(len(rig), dtype=bool)
+            present[0] = number != 1
+            writer.add(1000 + number, images, present, level, boxes)
+            recorded.append((images, present, boxes))
+    return PreparedBag(path), recorded
+
+
+def test_a_prepared_bag_gives_back_what_was_written(tmp_path):
+    rig = a_rig(0, 120, distortion=(0.01, 0.02, -0.01, 0.001))
+    level = RigidTransform.from_euler(roll=0.02, pitch=-0.05)
+    bag, recorded = a_bag(tmp_path / "bag", rig, level=level)
+    assert len(bag) == 3 and bag.stamp_ns(2) == 1002
+    for index, (images, present, boxes) in enumerate(recorded):
+        sample = bag.sample(index)
+        assert (sample.images == images).all() and (sample.present == present).all()
+        for name in rig.names:
+            expected = level @ rig[name].base_T_camera
+            assert sample.rig[name].base_T_camera.is_close(expected)
+            assert sample.rig[name].camera.distortion == rig[name].camera.distortion
+            assert sample.rig[name].frame_id == rig[name].frame_id
+        assert len(sample.objects) == len(boxes)
+        for box, written in zip(sample.objects, boxes):
+            assert box.pose.is_close(level @ written.pose)
+            np.testing.assert_allclose(box.velocity, level.rotate(written.velocity))
+            assert (box.label, box.object_id) == (written.label, written.object_id)
+            np.testing.assert_equal(box.visibility, written.visibility)
+
+
+def test_an_interrupted_preparation_leaves_nothing(tmp_path):
+    rig = a_rig(0)
+    with pytest.raises(RuntimeError), PreparedBagWriter(tmp_path / "bag", rig, SIZE, {}) as writer:
+        image = np.zeros((1, *SIZE, 3), dtype=np.uint8)
+        writer.add(0, image, np.ones(1, dtype=bool), RigidTransform.identity(), ())
+        raise RuntimeError("power cut")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_truncated_prepared_bag_is_refused_with_the_cure(tmp_path):
+    bag, _ = a_bag(tmp_path / "bag", a_rig(0))
+    with (bag.path / "images.raw").open("r+b") as file:
+        file.truncate(100)
+    with pytest.raises(ConfigurationError, match="delete"):
+        PreparedBag(bag.path)
+
+
+def test_pickling_a_bag_does_not_copy_its_images(tmp_path):
+    bag, _ = a_bag(tmp_path / "bag", a_rig(0, 90), num_sets=8)
+    bag.sample(0)
+    data = pickle.dumps(bag)
+    assert len(data) < bag.path.joinpath("images.raw").stat().st_size / 5
+    assert (pickle.loads(data).sample(3).images == bag.sample(3).images).all()
+
+
+def test_a_batch_mixes_rigs_of_different_size(tmp_path):
+    small, _ = a_bag(tmp_path / "small", a_rig(0), seed=1)
+    large, _ = a_bag(tmp_path / "large", a_rig(0, 120, 240), seed=2)
+    dataset = SegnetDataset([small, large], CONFIG)
+    batch = collate([dataset[2], dataset[4]])
+    assert batch.images.shape == (2, 3, 3, *SIZE) and batch.images.dtype == torch.uint8
+    assert (batch.images[1, 2].permute(1, 2, 0).numpy() == large.sample(1).images[2]).all()
+    expected = build_tap_table(a_rig(0), CONFIG)
+    assert (batch.taps.seen[0] == expected.seen).all()
+    targets = make_targets(small.sample(2).objects, CONFIG.grid)
+    assert (batch.segmentation[0, 0].numpy() == targets.segmentation).all()
+    assert (batch.offset[0].numpy() == targets.offset).all()
+
+
+def test_equal_rigs_share_one_table_and_a_lost_camera_makes_another():
+    tables = TapTableCache(CONFIG)
+    everything = np.array([True, True])
+    first = tables.table(a_rig(0, 90), everything)
+    assert tables.table(a_rig(0, 90), everything) is first
+    assert tables.table(a_rig(0, 91), everything) is not first
+    assert tables.table(a_rig(0, 90), np.array([True, False])) is not first
+
+
+def test_the_position_alone_decides_the_variation(tmp_path):
+    bag, _ = a_bag(tmp_path / "bag", a_rig(0, 90))
+    one, two = (SegnetDataset([bag], CONFIG, None, AugmentationConfig(), 3) for _ in range(2))
+    two[1, 5]
+    assert (one[2, 9].images == two[2, 9].images).all()
+    assert any((one[2, p].images != one[2, 9].images).any() for p in range(4))
+
+
+def test_every_pass_is_another_permutation_of_all_samples():
+    sampler = EndlessBatchSampler(6, 4, seed=1)
+    items = list(itertools.chain.from_iterable(itertools.islice(sampler, 6)))
+    assert [position for _, position in items] == list(range(24))
+    indices = [index for index, _ in items]
+    passes = [indices[start : start + 6] for start in range(0, 24, 6)]
+    assert all(sorted(one) == list(range(6)) for one in passes)
+    assert len({tuple(one) for one in passes}) > 1
+
+
+def test_the_order_resumes_at_any_batch():
+    whole = list(itertools.islice(EndlessBatchSampler(7, 3, seed=2), 9))
+    rest = list(itertools.islice(EndlessBatchSampler(7, 3, seed=2, start_batch=4), 5))
+    assert rest == whole[4:]
+
+
+def test_processes_share_the_samples_between_them():
+    whole = list(itertools.islice(EndlessBatchSampler(8, 2, seed=2), 4))
+    parts = [
+        list(itertools.islice(EndlessBatchSampler(8, 2, seed=2, rank=rank, num_replicas=2), 2))
+        for rank in range(2)
+    ]
+    assert [parts[0][0], parts[1][0], parts[0][1], parts[1][1]] == whole

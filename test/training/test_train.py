@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a real bag to weights, and on from a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from bev_perception.bags import BagWriter
+from bev_perception.errors import BagError, ConfigurationError
+from bev_perception.geometry import (
+    BevGrid,
+    CameraFrame,
+    FrameSet,
+    ObjectBox,
+    PinholeCamera,
+    Rig,
+    RigCamera,
+    RigidTransform,
+)
+from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.inference import TorchEngine
+from bev_perception.model import SegnetConfig, load_weights
+from bev_perception.resources import config_path
+from bev_perception.training import DataConfig, OptimizerConfig, TrainConfig, evaluate_bags
+from bev_perception.training.extraction import ExtractionSettings, find_bags, prepare_bags
+from bev_perception.training.provenance import command_line
+from bev_perception.training.train import CHECKPOINT_NAME, train
+
+MODEL = SegnetConfig(
+    "light", (32, 48), (0.0, 1.0), BevGrid.centered(12.0, 0.75), 8, (8, 8, 8), (8, 8, 8), False
+)
+WORLD_T_BASE = RigidTransform.from_euler(0.01, -0.02, 1.0, (5.0, 6.0, 0.0))
+
+
+def a_rig():
+    camera = PinholeCamera.from_field_of_view(96, 64, 110.0)
+    return Rig(
+        {
+            name: RigCamera(
+                camera,
+                RigidTransform.from_euler(0, 0.15, np.radians(yaw), (0.3, 0.0, 1.8))
+                @ BODY_T_OPTICAL,
+                f"{name}_optical_frame",
+            )
+            for name, yaw in {"front": 0, "rear": 180}.items()
+        }
+    )
+
+
+def write_bag(path, num_sets, seed, labelled=True):
+    """White boxes on a grey world, drawn by projection."""
+    random, rig = np.random.default_rng(seed), a_rig()
+    with BagWriter(path) as writer:
+        writer.write_rig(rig, 10**9)
+        for number in range(num_sets):
+            stamp = 10**9 + number * 10**8
+            boxes = tuple(
+                ObjectBox(
+                    "car",
+                    index,
+                    RigidTransform.from_euler(
+                        yaw=random.uniform(-3, 3),
+                        translation=(side * random.uniform(5, 9), random.uniform(-4, 4), 0.8),
+                    ),
+                    np.array([4.4, 1.8, 1.6]),
+                    visibility=1.0,
+                )
+                for index, side in enumerate((1, -1))
+            )
+            frames = {}
+            for name in rig.names:
+                image = random.integers(60, 90, (64, 96, 3), dtype=np.uint8)
+                for box in boxes:
+                    pixels, valid = rig[name].project(box.corners)
+                    if valid.all():
+                        hull = cv2.convexHull(pixels.round().astype(np.int32))
+                        cv2.fillConvexPoly(image, hull, (240, 240, 240))
+                frames[name] = CameraFrame(name, stamp, image)
+            writer.write_frame_set(FrameSet(stamp, frames, (), WORLD_T_BASE), rig)
+            if labelled:
+                writer.write_objects(stamp, boxes)
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small are quicker on one thread, above all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bags")
+    return write_bag(folder / "one", 3, 1), write_bag(folder / "two", 2, 2)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("prepared")
+
+
+def a_config(out, bags, cache, **changes):
+    data = DataConfig(
+        train=(bags[0],), validation=(bags[1],), cache_dir=cache, extraction_processes=1
+    )
+    values = {"max_steps": 6, "validate_every": 3, "checkpoint_every": 3, "batch_size": 2}
+    values.update(changes)
+    return TrainConfig(
+        out=out, data=data, model=MODEL, accelerator="cpu", precision="fp32", **values
+    )
+
+
+def tensors(path):
+    return load_weights(path)[0].state_dict()
+
+
+def test_training_leaves_weights_that_say_where_they_come_from(tmp_path, bags, cache):
+    result = train(a_config(tmp_path, bags, cache), show_progress=False)
+    model, metadata = load_weights(result.weights)
+    assert model.config == MODEL and result.steps == 6
+    assert metadata["data"]["train"] == {"bags": ["one"], "sets": 3}
+    assert metadata["data"]["validation"] == {"bags": ["two"], "sets": 2}
+    assert metadata["recipe"]["max_steps"] == 6
+    assert 0.0 <= metadata["metrics"]["iou_within_50m"] <= 1.0
+    assert str(tmp_path) not in json.dumps(metadata)
+    assert (tmp_path / "config.yaml").is_file()
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_stopped_run_resumes_exactly_where_it_stood(tmp_path, bags, cache, accumulate):
+    whole = train(
+        a_config(tmp_path / "whole", bags, cache, accumulate=accumulate), show_progress=False
+    )
+    config = a_config(tmp_path / "parts", bags, cache, accumulate=accumulate)
+    stopped = train(replace(config, max_minutes=1e-6), show_progress=False)
+    assert stopped.steps == 1
+    resumed = train(replace(config, resume=True), show_progress=False)
+    assert resumed.steps == whole.steps == 6
+    expected = tensors(whole.weights)
+    for name, value in tensors(resumed.weights).items():
+        assert torch.equal(value, expected[name]), name
+    assert resumed.metrics == whole.metrics
+
+
+def test_ctrl_c_writes_a_checkpoint_and_raises(tmp_path, bags, cache, monkeypatch):
+    from bev_perception.training.module import SegnetModule
+
+    step = SegnetModule.training_step
+
+    def interrupting(self, batch, batch_idx):
+        if batch_idx == 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(SegnetModule, "training_step", interrupting)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(a_config(tmp_path, bags, cache), show_progress=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    state = torch.load(tmp_path / CHECKPOINT_NAME, weights_only=True)
+    assert state["global_step"] == 2
+    assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_training_learns_to_see_drawn_boxes(tmp_path, bags, cache):
+    config = a_config(
+        tmp_path,
+        (bags[0], bags[1]),
+        cache,
+        max_steps=120,
+        validate_every=1000,
+        optimizer=OptimizerConfig(learning_rate=1e-2, ema_decay=0.9),
+    )
+    result = train(config, show_progress=False)
+    model, _ = load_weights(result.weights)
+    engine = TorchEngine(model)
+    seen = evaluate_bags([bags[0]], engine, show_progress=False)
+    assert seen["iou"]["within_25m"] > 0.3
+    assert (seen["bags"], seen["sets"]) == (1, 3)
+
+
+def test_an_old_run_is_neither_overwritten_nor_resumed_by_accident(tmp_path, bags, cache):
+    config = a_config(tmp_path, bags, cache)
+    with pytest.raises(ConfigurationError, match="nothing to resume"):
+        train(replace(config, resume=True), show_progress=False)
+    (tmp_path / CHECKPOINT_NAME).touch()
+    with pytest.raises(ConfigurationError, match="--resume"):
+        train(config, show_progress=False)
+
+
+def test_a_bag_in_both_splits_is_refused(tmp_path, bags, cache):
+    with pytest.raises(ConfigurationError, match="disjoint"):
+        train(a_config(tmp_path, (bags[0], bags[0]), cache), show_progress=False)
+
+
+def test_bags_are_prepared_once_and_again_when_they_change(tmp_path, bags):
+    settings = ExtractionSettings((32, 48))
+    first = prepare_bags([bags[0]], tmp_path, settings, show_progress=False)[0]
+    made = (first.path / "images.raw").stat().st_mtime_ns
+    again = prepare_bags([bags[0]], tmp_path, settings, show_progress=False)[0]
+    assert (again.path / "images.raw").stat().st_mtime_ns == made
+    other = prepare_bags([bags[0]], tmp_path, ExtractionSettings((16, 48)), show_progress=False)[0]
+    assert other.path != first.path and other.shape == (3, 2, 16, 48, 3)
+
+
+def test_prepared_samples_are_levelled(tmp_path, bags):
+    bag = prepare_bags([bags[0]], tmp_path, ExtractionSettings((32, 48)), show_progress=False)[0]
+    level = RigidTransform.from_euler(yaw=-WORLD_T_BASE.yaw) @ RigidTransform(
+        WORLD_T_BASE.rotation, np.zeros(3)
+    )
+    expected = level @ a_rig()["front"].base_T_camera
+    assert bag.sample(0).rig["front"].base_T_camera.is_close(expected, 1e-5, 1e-5)
+
+
+def test_a_bag_without_labels_is_named(tmp_path):
+    bag = write_bag(tmp_path / "silent", 2, 3, labelled=False)
+    with pytest.raises(BagError, match="silent.*label"):
+        prepare_bags([bag], tmp_path / "cache", ExtractionSettings((32, 48)), show_progress=False)
+    assert not any((tmp_path / "cache").glob("*"))
+
+
+def test_bags_are_found_in_folders_and_a_wrong_path_is_named(tmp_path, bags):
+    assert find_bags([bags[0].parent]) == sorted(bags)
+    with pytest.raises(BagError, match="nowhere"):
+        find_bags([tmp_path / "nowhere"])
+    with pytest.raises(BagError, match="no bag"):
+        find_bags([tmp_path])
+
+
+def test_the_command_in_metadata_names_no_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["/opt/venv/bin/bev", "train", "--data.train", f"{tmp_path}/bags", "--out=/data/x"]
+    assert command_line(arguments) == "bev train --data.train bags --out=x"
+
+
+def test_the_shipped_recipe_is_a_training_configuration():
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser()
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(TrainConfig)
+    values = parser.parse_args([f"--config={config_path('recipes/tiny.yaml')}", "--seed=4"])
+    values.pop("config")
+    recipe = TrainConfig(**parser.instantiate_classes(values))
+    assert recipe.seed == 4 and recipe.model.encoder == "light"
+    assert recipe.model.grid.shape == (200, 200)
