@@ -209,3 +209,12 @@ def test_values_that_make_no_camera_are_refused(changes: dict, message: str) -> 
     values = {"width": 672, "height": 448, "fx": 300.0, "fy": 300.0, "cx": 335.5, "cy": 223.5}
     with pytest.raises(CalibrationError, match=message):
         PinholeCamera.from_intrinsics(**{**values, **changes})
+
+
+def test_undistortion_map_points_off_the_image_where_the_lens_sees_nothing() -> None:
+    camera = camera_with(("plumb_bob", (-0.3, 0.0, 0.0, 0.0)))  # folds back 46.5 degrees off axis
+    map_u, map_v = camera.undistortion_map(PinholeCamera.from_field_of_view(400, 100, 110.0))
+    seen = map_u > -1000.0
+    assert seen[50, 200]
+    assert not seen[:, 0].any()
+    assert (map_v[~seen] < -1000.0).all()
