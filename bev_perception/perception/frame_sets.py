@@ -15,7 +15,7 @@ NANOSECONDS = 1_000_000_000
 
 
 class FrameSource(Protocol):
-    """Where images come from: bags.BagReader, simulation.Simulator, or a test's own."""
+    """Where images come from, for example a bags.BagReader."""
 
     def rig(self) -> Rig:
         """All cameras with their calibration."""

@@ -192,12 +192,13 @@ def test_a_camera_whose_clock_runs_ahead_does_not_tear_the_others_apart():
 def test_a_camera_that_came_first_with_a_wrong_clock_does_not_lock_the_others_out():
     synchronizer = Synchronizer(("front", "left", "rear"))
     feed(synchronizer, [frame("rear", 3_600_000 + index * 100) for index in range(5)])
-    sets = feed(
-        synchronizer,
-        [frame(name, index * 100) for index in range(10) for name in ("front", "left", "rear")],
-    )
-    assert contents(sets)[-1] == {"front": 900, "left": 900, "rear": 900}
-    assert len(sets) >= 9
+    sets = []
+    for index in range(10):
+        sets += feed(synchronizer, [frame("front", index * 100), frame("left", index * 100)])
+        sets += synchronizer.add(frame("rear", 3_600_500 + index * 100))
+    pairs = [found for found in contents(sets) if set(found) == {"front", "left"}]
+    assert len(pairs) >= 8
+    assert pairs[-1] == {"front": 900, "left": 900}
 
 
 def test_a_camera_whose_clock_lags_loses_its_own_frames_only():
@@ -213,10 +214,10 @@ def test_a_camera_whose_clock_lags_loses_its_own_frames_only():
 
 
 def test_the_last_camera_alive_is_served_in_the_end():
-    synchronizer = Synchronizer(("front", "left"), max_queue=10)
+    synchronizer = Synchronizer(("front", "left", "rear"), max_queue=10)
     feed(synchronizer, [frame("left", 0)])
     sets = feed(synchronizer, [frame("front", 500 + index * 100) for index in range(100)])
-    assert contents(sets)[:2] == [{"left": 0}, {"front": 500}]
+    assert contents(sets)[0] == {"left": 0}
     assert len(sets) > 80
 
 
