@@ -53,7 +53,8 @@ class AugmentationConfig:
 
 def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Generator) -> Sample:
     """A variation of a sample, drawn with the given generator."""
-    sample = turned(sample, 2.0 * np.pi * int(random.integers(config.turn_steps)) / config.turn_steps)
+    turn = int(random.integers(config.turn_steps))
+    sample = turned(sample, 2.0 * np.pi * turn / config.turn_steps)
     if config.mirror and random.random() < 0.5:
         sample = mirrored(sample)
     if config.camera_dropout > 0.0:
@@ -61,7 +62,7 @@ def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Gene
     if config.changes_color:
         table = color_table(config, random)
         images = cv2.LUT(sample.images.reshape(-1, sample.images.shape[2], 3), table)
-        images = images.reshape(sample.images.shape)
+        images = np.asarray(images, dtype=np.uint8).reshape(sample.images.shape)
         images[~sample.present] = 0
         sample = Sample(images, sample.present, sample.rig, sample.objects)
     return sample

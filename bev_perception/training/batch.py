@@ -54,17 +54,12 @@ class Batch:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         return Batch(
-            *(
-                value.to(device, non_blocking=non_blocking)
-                for value in (
-                    self.images,
-                    self.taps,
-                    self.segmentation,
-                    self.valid,
-                    self.center,
-                    self.offset,
-                )
-            )
+            self.images.to(device, non_blocking=non_blocking),
+            self.taps.to(device, non_blocking=non_blocking),
+            self.segmentation.to(device, non_blocking=non_blocking),
+            self.valid.to(device, non_blocking=non_blocking),
+            self.center.to(device, non_blocking=non_blocking),
+            self.offset.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> Batch:

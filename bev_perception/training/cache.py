@@ -114,7 +114,7 @@ class PreparedBag:
             images=self._images[index],
             present=self._labels["present"][index],
             rig=self.rig.moved(level_T_base),
-            objects=tuple(self._box(number).transformed(level_T_base) for number in chosen),
+            objects=tuple(self._box(int(number)).transformed(level_T_base) for number in chosen),
         )
 
     def _box(self, number: int) -> ObjectBox:

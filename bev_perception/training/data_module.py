@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Subset
 
-from bev_perception.training.batch import Batch, collate
+from bev_perception.training.batch import collate
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.dataset import SegnetDataset
 from bev_perception.training.sampling import EndlessBatchSampler
@@ -30,7 +32,7 @@ class SegnetData(LightningDataModule):
         self._validation = validation
         self._config = config
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Endless batches from the trainer's current step on."""
         config, trainer = self._config, self.trainer
         steps = trainer.global_step if trainer else 0
@@ -50,7 +52,7 @@ class SegnetData(LightningDataModule):
             persistent_workers=config.data.workers > 0,
         )
 
-    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+    def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """The validation sets, at most as many as configured, spread evenly."""
         count = min(len(self._validation), self._config.data.max_validation_sets)
         if not count:

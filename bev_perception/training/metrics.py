@@ -73,6 +73,9 @@ class GridIou(Metric):
     """
 
     full_state_update = False
+    masks: Tensor
+    intersection: Tensor
+    union: Tensor
 
     def __init__(
         self,

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from bev_perception.model import Segnet, SegnetOutput
@@ -34,7 +33,7 @@ class SegnetModule(LightningModule):
 
     def __init__(self, model: Segnet, config: TrainConfig) -> None:
         super().__init__()
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weighting = UncertaintyWeighting()
         self.iou = GridIou(model.config.grid)
         self.config = config
@@ -82,7 +81,7 @@ class SegnetModule(LightningModule):
             self.log(f"validation/iou_{name}", value.float(), prog_bar=name == "within_25m")
         self.iou.reset()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with the rate rising linearly, then falling linearly."""
         settings = self.config.optimizer
         optimizer = torch.optim.AdamW(
@@ -105,7 +104,8 @@ class SegnetModule(LightningModule):
         """Probability beside truth, forward up and left to the left; grey is not counted."""
         if not isinstance(self.logger, TensorBoardLogger):
             return
-        truth = torch.where(batch.valid > 0.5, batch.segmentation, torch.full_like(batch.valid, 0.5))
+        grey = torch.full_like(batch.valid, 0.5)
+        truth = torch.where(batch.valid > 0.5, batch.segmentation, grey)
         rows = torch.cat([probability.float(), truth], dim=3)[:PICTURED_SAMPLES, 0]
         halves = [half.transpose(1, 2).flip(1, 2) for half in rows.chunk(2, dim=2)]
         picture = torch.cat(halves, dim=2).flatten(0, 1)[None]

@@ -9,11 +9,11 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 import yaml
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from bev_perception.errors import ConfigurationError
@@ -76,9 +76,10 @@ def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
             config,
         )
         stopper = Stopper(config.max_minutes)
-        trainer = _trainer(config, stopper, bool(validation_bags), show_progress)
+        progress = StepProgress(show_progress)
+        trainer = _trainer(config, stopper, progress, bool(validation_bags))
         started = time.monotonic()
-        _fit(trainer, module, data, checkpoint if config.resume else None, stopper)
+        _fit(trainer, module, data, checkpoint if config.resume else None, stopper, progress)
         minutes = (time.monotonic() - started) / 60.0
         metrics: dict[str, float] = {}
         if validation_bags:
@@ -97,13 +98,13 @@ def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
     return TrainResult(weights, trainer.global_step, metrics)
 
 
-def precision_for(config: TrainConfig) -> str:
+def precision_for(config: TrainConfig) -> Literal["32-true", "bf16-mixed"]:
     """Lightning's precision: bf16 autocast where asked for, or where the hardware has it."""
     if config.precision == "auto":
         on_gpu = torch.cuda.is_available() and config.accelerator != "cpu"
         quick = torch.cuda.is_bf16_supported() if on_gpu else _cpu_has_bf16()
         return "bf16-mixed" if quick else "32-true"
-    return {"fp32": "32-true", "bf16": "bf16-mixed"}[config.precision]
+    return "bf16-mixed" if config.precision == "bf16" else "32-true"
 
 
 def _cpu_has_bf16() -> bool:
@@ -141,9 +142,7 @@ def _prepared(
             f"{len(shared)} bags are in data.train and in data.validation, for example "
             f"{sorted(shared)[0]}; the splits must be disjoint"
         )
-    settings = ExtractionSettings(
-        config.model.image_size, config.data.stride, config.data.rig_file
-    )
+    settings = ExtractionSettings(config.model.image_size, config.data.stride, config.data.rig_file)
     cache = config.data.cache_dir or config.out / "prepared"
     bags = prepare_bags(
         [*train_paths, *validation_paths],
@@ -168,14 +167,14 @@ def _initial_model(config: TrainConfig) -> Segnet:
 
 
 def _trainer(
-    config: TrainConfig, stopper: Stopper, validates: bool, show_progress: bool
+    config: TrainConfig, stopper: Stopper, progress: StepProgress, validates: bool
 ) -> Trainer:
-    callbacks: list[Any] = []
+    callbacks: list[Callback] = []
     if config.optimizer.ema_decay is not None:
         callbacks.append(AveragedWeights(config.optimizer.ema_decay))
     # The keeper comes last: it saves what the others have done in this step.
     keeper = CheckpointKeeper(config.out / CHECKPOINT_NAME, config.checkpoint_every)
-    callbacks += [stopper, StepProgress(show_progress), keeper]
+    callbacks += [stopper, progress, keeper]
     interval = config.validate_every * config.accumulate
     return Trainer(
         accelerator=config.accelerator,
@@ -205,6 +204,7 @@ def _fit(
     data: SegnetData,
     checkpoint: Path | None,
     stopper: Stopper,
+    progress: StepProgress,
 ) -> None:
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -212,9 +212,7 @@ def _fit(
         raise KeyboardInterrupt from error
     finally:
         stopper.close()
-        for callback in trainer.callbacks:
-            if isinstance(callback, StepProgress):
-                callback.close()
+        progress.close()
     if stopper.interrupted:
         logger.warning("stopped at step %d; --resume goes on from here", trainer.global_step)
         raise KeyboardInterrupt
@@ -228,6 +226,11 @@ def _save_config(config: TrainConfig) -> None:
 def _quieten_lightning() -> None:
     """Leaves out advice about things that are meant: no workers, one device, no trainer bar."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for pattern in (".*does not have many workers.*", ".*GPU available but not used.*",
-                    ".*Checkpoint directory.*", ".*TensorBoardLogger.*", ".*isinstance.treespec.*"):
+    for pattern in (
+        ".*does not have many workers.*",
+        ".*GPU available but not used.*",
+        ".*Checkpoint directory.*",
+        ".*TensorBoardLogger.*",
+        ".*isinstance.treespec.*",
+    ):
         warnings.filterwarnings("ignore", pattern)

@@ -29,7 +29,8 @@ from bev_perception.training.sampling import EndlessBatchSampler
 from bev_perception.training.targets import make_targets
 
 SIZE = (32, 48)
-CONFIG = SegnetConfig("light", SIZE, (0.0, 1.0), BevGrid.centered(8.0, 0.5), 8, (8, 8, 8), (8, 8, 8))
+GRID = BevGrid.centered(8.0, 0.5)
+CONFIG = SegnetConfig("light", SIZE, (0.0, 1.0), GRID, 8, (8, 8, 8), (8, 8, 8))
 
 
 def a_rig(*yaws_deg, distortion=()):
@@ -80,10 +81,12 @@ def test_a_prepared_bag_gives_back_what_was_written(tmp_path):
     rig = a_rig(0, 120, distortion=(0.01, 0.02, -0.01, 0.001))
     level = RigidTransform.from_euler(roll=0.02, pitch=-0.05)
     bag, recorded = a_bag(tmp_path / "bag", rig, level=level)
-    assert len(bag) == 3 and bag.stamp_ns(2) == 1002
+    assert len(bag) == 3
+    assert bag.stamp_ns(2) == 1002
     for index, (images, present, boxes) in enumerate(recorded):
         sample = bag.sample(index)
-        assert (sample.images == images).all() and (sample.present == present).all()
+        assert (sample.images == images).all()
+        assert (sample.present == present).all()
         for name in rig.names:
             expected = level @ rig[name].base_T_camera
             assert sample.rig[name].base_T_camera.is_close(expected)
@@ -98,11 +101,14 @@ def test_a_prepared_bag_gives_back_what_was_written(tmp_path):
 
 
 def test_an_interrupted_preparation_leaves_nothing(tmp_path):
-    rig = a_rig(0)
-    with pytest.raises(RuntimeError), PreparedBagWriter(tmp_path / "bag", rig, SIZE, {}) as writer:
+    def prepare():
         image = np.zeros((1, *SIZE, 3), dtype=np.uint8)
-        writer.add(0, image, np.ones(1, dtype=bool), RigidTransform.identity(), ())
-        raise RuntimeError("power cut")
+        with PreparedBagWriter(tmp_path / "bag", a_rig(0), SIZE, {}) as writer:
+            writer.add(0, image, np.ones(1, dtype=bool), RigidTransform.identity(), ())
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        prepare()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,7 +133,8 @@ def test_a_batch_mixes_rigs_of_different_size(tmp_path):
     large, _ = a_bag(tmp_path / "large", a_rig(0, 120, 240), seed=2)
     dataset = SegnetDataset([small, large], CONFIG)
     batch = collate([dataset[2], dataset[4]])
-    assert batch.images.shape == (2, 3, 3, *SIZE) and batch.images.dtype == torch.uint8
+    assert batch.images.shape == (2, 3, 3, *SIZE)
+    assert batch.images.dtype == torch.uint8
     assert (batch.images[1, 2].permute(1, 2, 0).numpy() == large.sample(1).images[2]).all()
     expected = build_tap_table(a_rig(0), CONFIG)
     assert (batch.taps.seen[0] == expected.seen).all()

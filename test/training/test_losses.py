@@ -57,7 +57,8 @@ def test_masked_mean_of_nothing_is_zero_and_has_no_gradient_trouble():
     values = torch.ones(1, 1, 1, 2, requires_grad=True)
     mean = masked_mean(values, torch.zeros(1, 1, 1, 2))
     mean.backward()
-    assert mean.item() == 0.0 and (values.grad == 0).all()
+    assert mean.item() == 0.0
+    assert (values.grad == 0).all()
 
 
 def test_uncertainty_weighting_follows_its_formula_and_may_be_negative():

@@ -19,9 +19,7 @@ def box(x, y, yaw=0.0, size=(4.6, 1.9, 1.5), label="car", visibility=1.0, object
     return ObjectBox(label, object_id, pose, np.array(size), visibility=visibility)
 
 
-poses = st.tuples(
-    st.floats(-8, 8), st.floats(-8, 8), st.floats(-np.pi, np.pi)
-)
+poses = st.tuples(st.floats(-8, 8), st.floats(-8, 8), st.floats(-np.pi, np.pi))
 
 
 @settings(max_examples=50, deadline=None)
@@ -87,4 +85,6 @@ def test_invisible_vehicle_is_in_the_mask_but_not_valid_and_unknown_counts_as_vi
 
 def test_only_vehicles_leave_a_trace():
     targets = make_targets([box(0, 0, label="pedestrian"), box(3, 0, label="barrier")], GRID)
-    assert not targets.segmentation.any() and not targets.center.any() and targets.valid.all()
+    assert not targets.segmentation.any()
+    assert not targets.center.any()
+    assert targets.valid.all()

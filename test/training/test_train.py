@@ -127,7 +127,8 @@ def tensors(path):
 def test_training_leaves_weights_that_say_where_they_come_from(tmp_path, bags, cache):
     result = train(a_config(tmp_path, bags, cache), show_progress=False)
     model, metadata = load_weights(result.weights)
-    assert model.config == MODEL and result.steps == 6
+    assert model.config == MODEL
+    assert result.steps == 6
     assert metadata["data"]["train"] == {"bags": ["one"], "sets": 3}
     assert metadata["data"]["validation"] == {"bags": ["two"], "sets": 2}
     assert metadata["recipe"]["max_steps"] == 6
@@ -211,7 +212,8 @@ def test_bags_are_prepared_once_and_again_when_they_change(tmp_path, bags):
     again = prepare_bags([bags[0]], tmp_path, settings, show_progress=False)[0]
     assert (again.path / "images.raw").stat().st_mtime_ns == made
     other = prepare_bags([bags[0]], tmp_path, ExtractionSettings((16, 48)), show_progress=False)[0]
-    assert other.path != first.path and other.shape == (3, 2, 16, 48, 3)
+    assert other.path != first.path
+    assert other.shape == (3, 2, 16, 48, 3)
 
 
 def test_prepared_samples_are_levelled(tmp_path, bags):
@@ -225,7 +227,7 @@ def test_prepared_samples_are_levelled(tmp_path, bags):
 
 def test_a_bag_without_labels_is_named(tmp_path):
     bag = write_bag(tmp_path / "silent", 2, 3, labelled=False)
-    with pytest.raises(BagError, match="silent.*label"):
+    with pytest.raises(BagError, match=r"silent.*label"):
         prepare_bags([bag], tmp_path / "cache", ExtractionSettings((32, 48)), show_progress=False)
     assert not any((tmp_path / "cache").glob("*"))
 
@@ -253,5 +255,6 @@ def test_the_shipped_recipe_is_a_training_configuration():
     values = parser.parse_args([f"--config={config_path('recipes/tiny.yaml')}", "--seed=4"])
     values.pop("config")
     recipe = TrainConfig(**parser.instantiate_classes(values))
-    assert recipe.seed == 4 and recipe.model.encoder == "light"
+    assert recipe.seed == 4
+    assert recipe.model.encoder == "light"
     assert recipe.model.grid.shape == (200, 200)
