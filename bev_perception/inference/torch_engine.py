@@ -38,12 +38,10 @@ class TorchEngine:
                 f"unknown precision {precision!r}, expected one of {', '.join(PRECISIONS)}"
             )
         self._device = _checked_device(device)
-        self._dtype = PRECISIONS[precision]
         network = copy.deepcopy(model).eval().requires_grad_(False)
         fold_batch_norms(network)
-        self._model = network.to(
-            device=self._device, dtype=self._dtype, memory_format=torch.channels_last
-        )
+        network = network.to(device=self._device, dtype=PRECISIONS[precision])
+        self._model = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def config(self) -> SegnetConfig:
@@ -80,20 +78,18 @@ def fold_batch_norms(network: nn.Module) -> None:
     """Folds every batch norm of an evaluating network into the convolution before it."""
     for module in list(network.modules()):
         if isinstance(module, (BasicBlock, Bottleneck)):
-            pairs = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
+            _fold(module, "conv2", "bn2")
+            _fold(module, "conv3", "bn3")
             if module.downsample is not None:
                 _fold(module.downsample, "0", "1")
-        else:
-            pairs = (("conv1", "bn1"),)
-        for convolution, norm in pairs:
-            _fold(module, convolution, norm)
+        _fold(module, "conv1", "bn1")
 
 
 def _fold(module: nn.Module, convolution: str, norm: str) -> None:
     children = dict(module.named_children())
-    if isinstance(children.get(norm), nn.BatchNorm2d):
-        fused = fuse_conv_bn_eval(children[convolution], children[norm])
-        setattr(module, convolution, fused)
+    before, after = children.get(convolution), children.get(norm)
+    if isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+        setattr(module, convolution, fuse_conv_bn_eval(before, after))
         setattr(module, norm, nn.Identity())
 
 

@@ -5,7 +5,8 @@ from bev_perception.model.config import ENCODERS, SegnetConfig
 from bev_perception.model.lift import lift
 from bev_perception.model.presets import PRESETS, preset, tiny_config
 from bev_perception.model.segnet import Segnet, SegnetOutput
-from bev_perception.model.taps import GatherTable, TapTable, build_tap_table
+from bev_perception.model.tap_builder import build_tap_table
+from bev_perception.model.taps import GatherTable, TapTable
 from bev_perception.model.weights import load_weights, save_weights, shipped_weights
 
 __all__ = [

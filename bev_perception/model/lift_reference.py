@@ -46,8 +46,8 @@ def reference_lift(
                 inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
             seen = torch.from_numpy(in_front & inside)
             # grid_sample's -1 and 1 are the image's outer edges, pixels -0.5 and size - 0.5.
-            normalised = np.stack([(2 * u + 1) / width - 1, (2 * v + 1) / height - 1], axis=-1)
-            normalised = torch.from_numpy(np.nan_to_num(normalised, nan=-2.0)).to(features)
+            edges = np.stack([(2 * u + 1) / width - 1, (2 * v + 1) / height - 1], axis=-1)
+            normalised = torch.from_numpy(np.nan_to_num(edges, nan=-2.0)).to(features)
             sampled = functional.grid_sample(
                 features[position : position + 1],
                 normalised[None],

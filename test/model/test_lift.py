@@ -132,6 +132,16 @@ def test_visibility_does_not_depend_on_features():
     assert ones[ones > 0].sub(1.0).abs().max() < 1e-6
 
 
+def test_table_does_not_depend_on_how_many_voxels_are_projected_at_a_time(monkeypatch):
+    rig = ring_rig(CONFIG.image_size)
+    whole = build_tap_table(rig, CONFIG)
+    monkeypatch.setattr("bev_perception.model.tap_builder.CHUNK", 1000)
+    parts = build_tap_table(rig, CONFIG)
+    assert torch.equal(whole.forward.offsets, parts.forward.offsets)
+    assert torch.equal(whole.forward.indices, parts.forward.indices)
+    assert torch.equal(whole.forward.weights, parts.forward.weights)
+
+
 def test_missing_cameras_leave_their_columns_unseen():
     rig = ring_rig(CONFIG.image_size, horizontal_deg=80.0)
     table = build_tap_table(rig, CONFIG, (True, False, False, False))
