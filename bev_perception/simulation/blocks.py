@@ -15,6 +15,9 @@ from bev_perception.simulation.roads import RoadNetwork
 KERB_HEIGHT = 0.12
 KERB_WIDTH = 0.18
 
+LAND_Z = -0.06
+"""Height of the land around the town, which continues below all asphalt."""
+
 
 @dataclass(frozen=True)
 class Block:

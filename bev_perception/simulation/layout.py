@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bev_perception.simulation.blocks import KERB_HEIGHT, Block
+from bev_perception.simulation.blocks import KERB_HEIGHT, LAND_Z, Block
 from bev_perception.simulation.curves import left_of
 from bev_perception.simulation.footprints import RectangleSet, rectangle_corners
 from bev_perception.simulation.parking import Bay
@@ -224,7 +224,9 @@ class _BlockPlanner:
                     self.layout.placed.append(Placed("hedge", x, y, KERB_HEIGHT, yaw, 5.0))
 
     def _place(self, kind: str, x: float, y: float, yaw: float) -> None:
-        self.layout.placed.append(Placed(kind, float(x), float(y), KERB_HEIGHT - 0.02, float(yaw)))
+        on_verge = not self.block.is_outer or kind not in ("tree", "conifer")
+        z = KERB_HEIGHT - 0.02 if on_verge else LAND_Z
+        self.layout.placed.append(Placed(kind, float(x), float(y), z, float(yaw)))
 
 
 def plan_block(block: Block, seed: int, index: int) -> Layout:

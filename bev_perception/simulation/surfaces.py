@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bev_perception.simulation.blocks import KERB_HEIGHT, KERB_WIDTH, Block
+from bev_perception.simulation.blocks import KERB_HEIGHT, KERB_WIDTH, LAND_Z, Block
 from bev_perception.simulation.mesh_builder import MeshBuilder
 from bev_perception.simulation.polygons import triangulate
 from bev_perception.simulation.roads import RoadNetwork
@@ -13,9 +13,6 @@ from bev_perception.simulation.scene import Material
 
 HORIZON = 3000.0
 """Half the side of the land around the town, metres."""
-
-LAND_Z = -0.06
-"""Height of that land, below the asphalt, which lies on top of it."""
 
 
 def add_roads(builder: MeshBuilder, network: RoadNetwork, seed: int) -> None:
