@@ -117,12 +117,12 @@ def _checked_checkpoint(config: TrainConfig) -> Path:
     checkpoint = config.out / CHECKPOINT_NAME
     if config.resume and not checkpoint.is_file():
         raise ConfigurationError(
-            f"nothing to resume: {checkpoint} does not exist; leave --resume out to start"
+            f"nothing to resume: {checkpoint} does not exist; leave --resume out to start one"
         )
     if not config.resume and checkpoint.exists():
         raise ConfigurationError(
-            f"{config.out} holds a training already ({CHECKPOINT_NAME}); give --resume to go on "
-            f"with it, or another --out"
+            f"{config.out} holds a training already ({CHECKPOINT_NAME}); give --resume true to go "
+            f"on with it, or another --out"
         )
     return checkpoint
 
@@ -214,7 +214,7 @@ def _fit(
         stopper.close()
         progress.close()
     if stopper.interrupted:
-        logger.warning("stopped at step %d; --resume goes on from here", trainer.global_step)
+        logger.warning("stopped at step %d; --resume true goes on from here", trainer.global_step)
         raise KeyboardInterrupt
 
 
