@@ -266,7 +266,8 @@ def _textures(gl: moderngl.Context, seed: int) -> tuple[moderngl.Texture, ...]:
     facades = gl.texture_array((bays.shape[2], bays.shape[1], bays.shape[0]), 4, bays.tobytes())
     for texture in (surface, facades):
         texture.build_mipmaps()
-        texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
+    surface.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
+    facades.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
     grain = sensor_noise_texture(seed)
     noise = gl.texture(grain.shape[1::-1], 3, grain.tobytes(), dtype="f4")
     noise.filter = moderngl.NEAREST, moderngl.NEAREST

@@ -369,22 +369,52 @@ uniform sampler2D noise;
 uniform vec2 texel;
 uniform vec3 noise_place;
 out vec4 out_color;
+
+float luma(vec2 place) { return textureLod(image, place, 0.0).a; }
+
+float reach(vec2 start, vec2 along, float level, float slope, out float offset) {
+    float gone = 1.0;
+    offset = luma(start + along) - level;
+    for (int k = 0; k < 5 && abs(offset) < slope; k++) {
+        gone += k < 3 ? 1.0 : 2.5;
+        offset = luma(start + along * gone) - level;
+    }
+    return gone;
+}
+
+vec2 edge_shift(vec2 uv, float m, float n, float s, float w, float e, float nw, float se, float range) {
+    float ne = luma(uv + vec2(texel.x, -texel.y)), sw = luma(uv + vec2(-texel.x, texel.y));
+    float mean = (2.0 * (n + s + w + e) + nw + ne + sw + se) / 12.0;
+    float thin = smoothstep(0.0, 1.0, clamp(abs(mean - m) / range, 0.0, 1.0));
+    float flat_ = 2.0 * abs(n + s - 2.0 * m) + abs(ne + se - 2.0 * e) + abs(nw + sw - 2.0 * w);
+    float steep = 2.0 * abs(e + w - 2.0 * m) + abs(ne + nw - 2.0 * n) + abs(se + sw - 2.0 * s);
+    bool is_flat = flat_ >= steep;
+    float before = is_flat ? n : w, after = is_flat ? s : e;
+    float side = abs(before - m) > abs(after - m) ? -1.0 : 1.0;
+    float beyond = side < 0.0 ? before : after;
+    vec2 across = is_flat ? vec2(0.0, texel.y * side) : vec2(texel.x * side, 0.0);
+    vec2 along = is_flat ? vec2(texel.x, 0.0) : vec2(0.0, texel.y);
+    float level = 0.5 * (m + beyond), slope = 0.25 * abs(beyond - m);
+    float end_plus, end_minus;
+    float plus = reach(uv + 0.5 * across, along, level, slope, end_plus);
+    float minus = reach(uv + 0.5 * across, -along, level, slope, end_minus);
+    float nearest_end = plus < minus ? end_plus : end_minus;
+    bool bends_here = (nearest_end > 0.0) != (m > level);
+    float share = bends_here ? 0.5 - min(plus, minus) / (plus + minus) : 0.0;
+    return across * max(share, 0.75 * thin * thin);
+}
+
 void main() {
     vec2 uv = gl_FragCoord.xy * texel;
-    vec4 center = texture(image, uv);
     vec4 q = textureGather(image, uv - 0.5 * texel, 3);
     vec4 r = textureGather(image, uv + 0.5 * texel, 3);
-    float n = q.z, w = q.x, m = q.y, s = r.x, e = r.z;
+    float nw = q.w, n = q.z, w = q.x, m = q.y, s = r.x, e = r.z, se = r.y;
     float lo = min(m, min(min(n, s), min(w, e))), hi = max(m, max(max(n, s), max(w, e)));
-    vec2 dir = vec2(s - n, w - e);
-    float reduce = max((n + s + w + e) * 0.02, 0.004);
-    dir = clamp(dir / (min(abs(dir.x), abs(dir.y)) + reduce), -8.0, 8.0) * texel;
-    float edge = step(max(0.04, hi * 0.12), hi - lo);
-    dir *= edge;
-    vec4 a = 0.5 * (texture(image, uv + dir * -0.166667) + texture(image, uv + dir * 0.166667));
-    vec4 b = 0.5 * a + 0.25 * (texture(image, uv - 0.5 * dir) + texture(image, uv + 0.5 * dir));
-    vec4 smooth_ = (b.a < lo || b.a > hi) ? a : b;
-    vec3 color = mix(center.rgb, smooth_.rgb, edge);
+    vec2 shift = vec2(0.0);
+    for (int once = 0; once < int(hi - lo > max(0.05, hi * 0.12)); once++) {
+        shift = edge_shift(uv, m, n, s, w, e, nw, se, hi - lo);
+    }
+    vec3 color = texture(image, uv + shift).rgb;
     vec3 grain = texelFetch(noise, ivec2(gl_FragCoord.xy + noise_place.xy) & 511, 0).rgb;
     out_color = vec4(color + grain * noise_place.z, 1.0);
 }
