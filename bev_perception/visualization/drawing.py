@@ -23,7 +23,8 @@ _EDGES += [(i, i + 4) for i in range(4)]
 
 _FRONT_FACE = (0, 3, 7, 4)
 _FRONT_OPACITY = 0.22
-_SMALL_PX = 24.0
+_SMALL_PX = 70.0
+"""Boxes that look smaller than this get thin lines without a rim, to leave the object visible."""
 
 
 def draw_boxes(

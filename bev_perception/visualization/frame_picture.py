@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ _HEADER = 26
 def camera_picture(
     frame_set: FrameSet,
     rig: Rig,
-    truth: Iterable[ObjectBox] = (),
+    truth: Iterable[ObjectBox] | Mapping[str, Iterable[ObjectBox]] = (),
     predicted: Iterable[ObjectBox] = (),
     row_width: int = 1200,
     ground_grid: bool = False,
@@ -36,7 +36,8 @@ def camera_picture(
     Args:
         frame_set: the images; a camera that is missing gets an empty view that says so.
         rig: calibration of the images as they are in the frame set.
-        truth, predicted: boxes in base_link, not levelled.
+        truth, predicted: boxes in base_link, not levelled; truth perhaps by camera, each at
+            the moment of that camera's image.
         row_width: pixels of the longest row.
         ground_grid: also draw metres on the ground and the horizon.
         notes: a few words per camera, written beside its name.
@@ -44,7 +45,8 @@ def camera_picture(
     Returns:
         (H, W, 3) uint8 RGB with even sides.
     """
-    truth, predicted = tuple(truth), tuple(predicted)
+    by_camera = truth if isinstance(truth, Mapping) else dict.fromkeys(rig.names, tuple(truth))
+    predicted = tuple(predicted)
     rows = camera_rows(rig)
     columns = max(len(row) for row in rows)
     width = (row_width - (columns - 1) * _GAP) // columns
@@ -55,7 +57,9 @@ def camera_picture(
         left = (row_width - len(row) * width - (len(row) - 1) * _GAP) // 2
         for name in row:
             size = (width, height)
-            view = _camera_view(frame_set, rig, name, truth, predicted, size, ground_grid)
+            view = _camera_view(
+                frame_set, rig, name, by_camera.get(name, ()), predicted, size, ground_grid
+            )
             note = (notes or {}).get(name, "")
             draw_text(view, f"{name}  {note}".strip(), (8, 14), 10.0, plate=0.6)
             top = index * (height + _GAP)
@@ -128,8 +132,8 @@ def _camera_view(
     frame_set: FrameSet,
     rig: Rig,
     name: str,
-    truth: tuple[ObjectBox, ...],
-    predicted: tuple[ObjectBox, ...],
+    truth: Iterable[ObjectBox],
+    predicted: Iterable[ObjectBox],
     size: tuple[int, int],
     ground_grid: bool,
 ) -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ _HORIZON_STEPS = 72
 def draw_ground_grid(
     image: NDArray[np.uint8],
     camera: RigCamera,
-    extent_m: float = 40.0,
+    extent_m: float = 30.0,
     spacing_m: float = 5.0,
     base_T_ground: RigidTransform | None = None,
     labels: bool = True,
@@ -55,8 +55,8 @@ def draw_ground_grid(
         for start, end in _pair_of_lines(index * spacing_m, extent_m):
             target = strong if index % 2 == 0 else weak
             target += project_edge(camera, pose.apply(start), pose.apply(end))
-    _blend_lines(canvas, weak, 0.35)
-    _blend_lines(canvas, strong, 0.75)
+    _blend_lines(canvas, weak, 0.25)
+    _blend_lines(canvas, strong, 0.6)
     draw_polylines(canvas, _horizon(camera, pose), HORIZON, thickness=1, rim=0)
     if labels:
         _draw_labels(canvas, camera, pose, extent_m, 2 * spacing_m)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``bev`` command. Exit codes: 0 done, 2 bad input, 130 interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from bev_perception import __version__
+from bev_perception.cli import demo, evaluate, inspect, run, simulate, train
+from bev_perception.cli.parser import build_parser
+from bev_perception.errors import BevError
+
+COMMANDS = tuple(
+    module.COMMAND for module in (demo, simulate, inspect, run, train, evaluate)
+)
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+EXTRAS = {"moderngl": "sim", "lightning": "train", "tensorboard": "train", "torchmetrics": "train"}
+"""Which extra brings a module that a plain installation lacks."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: arguments without the program's name; default those of the process.
+
+    Returns:
+        The exit code. What the user can mend is one line on stderr; any other exception
+        is a defect and passes through.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = next((entry for entry in COMMANDS if entry.name in arguments[:1]), None)
+    name = "bev" if command is None else f"bev {command.name}"
+    try:
+        parser = build_parser(COMMANDS, __version__, command.name if command else None)
+        namespace = parser.parse_args(arguments)
+        if command is not None:
+            command.run(namespace[command.name])
+    except SystemExit as request:
+        return request.code if isinstance(request.code, int) else EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (BevError, OSError) as error:
+        text = " ".join(str(error).split())
+        print(f"{name}: error: {text}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        print(
+            f"{name}: error: {error.name} is not installed; "
+            f"pip install 'bev_perception[{extra}]' brings it",
+            file=sys.stderr,
+        )
+        return EXIT_BAD_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line's grammar. Builds without importing anything heavy."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jsonargparse
+
+from bev_perception.errors import ConfigurationError
+
+Arguments = jsonargparse.Namespace
+
+_UNKNOWN_OPTION = re.compile(r"unrecognized arguments: .*?(--[\w.-]+)")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand of ``bev``.
+
+    Attributes:
+        name: as typed.
+        summary: one line for ``bev --help``.
+        description: what it does, reads and writes.
+        examples: (what it is for, command line) pairs for its help.
+        add_arguments: adds its options to a parser.
+        run: does the work; imports what it needs itself, so that help stays quick.
+    """
+
+    name: str
+    summary: str
+    description: str
+    examples: Sequence[tuple[str, str]]
+    add_arguments: Callable[[Parser], None]
+    run: Callable[[Arguments], None]
+
+    @property
+    def epilog(self) -> str:
+        """The Examples section of the help."""
+        lines = [f"  # {purpose}\n  {line}" for purpose, line in self.examples]
+        return "Examples:\n" + "\n\n".join(lines)
+
+
+class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Keeps the line breaks of descriptions and examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in text.splitlines())
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """Complains in one line and exits with 2."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", _HelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """One line on stderr, the way to the help included."""
+        text = " ".join(message.split()).rstrip(".")
+        unknown = _UNKNOWN_OPTION.search(text)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            close = difflib.get_close_matches(unknown[1], options, n=1)
+            text += f": did you mean {close[0]}?" if close else ""
+        print(f"{self.prog}: error: {text}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def build_parser(commands: Sequence[Command], version: str, chosen: str | None) -> Parser:
+    """The parser of ``bev`` with all subcommands.
+
+    Args:
+        commands: in the order of the help.
+        version: of the package.
+        chosen: name of the command whose options are needed; the others are only listed,
+            because the options of some take seconds to import.
+    """
+    parser = Parser(
+        prog="bev",
+        description="Bird's-eye-view perception: several cameras in, an occupancy grid and "
+        "object centres out.",
+        epilog="Every command has its own help with examples: bev COMMAND --help",
+        version=version,
+    )
+    subcommands = parser.add_subcommands(required=True, dest="command", metavar="COMMAND")
+    for command in commands:
+        child = Parser(
+            prog=f"bev {command.name}",
+            description=textwrap.fill(command.description, 88),
+            epilog=command.epilog,
+        )
+        if command.name == chosen:
+            command.add_arguments(child)
+        subcommands.add_subcommand(command.name, child, help=command.summary)
+        child.prog = f"bev {command.name}"
+    return parser
+
+
+def add_output_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """``--out`` and ``--overwrite``."""
+    parser.add_argument(
+        "--out",
+        type=str,
+        metavar="DIR",
+        required=default is None,
+        default=default,
+        help="folder for the results; it must not exist or be empty, see --overwrite",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace results that an earlier bev command left in --out",
+    )
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--weights``, ``--device`` and ``--precision``."""
+    parser.add_argument(
+        "--weights",
+        type=str,
+        default="tiny",
+        metavar="NAME|FILE",
+        help="name of shipped weights (tiny) or a .safetensors file of bev train",
+    )
+    parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="arithmetic of the network",
+    )
+
+
+def add_rig_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """``--rig``."""
+    parser.add_argument("--rig", type=str, default=None, metavar="FILE", help=purpose)
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuses an argument's value.
+
+    Raises:
+        ConfigurationError: with the message, unless the condition holds.
+    """
+    if not condition:
+        raise ConfigurationError(message)

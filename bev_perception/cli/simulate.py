@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``bev simulate``: labelled bags of drives through procedural towns."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from bev_perception.cli.parser import (
+    Arguments,
+    Command,
+    Parser,
+    add_output_arguments,
+    add_rig_argument,
+    require,
+)
+from bev_perception.errors import ConfigurationError
+
+_RANGE = re.compile(r"(\d+)(?:\.\.(\d+))?")
+
+
+def town_seeds(text: str) -> list[int]:
+    """Seeds of ``7``, ``7..12`` (both included) or ``7,9,20..25``.
+
+    Raises:
+        ConfigurationError: the text is none of these.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        first = int(match[1]) if match else 0
+        last = int(match[2] or match[1]) if match else -1
+        if last < first:
+            raise ConfigurationError(
+                f"--town {text!r}: {part.strip()!r} is no seed or range; write for example 7, "
+                f"7..12 or 7,9,20..25"
+            )
+        seeds += range(first, last + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def bag_name(seed: int) -> str:
+    """Folder of a town's bag."""
+    return f"town_{seed:05d}"
+
+
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--town", type=str, required=True, metavar="SEEDS", help="7, 7..12 or 7,9,20..25"
+    )
+    parser.add_argument("--sets", type=int, default=80, metavar="N", help="camera sets per town")
+    parser.add_argument("--rate-hz", type=float, default=10.0, help="camera sets per second")
+    add_rig_argument(parser, "cameras of the vehicle; default the shipped rig of four")
+    parser.add_argument(
+        "--jpeg-quality", type=int, default=92, metavar="Q", help="1 to 100, or 0 for raw images"
+    )
+    parser.add_argument(
+        "--storage", choices=("mcap", "sqlite3"), default="mcap", help="kind of bag"
+    )
+    parser.add_argument("--lidar", action="store_true", help="also record LiDAR points")
+    parser.add_argument("--jobs", type=int, default=1, metavar="J", help="towns at a time")
+    add_output_arguments(parser)
+
+
+def _run(arguments: Arguments) -> None:
+    from tqdm import tqdm
+
+    from bev_perception.cli.town_recording import TownJob, record_towns
+
+    seeds = town_seeds(arguments.town)
+    settings = _checked_settings(arguments)
+    out = Path(arguments.out)
+    existed = out.exists()
+    _prepare_folder(out, settings, arguments.overwrite, seeds)
+    jobs = [
+        TownJob(seed=seed, path=out / bag_name(seed), rig_file=Path(settings["rig"]),
+                num_sets=settings["sets"], rate_hz=settings["rate_hz"],
+                jpeg_quality=settings["jpeg_quality"] or None, storage=settings["storage"],
+                lidar=settings["lidar"])
+        for seed in seeds
+        if not (out / bag_name(seed)).exists()
+    ]  # fmt: skip
+    skipped = len(seeds) - len(jobs)
+    if skipped:
+        print(f"{skipped} of {len(seeds)} towns are there already")
+    try:
+        total = sum(job.num_sets for job in jobs)
+        with tqdm(total=total, desc="simulate", unit="set", dynamic_ncols=True) as bar:
+            record_towns(jobs, arguments.jobs, bar.update)
+    except BaseException:
+        _remove_if_nothing_finished(out, existed)
+        raise
+    print(f"{len(jobs)} bags in {out}")
+
+
+def _checked_settings(arguments: Arguments) -> dict[str, Any]:
+    """What the bags depend on; refuses impossible values before anything is written."""
+    from bev_perception.geometry.rig_file import load_rig
+    from bev_perception.resources import config_path
+
+    require(arguments.sets >= 1, f"--sets must be at least 1, got {arguments.sets}")
+    require(arguments.jobs >= 1, f"--jobs must be at least 1, got {arguments.jobs}")
+    require(
+        0.1 <= arguments.rate_hz <= 100.0,
+        f"--rate-hz must lie between 0.1 and 100, got {arguments.rate_hz:g}",
+    )
+    require(
+        0 <= arguments.jpeg_quality <= 100,
+        f"--jpeg-quality must lie between 1 and 100, or be 0 for raw, got {arguments.jpeg_quality}",
+    )
+    rig = Path(arguments.rig) if arguments.rig else config_path("rigs/default.yaml")
+    load_rig(rig)
+    names = ("sets", "rate_hz", "jpeg_quality", "storage", "lidar")
+    return {"rig": str(rig.resolve()), **{name: arguments[name] for name in names}}
+
+
+def _prepare_folder(
+    out: Path, settings: dict[str, Any], overwrite: bool, seeds: list[int]
+) -> None:
+    """Makes the folder, or checks that its bags were made with the same settings."""
+    from bev_perception.cli.output_directory import check_free, read_run_file, write_run_file
+
+    if out.is_dir() and any(out.iterdir()):
+        check_free(out, overwrite=True)
+        earlier = read_run_file(out).get("settings")
+        if overwrite:
+            for seed in seeds:
+                shutil.rmtree(out / bag_name(seed), ignore_errors=True)
+        elif earlier != settings:
+            raise ConfigurationError(
+                f"--out {out} holds bags of other settings ({earlier} instead of {settings}); "
+                f"choose another folder or give --overwrite"
+            )
+    else:
+        check_free(out, overwrite)
+    out.mkdir(parents=True, exist_ok=True)
+    write_run_file(out, "simulate", {"settings": settings})
+
+
+def _remove_if_nothing_finished(out: Path, existed: bool) -> None:
+    from bev_perception.cli.output_directory import RUN_FILE
+
+    if [entry.name for entry in out.iterdir()] == [RUN_FILE]:
+        (out / RUN_FILE).unlink()
+        if not existed:
+            out.rmdir()
+
+
+COMMAND = Command(
+    name="simulate",
+    summary="labelled bags of drives through procedural towns",
+    description="Drives through simulated towns and records what the cameras see, with "
+    "calibration, ego pose and labels, one bag per town: DIR/town_00012. The same seed gives "
+    "the same town. Seeds 0 to 9999 are for training, 10000 to 10999 for validation, 11000 to "
+    "11999 for tests. Started again, it goes on with the towns that are missing.",
+    examples=(
+        ("one drive of eight seconds", "bev simulate --town 12 --out out/towns"),
+        (
+            "training data, two towns at a time",
+            "bev simulate --town 0..199 --sets 25 --rate-hz 2 --jobs 2 --out out/train_towns",
+        ),
+        (
+            "own cameras, raw images, LiDAR",
+            "bev simulate --town 11000 --rig car.yaml --jpeg-quality 0 --lidar --out out/towns",
+        ),
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives through simulated towns, recorded as bags, several at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from bev_perception.bags import BagWriter
+from bev_perception.geometry.rig_file import load_rig
+from bev_perception.simulation.simulator import Simulator
+
+_stop: Event | None = None
+"""In a worker process: set when the parent was interrupted."""
+
+
+@dataclass(frozen=True)
+class TownJob:
+    """One bag to record.
+
+    Attributes:
+        seed: of the town.
+        path: of the bag; must not exist.
+        rig_file: calibrates all its cameras.
+        num_sets, rate_hz: length and pace of the drive.
+        jpeg_quality: 1 to 100, None for raw images.
+        storage: mcap or sqlite3.
+        lidar: also record LiDAR points.
+    """
+
+    seed: int
+    path: Path
+    rig_file: Path
+    num_sets: int
+    rate_hz: float = 10.0
+    jpeg_quality: int | None = 92
+    storage: str = "mcap"
+    lidar: bool = False
+
+
+def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> None:
+    """Simulates and records one drive; the bag is there whole or not at all.
+
+    Args:
+        job: what to record.
+        on_set: called after every set.
+
+    Raises:
+        BevError: the rig cannot be used, or the bag cannot be written.
+        KeyboardInterrupt: the parent process was interrupted.
+    """
+    rig = load_rig(job.rig_file)
+    with (
+        BagWriter(job.path, job.storage) as writer,
+        Simulator(job.seed, rig, job.rate_hz, lidar=job.lidar) as simulator,
+    ):
+        for simulated in simulator.run(job.num_sets):
+            if _stop is not None and _stop.is_set():
+                raise KeyboardInterrupt
+            frame_set = simulated.frame_set
+            writer.write_frame_set(frame_set, rig, job.jpeg_quality)
+            writer.write_objects(frame_set.stamp_ns, simulated.objects)
+            if simulated.points is not None:
+                writer.write_points(frame_set.stamp_ns, simulated.points)
+            if on_set is not None:
+                on_set()
+
+
+def record_towns(
+    jobs: Sequence[TownJob], processes: int, on_sets: Callable[[int], object]
+) -> None:
+    """Records several drives.
+
+    Args:
+        jobs: one per bag.
+        processes: how many at a time; 1 works in this process.
+        on_sets: called with the number of sets done since the last call.
+
+    Raises:
+        BevError, KeyboardInterrupt: as record_town; the bags finished before stay.
+    """
+    if processes <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            record_town(job, lambda: on_sets(1))
+        return
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    pool = ProcessPoolExecutor(processes, context, _start_worker, (stop, threads))
+    try:
+        futures = {pool.submit(record_town, job): job for job in jobs}
+        for future in as_completed(futures):
+            future.result()
+            on_sets(futures[future].num_sets)
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(stop: Event, threads: int) -> None:
+    """Workers leave Ctrl-C to the parent, which tells them through the event."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("LP_NUM_THREADS", str(threads))
