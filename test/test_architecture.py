@@ -21,7 +21,7 @@ MAY_USE: dict[str, frozenset[str]] = {
     "perception": frozenset({"geometry", "inference", "model"}),
     "bags": frozenset({"geometry"}),
     "simulation": frozenset({"geometry"}),
-    "training": frozenset({"geometry", "model", "perception", "bags"}),
+    "training": frozenset({"geometry", "model", "inference", "perception", "bags"}),
     "visualization": frozenset({"geometry"}),
     "cli": ALL,
 }
@@ -38,7 +38,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
 }
 """Third-party packages that only some rooms may import."""
 
-GEOMETRY_LIBRARIES = frozenset({"numpy", "scipy", "cv2", "yaml"})
+GEOMETRY_LIBRARIES = frozenset({"numpy", "scipy", "yaml"})
 
 
 def imported_modules(path: Path) -> list[tuple[int, str]]:
