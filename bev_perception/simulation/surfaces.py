@@ -48,7 +48,7 @@ def add_block(builder: MeshBuilder, block: Block, rng: np.random.Generator) -> N
     low = np.column_stack([rings[0], np.zeros(len(rings[0]))])
     high = low + (0.0, 0.0, KERB_HEIGHT)
     builder.quads(
-        np.stack([low[1:], low[:-1], high[:-1], high[1:]], axis=1), stone, Material.PAVEMENT
+        np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1), stone, Material.PAVEMENT
     )
     builder.strip(rings[0], rings[1], KERB_HEIGHT, stone * 1.1, Material.PAVEMENT)
     builder.strip(rings[1], rings[2], KERB_HEIGHT, slabs, Material.PAVEMENT)
