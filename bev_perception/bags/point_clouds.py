@@ -97,11 +97,10 @@ def points_to_message(stamp_ns: int, frame_id: str, points: NDArray[np.floating]
 
 def centers_to_message(stamp_ns: int, frame_id: str, objects: Sequence[ObjectBox]) -> Any:
     """PointCloud2 of object centres with the CENTER_FIELDS."""
-    table = np.zeros(len(objects), dtype=np.dtype(list(CENTER_FIELDS)))
-    for row, box in zip(table, objects):
-        row[["x", "y", "z"]] = tuple(box.center)
-        row["score"], row["id"] = box.score, box.object_id
-        row["vx"], row["vy"] = box.velocity[:2]
+    rows = [
+        (*box.center, box.score, box.object_id, box.velocity[0], box.velocity[1]) for box in objects
+    ]
+    table = np.array(rows, dtype=np.dtype(list(CENTER_FIELDS)))
     return _cloud(stamp_ns, frame_id, CENTER_FIELDS, table, len(table))
 
 

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images in every supported encoding, with padded rows, and those that are refused."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bev_perception.bags.compressed_images import image_from_compressed
+from bev_perception.bags.headers import make_header
+from bev_perception.bags.images import SUPPORTED_ENCODINGS, image_from_message, image_to_message
+from bev_perception.bags.typestore import COMPRESSED_IMAGE, IMAGE, message_class
+from bev_perception.errors import BagError
+
+RED = (200, 30, 90)
+
+
+def padded(pixels: np.ndarray, encoding: str, padding: int = 0, big: int = 0):
+    """An Image of (H, W[, C]) uint8 rows with bytes of 0xEE behind every row."""
+    height, width = pixels.shape[:2]
+    rows = np.ascontiguousarray(pixels).reshape(height, -1)
+    filler = np.full((height, padding), 0xEE, dtype=np.uint8)
+    data = np.hstack([rows, filler])
+    header = make_header(1, "camera")
+    return message_class(IMAGE)(
+        header, height, width, encoding, big, data.shape[1], data.reshape(-1)
+    )
+
+
+def compressed(data: bytes, image_format: str):
+    """A CompressedImage of encoded bytes."""
+    return message_class(COMPRESSED_IMAGE)(
+        make_header(1, "camera"), image_format, np.frombuffer(data, dtype=np.uint8)
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    encoding=st.sampled_from(["rgb8", "bgr8", "rgba8", "bgra8", "mono8"]),
+    height=st.integers(1, 7),
+    width=st.integers(1, 9),
+    padding=st.integers(0, 5),
+    seed=st.integers(0, 2**31),
+)
+def test_channels_are_ordered_and_padding_is_left_out(
+    encoding: str, height: int, width: int, padding: int, seed: int
+) -> None:
+    rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    alpha = np.full((height, width, 1), 17, dtype=np.uint8)
+    if encoding == "mono8":
+        rgb[:] = rgb[..., :1]
+    stored = {
+        "rgb8": rgb,
+        "bgr8": rgb[..., ::-1],
+        "rgba8": np.concatenate([rgb, alpha], axis=-1),
+        "bgra8": np.concatenate([rgb[..., ::-1], alpha], axis=-1),
+        "mono8": rgb[..., 0],
+    }[encoding]
+    image = image_from_message(padded(stored, encoding, padding), "/camera/image_raw")
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, rgb)
+
+
+@pytest.mark.parametrize("big", [0, 1])
+def test_mono16_keeps_the_upper_byte_in_either_byte_order(big: int) -> None:
+    values = np.array([[0x1234, 0xFF00]], dtype=">u2" if big else "<u2")
+    message = padded(values.view(np.uint8), "mono16", big=big)
+    message.width = 2  # two bytes each
+    image = image_from_message(message, "/t")
+    np.testing.assert_array_equal(image, [[[0x12] * 3, [0xFF] * 3]])
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer_patterns_give_the_colour_that_the_sensor_saw(pattern: str) -> None:
+    value = dict(zip("rgb", RED))
+    cells = np.array([value[letter] for letter in pattern], dtype=np.uint8).reshape(2, 2)
+    image = image_from_message(padded(np.tile(cells, (4, 4)), f"bayer_{pattern}8"), "/t")
+    np.testing.assert_array_equal(image[2:-2, 2:-2], np.broadcast_to(RED, (4, 4, 3)))
+
+
+@pytest.mark.parametrize(("encoding", "order"), [("uyvy", "uyvy"), ("yuyv", "yuyv")])
+def test_yuv422_is_converted(encoding: str, order: str) -> None:
+    component = {"y": 128, "u": 128, "v": 200}
+    pair = np.array([component[letter] for letter in order], dtype=np.uint8).reshape(1, 2, 2)
+    red, green, blue = image_from_message(padded(np.tile(pair, (2, 1, 1)), encoding), "/t")[0, 0]
+    assert red > 200
+    assert green < 100
+    assert 110 < blue < 150
+
+
+def test_an_rgb8_image_is_not_copied() -> None:
+    message = padded(np.zeros((4, 5, 3), dtype=np.uint8), "rgb8", padding=2)
+    assert np.shares_memory(image_from_message(message, "/t"), message.data)
+
+
+def test_an_unknown_encoding_names_topic_encoding_and_choices() -> None:
+    message = padded(np.zeros((2, 2, 4), dtype=np.uint8), "32FC1")
+    with pytest.raises(BagError, match=r"/depth.*'32FC1'.*rgb8, bgr8") as error:
+        image_from_message(message, "/depth")
+    assert all(encoding in str(error.value) for encoding in SUPPORTED_ENCODINGS)
+
+
+@pytest.mark.parametrize(("step", "size"), [(14, 60), (15, 59), (0, 60)])
+def test_a_buffer_that_does_not_hold_its_rows_is_refused(step: int, size: int) -> None:
+    message = padded(np.zeros((4, 5, 3), dtype=np.uint8), "rgb8")
+    message.step, message.data = step, np.zeros(size, dtype=np.uint8)
+    with pytest.raises(BagError, match=rf"/t: image of 5x4 .* step {step} .* got {size} bytes"):
+        image_from_message(message, "/t")
+
+
+def test_only_rgb_arrays_are_written() -> None:
+    with pytest.raises(BagError, match=r"\(4, 5\)"):
+        image_to_message(np.zeros((4, 5), dtype=np.uint8), 0, "camera")
+
+
+@pytest.mark.parametrize(
+    ("extension", "image_format"),
+    [
+        (".png", "png"),
+        (".png", "rgb8; png compressed bgr8"),
+        (".jpg", "jpeg"),
+        (".jpg", "bgr8; jpeg compressed bgr8"),
+    ],
+)
+def test_compressed_images_come_back_in_rgb(extension: str, image_format: str) -> None:
+    rgb = np.broadcast_to(np.array(RED, dtype=np.uint8), (16, 16, 3))
+    data = cv2.imencode(extension, np.ascontiguousarray(rgb[..., ::-1]))[1].tobytes()
+    image = image_from_compressed(compressed(data, image_format), "/t")
+    assert np.abs(image.astype(int) - rgb).max() <= 3
+
+
+def test_an_exif_orientation_does_not_turn_the_image_away_from_its_calibration() -> None:
+    data = cv2.imencode(".jpg", np.zeros((8, 16, 3), dtype=np.uint8))[1].tobytes()
+    tiff = (
+        b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
+        + bytes(4)
+    )
+    exif = b"Exif\x00\x00" + tiff
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    turned = data[:2] + segment + data[2:]
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (16, 8, 3)
+    assert image_from_compressed(compressed(turned, "jpeg"), "/t").shape == (8, 16, 3)
+
+
+@pytest.mark.parametrize("image_format", ["h264", "16UC1; compressedDepth png", ""])
+def test_an_unknown_codec_names_topic_format_and_choices(image_format: str) -> None:
+    with pytest.raises(BagError, match=r"/t: .* is not supported, expected one of jpeg, jpg, png"):
+        image_from_compressed(compressed(b"\xff\xd8\xff", image_format), "/t")
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xe0 cut off"])
+def test_a_damaged_compressed_image_is_refused(data: bytes) -> None:
+    with pytest.raises(BagError, match=rf"/t: an image of {len(data)} bytes .* does not decode"):
+        image_from_compressed(compressed(data, "jpeg"), "/t")
