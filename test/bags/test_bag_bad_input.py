@@ -319,7 +319,9 @@ def test_an_interrupted_recording_without_metadata_is_still_read(drive: Path) ->
         BagReader(drive)
 
 
-def test_identity_is_not_assumed_where_labels_need_no_transform(raw_bag: WriteBag) -> None:
+def test_a_camera_without_frame_id_takes_its_mounting_from_a_rig_file_or_is_refused(
+    raw_bag: WriteBag,
+) -> None:
     path = raw_bag([image(frame=""), info(), tf()])
     rig_file = RigFile(
         "base_link",
