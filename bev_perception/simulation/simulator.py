@@ -19,7 +19,7 @@ from bev_perception.simulation.town import Town
 from bev_perception.simulation.traffic import Traffic
 from bev_perception.simulation.weather import random_weather
 
-LABEL_RADIUS_M = 60.0
+LABEL_RADIUS_M = 75.0
 FIRST_STAMP_NS = 1_000_000_000
 WARM_UP_S = 5.0
 MAX_STEP_S = 0.1
