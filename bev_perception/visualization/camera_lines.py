@@ -25,26 +25,38 @@ ARC_STEP_RAD = np.radians(0.5)
 SUBPIXEL_BITS = 4
 
 
-def project_edge(
-    camera: RigCamera, start_base: ArrayLike, end_base: ArrayLike
+def project_edges(
+    camera: RigCamera, starts_base: ArrayLike, ends_base: ArrayLike
 ) -> list[NDArray[np.float64]]:
-    """The image of a straight edge.
+    """The images of straight edges.
 
     Args:
         camera: the mounted camera.
-        start_base, end_base: (3,) metres in base_link.
+        starts_base, ends_base: (N, 3) metres in base_link.
 
     Returns:
-        Polylines (n, 2) of pixels, n >= 2; empty when the camera cannot see any of it.
-        Most often one; several where the lens model has no image for a part in between.
-        They may reach outside the image.
+        Polylines (n, 2) of pixels, n >= 2. An edge gives none when the camera cannot see
+        any of it, most often one, and several where the lens model has no image for a part
+        in between. They may reach outside the image.
     """
-    points = camera.base_T_camera.inverse().apply(np.stack([start_base, end_base]))
-    segment = _cut_at_near_plane(points)
-    if segment is None:
+    camera_T_base = camera.base_T_camera.inverse()
+    starts = camera_T_base.apply(np.reshape(starts_base, (-1, 3)))
+    ends = camera_T_base.apply(np.reshape(ends_base, (-1, 3)))
+    starts, ends = _cut_at_near_plane(starts, ends)
+    if not len(starts):
         return []
-    pixels, valid = camera.camera.project(_arc(*segment, curved=camera.camera.is_distorted))
-    return _runs(pixels, valid)
+    directions = _arcs(starts, ends, curved=camera.camera.is_distorted)
+    pixels, valid = camera.camera.project(directions)
+    if valid.all():
+        return list(pixels)
+    return [line for points, seen in zip(pixels, valid) for line in _runs(points, seen)]
+
+
+def project_edge(
+    camera: RigCamera, start_base: ArrayLike, end_base: ArrayLike
+) -> list[NDArray[np.float64]]:
+    """project_edges of one edge with ends (3,)."""
+    return project_edges(camera, start_base, end_base)
 
 
 def draw_polylines(
@@ -73,31 +85,38 @@ def draw_polylines(
 
 
 def _cut_at_near_plane(
-    points: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The part of an optical-frame segment (2, 3) with depth >= NEAR_M, or None."""
-    start, end = points
-    if start[2] < NEAR_M and end[2] < NEAR_M:
-        return None
-    if start[2] < NEAR_M or end[2] < NEAR_M:
-        crossing = start + (end - start) * (NEAR_M - start[2]) / (end[2] - start[2])
-        crossing[2] = NEAR_M
-        start, end = (crossing, end) if start[2] < NEAR_M else (start, crossing)
-    return start, end
+    starts: NDArray[np.float64], ends: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The parts with depth >= NEAR_M of optical-frame segments (N, 3); (M, 3), M <= N."""
+    visible = (starts[:, 2] >= NEAR_M) | (ends[:, 2] >= NEAR_M)
+    starts, ends = starts[visible], ends[visible]
+    rise = ends[:, 2] - starts[:, 2]
+    fraction = (NEAR_M - starts[:, 2]) / np.where(rise == 0.0, 1.0, rise)
+    crossings = starts + fraction[:, None] * (ends - starts)
+    crossings[:, 2] = NEAR_M
+    starts_behind, ends_behind = starts[:, 2:] < NEAR_M, ends[:, 2:] < NEAR_M
+    return np.where(starts_behind, crossings, starts), np.where(ends_behind, crossings, ends)
 
 
-def _arc(
-    start: NDArray[np.float64], end: NDArray[np.float64], curved: bool
+def _arcs(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], curved: bool
 ) -> NDArray[np.float64]:
-    """Viewing directions (n, 3) from start to end, evenly spaced by angle if curved."""
-    first, last = start / np.linalg.norm(start), end / np.linalg.norm(end)
-    angle = np.arctan2(np.linalg.norm(np.cross(first, last)), first @ last)
-    if not curved or angle < ARC_STEP_RAD:
-        return np.stack([first, last])
-    fractions = np.linspace(0.0, 1.0, int(np.ceil(angle / ARC_STEP_RAD)) + 1)[:, None]
-    return (np.sin((1 - fractions) * angle) * first + np.sin(fractions * angle) * last) / np.sin(
-        angle
-    )
+    """Viewing directions (N, n, 3) from starts to ends (N, 3).
+
+    Evenly spaced by angle, at most ARC_STEP_RAD apart, if curved; else the ends alone.
+    """
+    first = starts / np.linalg.norm(starts, axis=1, keepdims=True)
+    last = ends / np.linalg.norm(ends, axis=1, keepdims=True)
+    sines = np.linalg.norm(np.cross(first, last), axis=1)
+    angles = np.arctan2(sines, (first * last).sum(axis=1))[:, None, None]
+    steps = max(1, int(np.ceil(angles.max() / ARC_STEP_RAD))) if curved else 1
+    fractions = np.linspace(0.0, 1.0, steps + 1)[:, None]
+    # Slerp; (1 - f, f) for angles that are too small to divide by.
+    wide = angles > 1e-6
+    scale = np.sin(np.where(wide, angles, 1.0))
+    before = np.where(wide, np.sin((1 - fractions) * angles) / scale, 1 - fractions)
+    after = np.where(wide, np.sin(fractions * angles) / scale, fractions)
+    return before * first[:, None] + after * last[:, None]
 
 
 def _runs(
@@ -117,6 +136,8 @@ def _clip_to_image(
     """
     low = np.array([-margin, -margin])
     high = np.array([shape[1] + margin, shape[0] + margin])
+    if ((line >= low) & (line <= high)).all():
+        return [line]
     pieces: list[list[NDArray[np.float64]]] = []
     for start, end in pairwise(line):
         clipped = _clip_segment(start, end, low, high)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from bev_perception.geometry import ObjectBox, RigCamera
 from bev_perception.visualization.camera_lines import (
+    NEAR_M,
     SUBPIXEL_BITS,
     draw_polylines,
-    project_edge,
+    project_edges,
 )
 from bev_perception.visualization.palette import TRUTH, Color
 
@@ -21,10 +22,13 @@ _EDGES = [(i, (i + 1) % 4) for i in range(4)]
 _EDGES += [(i + 4, j + 4) for i, j in _EDGES]
 _EDGES += [(i, i + 4) for i in range(4)]
 
+_STARTS, _ENDS = np.array([*_EDGES, (8, 9)]).T
+"""Of the edges and of the heading mark, into corners and heading mark."""
+
 _FRONT_FACE = (0, 3, 7, 4)
-_FRONT_OPACITY = 0.22
+_FRONT_OPACITY = 0.18
 _SMALL_PX = 70.0
-"""Boxes that look smaller than this get thin lines without a rim, to leave the object visible."""
+"""Boxes that look smaller get bare lines, no rim and no tint, to leave the object visible."""
 
 
 def draw_boxes(
@@ -65,12 +69,14 @@ def draw_boxes(
 
 def box_polylines(camera: RigCamera, box: ObjectBox) -> list[NDArray[np.float64]]:
     """The twelve edges and the heading mark as pixel polylines, visible parts only."""
-    corners = box.corners
-    ahead = box.pose.apply(np.array([box.size[0] / 2 + 0.4, 0.0, -box.size[2] / 2]))
-    middle = (corners[0] + corners[3]) / 2
-    edges: list[Sequence[NDArray[np.float64]]] = [(corners[a], corners[b]) for a, b in _EDGES]
-    edges += [(box.pose.apply(np.array([0.0, 0.0, -box.size[2] / 2])), middle), (middle, ahead)]
-    return [line for start, end in edges for line in project_edge(camera, start, end)]
+    points = np.concatenate([box.corners, box.pose.apply(_heading_mark(box.size))])
+    return project_edges(camera, points[_STARTS], points[_ENDS])
+
+
+def _heading_mark(size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, 3) metres in the box: from the middle of the bottom to a little before the front."""
+    bottom = -size[2] / 2
+    return np.array([[0.0, 0.0, bottom], [size[0] / 2 + 0.4, 0.0, bottom]])
 
 
 def _draw_box(
@@ -79,9 +85,10 @@ def _draw_box(
     lines = box_polylines(camera, box)
     if not lines or not _touches(lines, canvas.shape):
         return
-    _tint_front(canvas, camera, box, color)
     extent = np.concatenate(lines)
     is_small = float(np.ptp(extent, axis=0).max()) < _SMALL_PX
+    if not is_small:
+        _tint_front(canvas, camera, box, color)
     draw_polylines(canvas, lines, color, thickness, rim=0 if is_small else 1)
 
 
@@ -96,12 +103,11 @@ def _tint_front(
 ) -> None:
     """Fills the front face lightly when all of it projects and it is not absurdly near."""
     corners = box.corners[list(_FRONT_FACE)]
-    outline: list[NDArray[np.float64]] = []
-    for start, end in zip(corners, np.roll(corners, -1, axis=0)):
-        lines = project_edge(camera, start, end)
-        if len(lines) != 1:
-            return
-        outline.append(lines[0])
+    if (camera.base_T_camera.inverse().apply(corners)[:, 2] < NEAR_M).any():
+        return
+    outline = project_edges(camera, corners, np.roll(corners, -1, axis=0))
+    if len(outline) != len(corners):
+        return
     polygon = np.concatenate(outline)
     height, width = canvas.shape[:2]
     if np.abs(polygon).max() > 8 * max(width, height):

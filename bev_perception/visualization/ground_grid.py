@@ -7,13 +7,11 @@ horizon lies where the flat world ends: the quickest check of a calibration by e
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry import RigCamera, RigidTransform
-from bev_perception.visualization.camera_lines import draw_polylines, project_edge
+from bev_perception.visualization.camera_lines import draw_polylines, project_edge, project_edges
 from bev_perception.visualization.palette import GRID_LINE, HORIZON
 from bev_perception.visualization.text import draw_text
 
@@ -82,9 +80,7 @@ def _horizon(camera: RigCamera, pose: RigidTransform) -> list[NDArray[np.float64
     angles = np.linspace(0.0, 2 * np.pi, _HORIZON_STEPS + 1)
     directions = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
     circle = camera.base_T_camera.translation + _HORIZON_DISTANCE_M * pose.rotate(directions)
-    return [
-        line for a, b in pairwise(circle) for line in project_edge(camera, a, b)
-    ]
+    return project_edges(camera, circle[:-1], circle[1:])
 
 
 def _draw_labels(

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole commands on a tiny rig and weights that have learned nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from bev_perception.bags import BagReader
+
+KEYFRAME = Path(__file__).parents[3] / "shared" / "data" / "nuscenes_keyframe"
+
+
+def test_demo_from_simulation_to_report(
+    bev: Callable, rig_file: Path, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "demo"
+    result = bev(
+        "demo", "--rig", rig_file, "--weights", weights, "--sets", 3, "--pictures", 2, "--out", out
+    )
+    assert result.code == 0, result.err
+    for text in ("IoU", "centre precision", "centre recall", "network", "report.html"):
+        assert text in result.out
+    names = {path.name for path in out.iterdir()}
+    assert names >= {"drive", "output", "metrics.json", "run.json", "report.html", "picture_00.jpg"}
+    assert "drive.mp4" in names or "drive.webm" in names
+    assert json.loads((out / "metrics.json").read_text())["sets"] == 3
+    assert "data:image/jpeg;base64" in (out / "report.html").read_text()
+    picture = cv2.imread(str(out / "picture_00.jpg"))
+    assert picture.shape[1] == 1920
+    with BagReader(out / "output") as reader:
+        counts = {topic.name: topic.count for topic in reader.summary().topics}
+    for topic in ("occupancy_grid", "probability_grid", "centers", "markers"):
+        assert counts[f"/bev/{topic}"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+
+
+def test_simulate_goes_on_where_it_was_stopped(
+    bev: Callable, rig_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "towns"
+    common = ("--rig", rig_file, "--sets", 2, "--rate-hz", 5, "--out", out)
+    assert bev("simulate", "--town", 3, *common).code == 0
+    before = (out / "town_00003" / "town_00003.mcap").stat().st_mtime_ns
+    result = bev("simulate", "--town", "3..4", *common, "--storage", "mcap")
+    assert "1 of 2 towns are there already" in result.out
+    assert (out / "town_00003" / "town_00003.mcap").stat().st_mtime_ns == before
+    with BagReader(out / "town_00004") as reader:
+        stamps = [frame.stamp_ns for frame in reader.camera_frames(["left"])]
+        assert stamps[1] - stamps[0] == 200_000_000
+        assert reader.objects(stamps[0]) is not None
+    refused = bev("simulate", "--town", 5, *common[:4], "--rate-hz", 1, "--out", out)
+    assert refused.code == 2
+    assert "other settings" in refused.error
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing(rig_file: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bev_perception.cli.main", "simulate", "--town", "1..2",
+               "--sets", "100000", "--jobs", "2", "--rig", str(rig_file),
+               "--out", str(tmp_path / "out")]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.mcap*")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_run_on_an_unlabelled_bag(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    result = bev("run", make_bag(labels=False), "--weights", weights, "--pictures", 1, "--out", out)
+    assert result.code == 0, result.err
+    assert {path.name for path in out.iterdir()} == {"output", "picture_00.jpg", "run.json"}
+    run = json.loads((out / "run.json").read_text())
+    assert run["sets"] == 3
+    assert run["arguments"]["weights"] == str(weights)
+    assert run["model"]["image_size"] == [64, 96]
+
+
+def test_evaluate_writes_metrics(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores"
+    result = bev("evaluate", make_bag(), "--weights", weights, "--out", out)
+    assert result.code == 0, result.err
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["bags"], metrics["sets"]) == (1, 3)
+
+
+def test_inspect_tells_what_is_in_a_bag(bev: Callable, make_bag: Callable, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = bev("inspect", make_bag(labels=False, offset_s={"left": 0.03}), "--out", out)
+    assert result.code == 0, result.err
+    for text in ("/camera/front/image_raw", "10.00", "96x64", "100.0 deg", "imu_link  (static)"):
+        assert text in result.out
+    assert "camera left usually comes 30 ms after" in result.out
+    assert "no labelled objects" in result.out
+    inspection = json.loads((out / "inspection.json").read_text())
+    assert inspection["synchronisation"]["complete"] == 3
+    assert inspection["cameras"][0]["camera"]["fx"] == pytest.approx(40.3, abs=0.1)
+    assert len(inspection["findings"]) >= 2
+    assert {path.name for path in out.iterdir()} >= {"cameras_00.jpg", "report.html"}
+
+
+@pytest.mark.skipif(not KEYFRAME.is_dir(), reason="no real keyframe beside this checkout")
+def test_the_real_keyframe(bev: Callable, weights: Path, tmp_path: Path) -> None:
+    """All six cameras at their real calibration, boxes drawn into the pictures."""
+    seen = bev("inspect", KEYFRAME, "--out", tmp_path / "inspection")
+    assert seen.code == 0, seen.err
+    assert "6 cameras" in seen.out
+    picture = cv2.imread(str(tmp_path / "inspection" / "cameras_00.jpg"))
+    assert picture.shape[1] == 2400
+    done = bev("run", KEYFRAME, "--weights", weights, "--pictures", 1, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["sets"] == 1
+    assert len(run["unusable_images"]) == 6
+    assert not any(run["unusable_images"].values())
