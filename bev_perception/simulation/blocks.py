@@ -53,9 +53,7 @@ def make_blocks(network: RoadNetwork, seed: int) -> tuple[Block, ...]:
             spans.append((side[0], side[-1]))
             points += [side[:-1], corner[:-1]]
         kerb = Curve(np.concatenate(points), closed=True)
-        stretches = tuple(
-            (kerb.nearest_station(a), kerb.nearest_station(b)) for a, b in spans
-        )
+        stretches = tuple((kerb.nearest_station(a), kerb.nearest_station(b)) for a, b in spans)
         is_outer = signed_area(kerb.points[:-1]) < 0
         blocks.append(Block(kerb, float(rng.uniform(3.2, 4.2)), is_outer, stretches))
     return tuple(blocks)

@@ -67,7 +67,9 @@ def _add_block_building(builder: MeshBuilder, plot: Plot, rng: np.random.Generat
             (x, y, KERB_HEIGHT - 0.05), (length, plot.width, tall + 0.05), plot.yaw,
             wall, Material.FACADE, (roof, Material.PLAIN),
         )  # fmt: skip
-        _add_parapet(builder, (x, y, tall + KERB_HEIGHT), (length, plot.width), plot.yaw, wall * 0.8)
+        _add_parapet(
+            builder, (x, y, tall + KERB_HEIGHT), (length, plot.width), plot.yaw, wall * 0.8
+        )
         if rng.random() < 0.6:
             size = rng.uniform(1.5, 4.0, 3) * (1.0, 1.0, 0.6)
             place = x + c * length * 0.2, y + s * length * 0.2, tall + KERB_HEIGHT

@@ -61,7 +61,9 @@ class Curve:
     def tangent(self, station: ArrayLike) -> FloatArray:
         """Unit tangents (..., 2) at arc lengths (...)."""
         s = self._wrap(station)
-        return unit(np.stack([np.interp(s, self.stations, self.tangents[:, k]) for k in (0, 1)], -1))
+        return unit(
+            np.stack([np.interp(s, self.stations, self.tangents[:, k]) for k in (0, 1)], -1)
+        )
 
     def resampled(self, spacing: float) -> Curve:
         """The same curve with points about ``spacing`` metres apart, evenly."""

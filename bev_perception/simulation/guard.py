@@ -31,9 +31,10 @@ def bodies_to_stop(
     Args:
         old_center, new_center: (N, 2); old_yaw, new_yaw: (N,).
         half_length, half_width: (N,).
-        points: (M, 2) pedestrians, squares of half side point_radius turned any way.
+        points: (M, 2) middles of pedestrians, who fill circles of point_radius.
     """
-    stopped = _blocked_by_points(new_center, new_yaw, half_length, half_width, points, point_radius)
+    reach = distances_to_bodies(new_center, new_yaw, half_length, half_width, points)
+    stopped = reach.min(axis=1, initial=np.inf) < point_radius
     radius = np.hypot(half_length, half_width) + MARGIN
     gap = np.hypot(*(new_center[:, None] - new_center[None]).transpose(2, 0, 1))
     near = gap < radius[:, None] + radius[None] + 1.5
@@ -60,33 +61,7 @@ def bodies_to_stop(
         stopped[b[~stop_a]] = True
 
 
-def _blocked_by_points(
-    center: FloatArray,
-    yaw: FloatArray,
-    half_length: FloatArray,
-    half_width: FloatArray,
-    points: FloatArray,
-    radius: float,
-) -> NDArray[np.bool_]:
-    return _distances(center, yaw, half_length, half_width, points).min(
-        axis=1, initial=np.inf
-    ) < radius + MARGIN
-
-
-def points_in_bodies(
-    points: FloatArray,
-    radius: float,
-    center: FloatArray,
-    yaw: FloatArray,
-    half_length: FloatArray,
-    half_width: FloatArray,
-) -> NDArray[np.bool_]:
-    """(M,) whether points come within radius of any of N rectangles."""
-    gaps = _distances(center, yaw, half_length, half_width, points)
-    return gaps.min(axis=0, initial=np.inf) < radius + MARGIN
-
-
-def _distances(
+def distances_to_bodies(
     center: FloatArray,
     yaw: FloatArray,
     half_length: FloatArray,

@@ -64,9 +64,9 @@ class LaneGraph:
         num_lanes: how many of them are lanes.
         lengths: (N,) metres.
         samples: their lines.
-        conflicts: (C, C) whether two connectors may not be used at once; index is
-            segment - num_lanes. True on equal entry lanes with different ways.
-        wide_conflicts: the same where one of the two is a long vehicle.
+        clear_stations: (C, C) station on the first connector beyond which a vehicle's tail is
+            out of the way of the second; -inf if they never meet. Index is segment - num_lanes.
+        wide_clear_stations: the same where one of the two is a long vehicle.
     """
 
     def __init__(self, network: RoadNetwork) -> None:
@@ -78,8 +78,8 @@ class LaneGraph:
         self.samples = PathSamples([s.curve for s in self.segments], SPACING)
         self.lengths = self.samples.lengths
         self._limits = self._speed_limits()
-        self.conflicts = self._conflict_matrix(2.75, 0.5)
-        self.wide_conflicts = self._conflict_matrix(3.1, 1.6)
+        self.clear_stations = self._clear_stations(2.75, 0.5)
+        self.wide_clear_stations = self._clear_stations(3.1, 1.6)
 
     def position(self, segment: IntArray, station: FloatArray) -> FloatArray:
         """(N, 2) points at stations of segments; clipped to the segment."""
@@ -101,24 +101,27 @@ class LaneGraph:
             limits.append(speed)
         return np.concatenate(limits)
 
-    def _conflict_matrix(self, lateral: float, turning: float) -> NDArray[np.bool_]:
-        """Connectors whose lines come closer than bodies need.
+    def _clear_stations(self, lateral: float, turning: float) -> FloatArray:
+        """(C, C) where on the first connector a tail is out of the way of the second.
 
         Args:
             lateral: metres needed between straight lines.
             turning: metres added where one of the two turns.
         """
         connectors = self.segments[self.num_lanes :]
-        matrix = np.zeros((len(connectors), len(connectors)), dtype=bool)
+        clear = np.full((len(connectors), len(connectors)), -np.inf)
+        lines = [self.samples.curves[c.index] for c in connectors]
         for a, first in enumerate(connectors):
             for b in range(a + 1, len(connectors)):
                 second = connectors[b]
                 if first.junction != second.junction:
                     continue
-                gap = cdist(first.curve.points[::2], second.curve.points[::2]).min()
                 turns = max(abs(first.turn), abs(second.turn)) > np.radians(30.0)
-                matrix[a, b] = gap < lateral + (turning if turns else 0.0)
-        return matrix | matrix.T
+                near = cdist(lines[a].points, lines[b].points) < lateral + turning * turns
+                if near.any():
+                    clear[a, b] = lines[a].stations[np.flatnonzero(near.any(axis=1))[-1]]
+                    clear[b, a] = lines[b].stations[np.flatnonzero(near.any(axis=0))[-1]]
+        return clear
 
 
 def _make_lanes(network: RoadNetwork) -> list[Segment]:

@@ -119,7 +119,9 @@ class _BlockPlanner:
             if rng.random() < (0.3 if self.high_rise else 0.8):
                 station += self._driveway(station + 1.6)
 
-    def _plot(self, kind: str, station: float, length: float, depth: float, setback: float) -> float:
+    def _plot(
+        self, kind: str, station: float, length: float, depth: float, setback: float
+    ) -> float:
         """Tries a plot that fronts the street, smaller the second time; its length or 0."""
         for scale in (1.0, 0.7):
             size = length * scale, depth * scale
@@ -154,9 +156,7 @@ class _BlockPlanner:
         self._gate(station, 3.0, start + deep)
         for k in range(int(deep // 5.5)):
             bay = self._frame(station, start + 0.4 + 5.6 * (k + 0.5))
-            self.layout.bays.append(
-                Bay(bay[0], bay[1], KERB_HEIGHT, yaw + np.pi / 2, 5.4, 2.7)
-            )
+            self.layout.bays.append(Bay(bay[0], bay[1], KERB_HEIGHT, yaw + np.pi / 2, 5.4, 2.7))
         return 3.6
 
     def _lot(self, station: float, length: float) -> float:
@@ -215,12 +215,18 @@ class _BlockPlanner:
         for _ in range(int(area / (260.0 if self.block.is_outer else 110.0))):
             x, y = rng.uniform(low - spread, high + spread)
             size = rng.uniform(3.0, 4.5)
-            if self._on_land(x, y, 0.0, size, size) and self.taken.add_if_fits(x, y, 0.0, size, size):
-                self._place("conifer" if rng.random() < 0.25 else "tree", x, y, rng.uniform(0, 6.28))
+            if self._on_land(x, y, 0.0, size, size) and self.taken.add_if_fits(
+                x, y, 0.0, size, size
+            ):
+                self._place(
+                    "conifer" if rng.random() < 0.25 else "tree", x, y, rng.uniform(0, 6.28)
+                )
         for station in np.arange(5.0, self.block.kerb.length - 5.0, 6.0):
             if rng.random() < 0.3:
                 x, y, yaw = self._frame(float(station), self.block.pavement_width + 0.8)
-                if self._on_land(x, y, yaw, 5.0, 0.7) and self.taken.add_if_fits(x, y, yaw, 5.0, 0.7):
+                if self._on_land(x, y, yaw, 5.0, 0.7) and self.taken.add_if_fits(
+                    x, y, yaw, 5.0, 0.7
+                ):
                     self.layout.placed.append(Placed("hedge", x, y, KERB_HEIGHT, yaw, 5.0))
 
     def _place(self, kind: str, x: float, y: float, yaw: float) -> None:

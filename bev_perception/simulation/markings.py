@@ -49,7 +49,10 @@ class _Painter:
         width: float,
         yellow: bool,
     ) -> None:
-        low, high = np.full(len(starts), offset - width / 2), np.full(len(starts), offset + width / 2)
+        low, high = (
+            np.full(len(starts), offset - width / 2),
+            np.full(len(starts), offset + width / 2),
+        )
         corners = np.stack(
             [
                 np.stack([starts, low], -1),
@@ -122,9 +125,7 @@ def _paint_lengthwise(painter: _Painter, yellow: bool, rng: np.random.Generator)
         painter.line(start, end, edge, width=0.10)
 
 
-def _paint_end(
-    painter: _Painter, network: RoadNetwork, arm: Arm, rng: np.random.Generator
-) -> None:
+def _paint_end(painter: _Painter, network: RoadNetwork, arm: Arm, rng: np.random.Generator) -> None:
     """Zebra, stop line and arrows at one end of a road."""
     road, section = painter.road, painter.road.section
     sign = 1.0 if arm.outward else -1.0
@@ -166,5 +167,7 @@ def _paint_bays(painter: _Painter, strip: ParkingStrip) -> None:
         length = depth if strip.kind == "angled" else 0.9
         inner_end = outer - sign * length if strip.kind == "parallel" else inner
         painter.quad(
-            np.array([[s, inner_end], [s + 0.1, inner_end], [s + slant + 0.1, outer], [s + slant, outer]])
+            np.array(
+                [[s, inner_end], [s + 0.1, inner_end], [s + slant + 0.1, outer], [s + slant, outer]]
+            )
         )

@@ -192,9 +192,7 @@ def _line(nodes: NDArray[np.float64], street: _Street, bow: NDArray[np.float64])
     middles[0], middles[-1] = points[0], points[-1]
     for k in range(len(points) - 2):
         before, after = points[k + 1] - points[k], points[k + 2] - points[k + 1]
-        pieces.append(
-            rounded_corner(middles[k], unit(before), middles[k + 1], unit(after), 45.0)
-        )
+        pieces.append(rounded_corner(middles[k], unit(before), middles[k + 1], unit(after), 45.0))
     return Curve(np.concatenate(pieces)).resampled(1.0)
 
 

@@ -6,13 +6,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from bev_perception.simulation.curves import Curve
 from bev_perception.simulation.fleet_mix import PARKED_MIX, draw_model
-from bev_perception.simulation.footprints import RectangleSet
+from bev_perception.simulation.footprints import (
+    RectangleSet,
+    rectangle_corners,
+    rectangles_overlap,
+)
+from bev_perception.simulation.lanes import LaneGraph
 from bev_perception.simulation.parking import Bay, ParkingStrip
 from bev_perception.simulation.scene import CATALOG
 from bev_perception.simulation.town import Town
+from bev_perception.simulation.vehicles import AXLE_SHARE
+
+LONGEST_MODEL = "city_bus"
+PASSING_MARGIN = 0.4
+"""Metres of width that a passing vehicle needs beyond its own, both sides together."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +38,11 @@ class ParkedVehicle:
     yaw: float
 
 
-def park_vehicles(town: Town, seed: int) -> list[ParkedVehicle]:
+def park_vehicles(town: Town, seed: int, graph: LaneGraph) -> list[ParkedVehicle]:
     """Fills a town's parking places; none of the vehicles overlap.
 
-    Occupancy differs from street to street and from seed to seed.
+    None stands where a bus on any lane or connector of the graph would pass. Occupancy
+    differs from street to street and from seed to seed.
     """
     rng = np.random.default_rng((town.seed, seed, 20))
     taken = RectangleSet()
@@ -57,7 +70,38 @@ def park_vehicles(town: Town, seed: int) -> list[ParkedVehicle]:
         length, width, _ = CATALOG[vehicle.model].size
         if taken.add_if_fits(vehicle.x, vehicle.y, vehicle.yaw, length + 0.1, width + 0.1):
             parked.append(vehicle)
-    return parked
+    hit = _in_the_way(parked, graph)
+    return [vehicle for vehicle, is_hit in zip(parked, hit) if not is_hit]
+
+
+def _in_the_way(parked: list[ParkedVehicle], graph: LaneGraph) -> NDArray[np.bool_]:
+    """(P,) whether the longest vehicle would touch a parked one somewhere on its path."""
+    hit = np.zeros(len(parked), dtype=bool)
+    if not parked:
+        return hit
+    length, width, _ = CATALOG[LONGEST_MODEL].size
+    half_wheelbase = AXLE_SHARE * length
+    centers, yaws = [], []
+    for curve in graph.samples.curves:
+        stations = np.arange(0.0, curve.length, 1.5)
+        front = curve.at(np.minimum(stations + half_wheelbase, curve.length))
+        rear = curve.at(np.maximum(stations - half_wheelbase, 0.0))
+        centers.append((front + rear) / 2.0)
+        yaws.append(np.arctan2(*(front - rear).T[::-1]))
+    center = np.concatenate(centers)
+    swept = rectangle_corners(
+        center, np.concatenate(yaws), np.full(len(center), length),
+        np.full(len(center), width + PASSING_MARGIN),
+    )  # fmt: skip
+    place = np.array([(p.x, p.y) for p in parked])
+    sizes = np.array([CATALOG[p.model].size for p in parked])
+    bodies = rectangle_corners(place, [p.yaw for p in parked], sizes[:, 0], sizes[:, 1])
+    reach = float(np.hypot(length, width) / 2.0 + np.hypot(sizes[:, 0], sizes[:, 1]).max() / 2.0)
+    near = cKDTree(place).query_ball_point(center, reach)
+    first = np.repeat(np.arange(len(center)), [len(found) for found in near])
+    second = np.array([k for found in near for k in found], dtype=np.int64)
+    hit[second[rectangles_overlap(swept[first], bodies[second])]] = True
+    return hit
 
 
 def _heading(line: Curve, station: float) -> float:
@@ -85,9 +129,13 @@ def _parallel(
             break
         # Towards the kerb, with a hand's width left where the vehicle is as wide as the strip.
         spare = abs(strip.outer_offset - strip.inner_offset) - width
-        offset = strip.outer_offset - sign * (width / 2.0 + rng.uniform(0.05, 0.7) * max(spare, 0.0))
+        offset = strip.outer_offset - sign * (
+            width / 2.0 + rng.uniform(0.05, 0.7) * max(spare, 0.0)
+        )
         against = rng.random() < 0.12
-        yaw = _heading(line, station + along / 2.0) + turn + (np.pi if (sign > 0) != against else 0.0)
+        yaw = (
+            _heading(line, station + along / 2.0) + turn + (np.pi if (sign > 0) != against else 0.0)
+        )
         x, y = line.at(station + along / 2.0, offset)
         row.append(ParkedVehicle(model, float(x), float(y), 0.0, float(yaw)))
         station += along + rng.uniform(0.55, 1.5)

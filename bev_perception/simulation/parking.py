@@ -9,7 +9,7 @@ import numpy as np
 
 from bev_perception.simulation.roads import GUTTER, RoadNetwork
 
-JUNCTION_CLEARANCE = 11.0
+JUNCTION_CLEARANCE = 9.0
 """Metres from a road's end to the first parked vehicle."""
 
 
@@ -72,8 +72,14 @@ def make_strips(network: RoadNetwork) -> tuple[ParkingStrip, ...]:
             pitch = 2.6 / np.sin(section.bay_angle)
             strips.append(
                 ParkingStrip(
-                    road.index, kind, start, end, sign * inner, sign * outer,
-                    section.bay_angle, float(pitch),
+                    road.index,
+                    kind,
+                    start,
+                    end,
+                    sign * inner,
+                    sign * outer,
+                    section.bay_angle,
+                    float(pitch),
                 )
             )
     return tuple(strips)

@@ -19,7 +19,10 @@ BODY_RADIUS = 0.425
 WALK_INSET = 1.55
 """Nearest that walkers come to the kerb between zebras, metres."""
 
-CROSSING_SHARE = 0.3
+CROSSING_SHARE = 0.22
+COURTESY_S = 20.0
+"""How long a pedestrian lets vehicles go that have waited long themselves."""
+
 STRIDE = 1.45
 """Metres per full gait cycle."""
 
@@ -64,6 +67,8 @@ class Pedestrians:
         self._goal = np.zeros((count, 4))
         self.waiting_s = np.zeros(count)
         self.blocked_s = np.zeros(count)
+        self._detour_s = np.zeros(count)
+        self._detour_angle = np.zeros(count)
         self.colors = [draw_color("pedestrian", rng) for _ in range(count)]
         self.phase = rng.uniform(0.0, 2.0 * np.pi, count)
         self.center = self._paths.position_beside(self.block, self.station, self.inset)
@@ -96,23 +101,24 @@ class Pedestrians:
         dt_s: float,
         zebra_in_use: NDArray[np.bool_],
         zebra_urgent: NDArray[np.bool_],
-        is_blocked: Callable[[FloatArray], NDArray[np.bool_]],
+        is_blocked: Callable[[FloatArray, FloatArray], NDArray[np.bool_]],
     ) -> None:
         """Everyone takes a step, unless it would run into somebody.
 
         Args:
             zebra_in_use: (Z,) a vehicle is about to pass.
             zebra_urgent: (Z,) a vehicle has waited long; nobody else sets out.
-            is_blocked: (M, 2) points to (M,) whether a vehicle stands there.
+            is_blocked: (M, 2) points from and to, (M,) whether a vehicle is in between.
         """
-        self._set_out(dt_s, zebra_in_use | zebra_urgent)
+        self._set_out(dt_s, zebra_in_use, zebra_urgent)
         waiting = self.waiting_s > 0.0
         self.speed = np.minimum(self.speed + 1.5 * dt_s, self.pace)
         self.speed[waiting] = 0.0
         place, station, inset, arrived = self._proposed(dt_s)
         stopped = np.zeros(len(self), dtype=bool)
         routed = np.flatnonzero((self.leg >= 0) & ~waiting)
-        stopped[routed] |= is_blocked(place[routed])
+        stopped[routed] |= is_blocked(self.center[routed], place[routed])
+        self._detour_s = np.maximum(self._detour_s - dt_s, 0.0)
         stopped = self._settled(place, stopped)
         moved = np.where(stopped[:, None], self.center, place)
         self._turn(moved - self.center, dt_s)
@@ -147,9 +153,13 @@ class Pedestrians:
         gap = goal - self.center[routed]
         distance = np.linalg.norm(gap, axis=1)
         reach = np.minimum(self.speed[routed] * dt_s, distance)
-        place[routed] = self.center[routed] + gap * (reach / np.maximum(distance, 1e-9))[:, None]
+        step = gap * (reach / np.maximum(distance, 1e-9))[:, None]
+        angle = np.where(self._detour_s[routed] > 0.0, self._detour_angle[routed], 0.0)
+        c, s = np.cos(angle), np.sin(angle)
+        turned = np.stack([c * step[:, 0] - s * step[:, 1], s * step[:, 0] + c * step[:, 1]], -1)
+        place[routed] = self.center[routed] + turned
         arrived = np.zeros(len(self), dtype=bool)
-        arrived[routed] = distance <= self.speed[routed] * dt_s + 1e-6
+        arrived[routed] = (distance <= self.speed[routed] * dt_s + 1e-6) & (angle == 0.0)
         return place, station, inset, arrived
 
     def _settled(self, place: FloatArray, stopped: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -220,11 +230,12 @@ class Pedestrians:
             self._wanted_inset[k] = self.inset[k]
             self.leg[k], self._zebra[k] = -1, -1
 
-    def _set_out(self, dt_s: float, closed: NDArray[np.bool_]) -> None:
+    def _set_out(self, dt_s: float, in_use: NDArray[np.bool_], urgent: NDArray[np.bool_]) -> None:
         waiting = np.flatnonzero(self.waiting_s > 0.0)
         self.waiting_s[waiting] += dt_s
         for k in waiting:
-            if not closed[self._zebra[k]]:
+            courteous = urgent[self._zebra[k]] and self.waiting_s[k] < COURTESY_S
+            if not in_use[self._zebra[k]] and not courteous:
                 self.leg[k], self.waiting_s[k] = 1, 0.0
 
     def _give_way(self) -> None:
@@ -234,27 +245,18 @@ class Pedestrians:
                 self.direction[k] = -self.direction[k]
                 self.blocked_s[k] = 0.0
             self._wanted_inset[k] = self._drawn_inset(int(self.block[k]))
-        for k in np.flatnonzero((self.blocked_s > 2.0) & (self.leg >= 0)):
+        for k in np.flatnonzero((self.blocked_s > 0.4) & (self.leg >= 0)):
             self._sidestep(int(k))
 
     def _sidestep(self, k: int) -> None:
-        """Bends the next waypoint a little, within the zebra or the pavement."""
+        """Waits where it is if that is near the kerb, or walks aside for a moment."""
         self.blocked_s[k] = 0.0
-        if self.leg[k] == 2:
-            block = int(self._goal[k, 0])
-            length = self._paths.lengths[block]
-            self._goal[k, 1] = np.mod(self._goal[k, 1] + self._rng.uniform(-2.5, 2.5), length)
-            self._goal[k, 2] = self._drawn_inset(block)
-            place = self._goal[k : k + 1]
-            self._way[k, 3] = self._paths.position_beside(
-                np.array([block]), place[:, 1], place[:, 2]
-            )[0]
+        if self.leg[k] == 0 and np.linalg.norm(self._way[k, 1] - self.center[k]) < 2.5:
+            self._way[k, 1] = self.center[k]
+            self.waiting_s[k] = 1e-6
             return
-        zebra = self._crossings[self._zebra[k]]
-        goal = self._way[k, self.leg[k] + 1]
-        aside = float((goal - zebra.middle) @ zebra.along)
-        shift = self._rng.uniform(-1.25, 1.25) - aside
-        self._way[k, self.leg[k] + 1] = goal + shift * zebra.along
+        self._detour_s[k] = self._rng.uniform(0.4, 1.0)
+        self._detour_angle[k] = self._rng.choice([-1.0, 1.0]) * self._rng.uniform(0.8, 2.4)
 
     def _drawn_inset(self, block: int) -> float:
         return float(self._rng.uniform(WALK_INSET, self._widths[block] - 0.5))
@@ -267,7 +269,7 @@ class Pedestrians:
         gap = np.hypot(*(self.center[:, None] - self.center[None]).transpose(2, 0, 1))
         crowded = np.triu(gap < 2.0 * BODY_RADIUS + 0.1, 1).any(axis=0)
         names = ("block station direction inset _wanted_inset pace speed leg _zebra _way _goal "
-                 "waiting_s blocked_s phase center").split()  # fmt: skip
+                 "waiting_s blocked_s _detour_s _detour_angle phase center").split()  # fmt: skip
         for name in names:
             setattr(self, name, getattr(self, name)[~crowded])
         self.colors = [color for color, drop in zip(self.colors, crowded) if not drop]

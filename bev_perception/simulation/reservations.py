@@ -8,6 +8,7 @@ both ends are free of pedestrians, and the lane behind has room for all of it.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bev_perception.simulation.crossings import Crossing
 from bev_perception.simulation.lanes import LaneGraph
@@ -15,15 +16,20 @@ from bev_perception.simulation.path_samples import FloatArray, IntArray
 from bev_perception.simulation.roads import STOP_LINE
 from bev_perception.simulation.vehicles import Vehicles
 
-ASK_DISTANCE = 32.0
-"""Metres before the stop line where a vehicle asks for its way."""
+ASK_MARGIN = 4.0
+ASK_BRAKING = 1.8
+"""A vehicle asks for its way so early that it could still brake gently to the stop line:
+metres, and metres per second squared."""
+
+FAR_PEDESTRIAN = 9.0
+"""Metres from the lane from which a pedestrian takes longer than a vehicle to get there."""
 
 CLEAR_OF_ZEBRA = 4.6
 """Metres on the lane behind a junction where a vehicle's tail frees its way."""
 
 LONG_VEHICLE = 6.5
 PATIENCE_S = 12.0
-PEDESTRIAN_PATIENCE_S = 4.0
+PEDESTRIAN_PATIENCE_S = 5.0
 
 
 class Reservations:
@@ -90,69 +96,98 @@ class Reservations:
             pedestrian_wait_s: (Z,) how long somebody has been waiting to cross.
         """
         asking = (vehicles.held < 0) & (vehicles.route[:, 0] < self._graph.num_lanes)
-        asking &= to_stop_line < ASK_DISTANCE
-        vehicles.waited_s[asking] += dt_s
-        vehicles.waited_s[~asking] = 0.0
+        asking &= to_stop_line < ASK_MARGIN + vehicles.speed**2 / (2.0 * ASK_BRAKING)
+        vehicles.waited_s = np.where(asking, vehicles.waited_s + dt_s, 0.0)
         self.zebra_urgent[:] = False
-        candidates = np.flatnonzero(asking)
-        order = np.lexsort((to_stop_line[candidates], -vehicles.waited_s[candidates]))
-        nearest: dict[int, float] = {}
-        for k in candidates:
-            lane = int(vehicles.route[k, 0])
-            nearest[lane] = min(nearest.get(lane, np.inf), to_stop_line[k])
+        holders = self._holders(vehicles)
         queued: list[int] = []
-        for k in candidates[order]:
+        for k in self._candidates(vehicles, asking, to_stop_line):
             way = int(vehicles.route[k, 1]) - self._graph.num_lanes
-            if to_stop_line[k] > nearest[int(vehicles.route[k, 0])]:
+            zebras = [self._zebra_in[way], self._zebra_out[way]]
+            here = holders.setdefault(int(self._junction[way]), [])
+            if not self._has_room(vehicles, k, way, first, here):
                 continue
-            blocked = self._blocked(vehicles, int(k), way, queued)
-            on_zebra = self._pedestrians_ahead(way, pedestrians)
-            if not blocked and not on_zebra and not self._pedestrians_due(
-                way, pedestrian_wait_s, vehicles.waited_s[k]
-            ) and self._has_room(vehicles, int(k), way, first):
-                vehicles.held[k] = way
-                self.zebra_in_use[[self._zebra_in[way], self._zebra_out[way]]] = True
-                continue
-            if vehicles.waited_s[k] > PATIENCE_S and to_stop_line[k] < 6.0:
-                self.zebra_urgent[[self._zebra_in[way], self._zebra_out[way]]] = True
-                if self._has_room(vehicles, int(k), way, first):
+            patient = bool(vehicles.waited_s[k] > PATIENCE_S)
+            if (
+                self._blocked(vehicles, k, way, here, queued)
+                or self._pedestrians_ahead(way, pedestrians)
+                or self._pedestrians_due(way, pedestrian_wait_s, patient)
+            ):
+                if patient and to_stop_line[k] < 6.0:
+                    self.zebra_urgent[zebras] = True
                     queued.append(way)
+                continue
+            vehicles.held[k] = way
+            self.zebra_in_use[zebras] = True
+            here.append(k)
 
-    def _blocked(self, vehicles: Vehicles, k: int, way: int, queued: list[int]) -> bool:
+    def _candidates(
+        self, vehicles: Vehicles, asking: NDArray[np.bool_], to_stop_line: FloatArray
+    ) -> list[int]:
+        """The foremost asking vehicle of every lane, the longest waiting first."""
+        found = np.flatnonzero(asking)
+        foremost: dict[int, int] = {}
+        for k in found[np.argsort(to_stop_line[found], kind="stable")]:
+            foremost.setdefault(int(vehicles.route[k, 0]), int(k))
+        return sorted(foremost.values(), key=lambda k: (-vehicles.waited_s[k], k))
+
+    def _holders(self, vehicles: Vehicles) -> dict[int, list[int]]:
+        """Vehicles with a reservation, by junction."""
+        holders: dict[int, list[int]] = {}
+        for k in np.flatnonzero(vehicles.held >= 0):
+            holders.setdefault(int(self._junction[vehicles.held[k]]), []).append(int(k))
+        return holders
+
+    def _blocked(
+        self, vehicles: Vehicles, k: int, way: int, holders: list[int], queued: list[int]
+    ) -> bool:
         """Whether a reserved way, or one that a patient vehicle waits for, crosses this one."""
+        graph = self._graph
         mine_long = vehicles.half_length[k] * 2.0 > LONG_VEHICLE
-        for other in np.flatnonzero(vehicles.held >= 0):
+        for other in holders:
             taken = int(vehicles.held[other])
-            if self._junction[taken] != self._junction[way] or taken == way:
+            if taken == way:
                 continue
             wide = mine_long or vehicles.half_length[other] * 2.0 > LONG_VEHICLE
-            matrix = self._graph.wide_conflicts if wide else self._graph.conflicts
-            if matrix[taken, way]:
+            clear = graph.wide_clear_stations if wide else graph.clear_stations
+            if self._tail(vehicles, other, taken) < clear[taken, way]:
                 return True
-        return any(self._graph.conflicts[taken, way] for taken in queued if taken != way)
+        return any(graph.clear_stations[taken, way] > 0.0 for taken in queued)
+
+    def _tail(self, vehicles: Vehicles, k: int, way: int) -> float:
+        """Station of a vehicle's rear end on its way; below 0 while still before it."""
+        segment = vehicles.route[k, 0]
+        tail = float(vehicles.station[k] - vehicles.half_length[k])
+        if segment == self._lane_in[way]:
+            return tail - float(self._graph.lengths[segment])
+        if segment == self._lane_out[way]:
+            return tail + float(self._graph.lengths[self._graph.num_lanes + way])
+        return tail
 
     def _pedestrians_ahead(
         self, way: int, pedestrians: dict[int, list[tuple[float, float]]]
     ) -> bool:
-        """Whether someone on either zebra has yet to clear the vehicle's lane."""
+        """Whether someone on either zebra is in the vehicle's lane or about to be."""
         for zebra, lane in (
             (self._zebra_in[way], self._offset_in[way]),
             (self._zebra_out[way], self._offset_out[way]),
         ):
             for offset, direction in pedestrians.get(int(zebra), ()):
-                if (lane - offset) * direction > -2.4:
+                if -2.4 < (lane - offset) * direction < FAR_PEDESTRIAN:
                     return True
         return False
 
-    def _pedestrians_due(self, way: int, wait_s: FloatArray, own_wait_s: float) -> bool:
+    def _pedestrians_due(self, way: int, wait_s: FloatArray, patient: bool) -> bool:
         longest = max(wait_s[self._zebra_in[way]], wait_s[self._zebra_out[way]])
-        return bool(longest > PEDESTRIAN_PATIENCE_S and own_wait_s < PATIENCE_S)
+        return bool(longest > PEDESTRIAN_PATIENCE_S * (5.0 if patient else 1.0))
 
-    def _has_room(self, vehicles: Vehicles, k: int, way: int, first: IntArray) -> bool:
+    def _has_room(
+        self, vehicles: Vehicles, k: int, way: int, first: IntArray, holders: list[int]
+    ) -> bool:
         """Whether the lane behind the junction takes the whole vehicle."""
         lane = int(self._lane_out[way])
         needed = 2.0 * vehicles.half_length[k] + 2.0 + STOP_LINE
-        for other in np.flatnonzero(vehicles.held >= 0):
+        for other in holders:
             if self._lane_out[vehicles.held[other]] == lane and vehicles.route[other, 0] != lane:
                 needed += 2.0 * vehicles.half_length[other] + 2.0
         last = int(first[lane])

@@ -46,9 +46,7 @@ class Town:
         self.seed = int(seed)
         self.network = make_network(self.seed)
         self.blocks = make_blocks(self.network, self.seed)
-        self.layouts = tuple(
-            plan_block(block, self.seed, k) for k, block in enumerate(self.blocks)
-        )
+        self.layouts = tuple(plan_block(block, self.seed, k) for k, block in enumerate(self.blocks))
         self.strips = make_strips(self.network)
 
     @property

@@ -11,7 +11,7 @@ from bev_perception.geometry import ObjectBox, RigidTransform
 from bev_perception.simulation import following
 from bev_perception.simulation.crossings import make_crossings
 from bev_perception.simulation.fleet_mix import draw_color
-from bev_perception.simulation.guard import bodies_to_stop, points_in_bodies
+from bev_perception.simulation.guard import bodies_to_stop, distances_to_bodies
 from bev_perception.simulation.lanes import LaneGraph
 from bev_perception.simulation.parked import park_vehicles
 from bev_perception.simulation.path_samples import FloatArray
@@ -29,8 +29,10 @@ STATE_RANGE = 120.0
 EGO_REAR_AXLE = 1.35
 """Metres from the middle of the ego vehicle back to its rear axle."""
 
+WALKER_DISTANCE = 0.2
+"""Metres by which walkers keep further from vehicles than vehicles must from them."""
+
 _WARM_UP_S = 3.0
-_STUCK_S = 20.0
 
 
 class Traffic:
@@ -66,11 +68,11 @@ class Traffic:
         self.town, self.seed = town, int(seed)
         rng = np.random.default_rng((town.seed, self.seed, 21))
         self._graph = LaneGraph(town.network)
-        busyness = rng.uniform(0.7, 1.3)
+        busyness = rng.uniform(0.75, 1.2)
         lane_metres = float(self._graph.lengths[: self._graph.num_lanes].sum())
         kerb_metres = sum(block.kerb.length for block in town.blocks)
-        num_vehicles = vehicles if vehicles is not None else int(busyness * lane_metres / 42.0)
-        num_walkers = pedestrians if pedestrians is not None else int(busyness * kerb_metres / 32.0)
+        num_vehicles = vehicles if vehicles is not None else int(busyness * lane_metres / 62.0)
+        num_walkers = pedestrians if pedestrians is not None else int(busyness * kerb_metres / 30.0)
         crossings, by_arm = make_crossings(town.network, town.blocks)
         self._vehicles = Vehicles(self._graph, num_vehicles, rng)
         self._walkers = Pedestrians(town.blocks, crossings, num_walkers, rng)
@@ -121,13 +123,12 @@ class Traffic:
             dt_s,
             self._reservations.zebra_in_use,
             self._reservations.zebra_urgent,
-            self._is_in_vehicle,
+            self._is_vehicle_between,
         )
         self._move_vehicles(dt_s)
         self._walker_velocity = (walkers.center - walkers_before) / dt_s
         self._vehicle_velocity = (vehicles.center - vehicles_before) / dt_s
         self._ego_velocity = (self._ego_base() - base_before) / dt_s
-        self._free_stuck()
 
     def _move_vehicles(self, dt_s: float) -> None:
         vehicles, graph = self._vehicles, self._graph
@@ -138,9 +139,7 @@ class Traffic:
         to_line = following.gaps_to_stop_line(
             graph, current, vehicles.station, vehicles.half_length
         )
-        first = following.first_on_segments(
-            graph, current, np.lexsort((vehicles.station, current))
-        )
+        first = following.first_on_segments(graph, current, np.lexsort((vehicles.station, current)))
         walkers = self._walkers
         self._reservations.release(vehicles)
         self._reservations.grant(
@@ -189,15 +188,14 @@ class Traffic:
         room = np.minimum(np.minimum(gap - 0.3, tail - 0.3), line)
         return np.minimum(speed, np.maximum(room, 0.0) / dt_s)
 
-    def _free_stuck(self) -> None:
-        """Takes vehicles that hold each other up for long, out of sight of the ego vehicle."""
-        return
-
-    def _is_in_vehicle(self, points: FloatArray) -> NDArray[np.bool_]:
+    def _is_vehicle_between(self, start: FloatArray, end: FloatArray) -> NDArray[np.bool_]:
+        """(M,) whether steps from start (M, 2) to end lead too close to a vehicle."""
         v = self._vehicles
-        return points_in_bodies(
-            points, BODY_RADIUS, v.center, v.yaw, v.half_length, v.half_width
-        )
+        bodies = v.center, v.yaw, v.half_length, v.half_width
+        now = distances_to_bodies(*bodies, start).min(axis=0)
+        then = distances_to_bodies(*bodies, end).min(axis=0)
+        too_close = (then < BODY_RADIUS + WALKER_DISTANCE) & (then <= now)
+        return too_close | (then < BODY_RADIUS)
 
     def _ego_base(self) -> FloatArray:
         """(2,) point on the ground below the ego vehicle's rear axle."""
@@ -231,7 +229,7 @@ class Traffic:
 
     def _parked_states(self) -> tuple[FloatArray, list[ObjectState]]:
         """Centres (P, 2) and states of everything that stands; they never change."""
-        parked = park_vehicles(self.town, self.seed)
+        parked = park_vehicles(self.town, self.seed, self._graph)
         rng = np.random.default_rng((self.town.seed, self.seed, 22))
         first_id = len(self._vehicles) + len(self._walkers)
         states = [
@@ -257,7 +255,5 @@ def _object_state(
     entry = CATALOG[model]
     z = ground_z + entry.size[2] / 2.0
     pose = RigidTransform.from_euler(yaw=yaw, translation=(*center, z))
-    box = ObjectBox(
-        entry.label, object_id, pose, np.array(entry.size), np.array([*velocity, 0.0])
-    )
+    box = ObjectBox(entry.label, object_id, pose, np.array(entry.size), np.array([*velocity, 0.0]))
     return ObjectState(model, box, color, phase)

@@ -48,14 +48,14 @@ def _add_tree(builder: MeshBuilder, foot: NDArray[np.float64], rng: np.random.Ge
             shift = rng.uniform(-0.5, 0.5, 3) * crown
             center = center + shift * (1.2, 1.2, 0.8)
         lumps = 1.0 + rng.uniform(-0.16, 0.16, (len(points), 1))
-        blob = points * lumps * (reach * rng.uniform(0.85, 1.1), reach * rng.uniform(0.85, 1.1), reach)
+        blob = (
+            points * lumps * (reach * rng.uniform(0.85, 1.1), reach * rng.uniform(0.85, 1.1), reach)
+        )
         shade = color * rng.uniform(0.8, 1.2) * (0.8 + 0.25 * points[:, 2:3])
         builder.triangles(blob + center, faces, shade, Material.FOLIAGE, points)
 
 
-def _add_conifer(
-    builder: MeshBuilder, foot: NDArray[np.float64], rng: np.random.Generator
-) -> None:
+def _add_conifer(builder: MeshBuilder, foot: NDArray[np.float64], rng: np.random.Generator) -> None:
     height = rng.uniform(5.0, 10.0)
     builder.prism(foot, 0.14, height * 0.3, 6, BARK, Material.PLAIN)
     color = _leaf_color(rng) * 0.7

@@ -79,9 +79,7 @@ class Vehicles:
         side = np.stack([-np.sin(yaw), np.cos(yaw)], axis=-1) * self.lateral[:, None]
         return (front + rear) / 2.0 + side, yaw
 
-    def advanced(
-        self, distance: FloatArray
-    ) -> tuple[IntArray, IntArray, FloatArray]:
+    def advanced(self, distance: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
         """Route, previous segment and station after moving; nothing is changed yet.
 
         The last column of the route is -1 where a new segment is still to be chosen.
@@ -104,7 +102,9 @@ class Vehicles:
     def _on_path(self, route: IntArray, previous: IntArray, station: FloatArray) -> FloatArray:
         lengths = self._graph.lengths
         length = lengths[route[:, 0]]
-        segment = np.where(station < 0.0, previous, np.where(station > length, route[:, 1], route[:, 0]))
+        segment = np.where(
+            station < 0.0, previous, np.where(station > length, route[:, 1], route[:, 0])
+        )
         place = np.where(station < 0.0, station + lengths[previous],
                          np.where(station > length, station - length, station))  # fmt: skip
         return self._graph.position(segment, place)
@@ -131,9 +131,9 @@ class Vehicles:
     def _liking(self, vehicle: int, way: int) -> float:
         turn = self._graph.segments[way].turn
         if abs(turn) < np.radians(35.0):
-            return 0.45
+            return 0.6
         tight = turn < 0.0 and self.half_length[vehicle] > 3.5
-        return 0.02 if tight else 0.3
+        return 0.02 if tight else 0.25 if turn < 0.0 else 0.18
 
     def _drawn_lateral(self, model: str) -> float:
         if model == "bicycle":
