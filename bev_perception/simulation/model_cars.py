@@ -136,8 +136,7 @@ def _pillar(
             (x - half_length * 0.8, side * narrow, high),
             (x + half_length * 0.8, side * narrow, high),
         ]
-        outward = strip[::-1] if side > 0 else strip
-        build.polygon(outward if side < 0 else strip[::-1], WHITE, Material.PAINT)
+        build.polygon(strip if side > 0 else strip[::-1], WHITE, Material.PAINT)
 
 
 def _wheels(build: PartBuilder, shape: CarShape, size: tuple[float, float, float]) -> None:

@@ -18,7 +18,7 @@ Color = tuple[float, float, float]
 WHITE: Color = (1.0, 1.0, 1.0)
 TYRE: Color = (0.015, 0.015, 0.017)
 DARK: Color = (0.03, 0.03, 0.034)
-METAL: Color = (0.45, 0.46, 0.48)
+METAL: Color = (0.33, 0.34, 0.36)
 GLASS: Color = (0.02, 0.03, 0.04)
 HEADLIGHT: Color = (0.85, 0.85, 0.8)
 TAIL_LIGHT: Color = (0.55, 0.02, 0.02)
@@ -49,13 +49,10 @@ class PartBuilder:
         """
         corners = np.asarray(points, dtype=np.float64)
         for index in range(1, len(corners) - 1):
-            triangle = corners[[0, index, index + 1]]
-            area = np.linalg.norm(np.cross(triangle[1] - triangle[0], triangle[2] - triangle[0]))
-            if area > 1e-8:
-                self._triangles.append(triangle)
-                self._colors.append(color)
-                self._materials.append(int(material))
-                self._creases.append(crease_deg)
+            self._triangles.append(corners[[0, index, index + 1]])
+            self._colors.append(color)
+            self._materials.append(int(material))
+            self._creases.append(crease_deg)
 
     def loft(
         self,
@@ -182,6 +179,9 @@ class PartBuilder:
             fit: stretch to fill the size exactly; False only moves z by half the height.
         """
         triangles = np.array(self._triangles)
+        edges = triangles[:, 1:] - triangles[:, :1]
+        kept = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) > 1e-7
+        triangles = triangles[kept]
         points = triangles.reshape(-1, 3)
         if fit:
             low, high = points.min(axis=0), points.max(axis=0)
@@ -189,12 +189,12 @@ class PartBuilder:
         else:
             points = points - [0.0, 0.0, size[2] / 2]
         triangles = points.reshape(-1, 3, 3)
-        normals = _smooth_normals(triangles, np.array(self._creases))
+        normals = _smooth_normals(triangles, np.array(self._creases)[kept])
         return Mesh(
             vertices=points.astype(np.float32),
             normals=normals.reshape(-1, 3).astype(np.float32),
-            colors=np.repeat(np.array(self._colors, dtype=np.float32), 3, axis=0),
-            materials=np.repeat(np.array(self._materials, dtype=np.uint8), 3),
+            colors=np.repeat(np.array(self._colors, dtype=np.float32)[kept], 3, axis=0),
+            materials=np.repeat(np.array(self._materials, dtype=np.uint8)[kept], 3),
             faces=np.arange(len(points), dtype=np.int32).reshape(-1, 3),
         )
 
@@ -234,6 +234,8 @@ def _smooth_normals(
     threshold = np.cos(np.radians(crease_deg))
     for corners in np.split(order, bounds):
         faces = corners // 3
+        if len(faces) == 1 or threshold[faces].min() > 1.0 - 1e-12:
+            continue
         smooth = unit[faces] @ unit[faces].T >= np.maximum.outer(threshold[faces], threshold[faces])
         np.fill_diagonal(smooth, True)
         total = smooth @ cross[faces]

@@ -62,7 +62,8 @@ def build_bicycle(size: tuple[float, float, float]) -> PartBuilder:
     build.limb((0.33, 0, 1.02), front, 0.022, 0.02, METAL, sides=5)
     build.limb((0.30, 0.29, 1.04), (0.30, -0.29, 1.04), 0.018, 0.018, DARK, sides=5)
     build.box((-0.42, -0.08, 0.92), (-0.16, 0.08, 0.97), DARK)
-    build.box((-length / 2 + 0.14, -0.03, 0.74), (-length / 2 + 0.19, 0.03, 0.80), TAIL_LIGHT, Material.LIGHT)
+    build.limb((-0.32, 0.0, 0.76), (-0.80, 0.0, 0.74), 0.035, 0.03, METAL, sides=4)
+    build.box((-0.84, -0.03, 0.71), (-0.80, 0.03, 0.78), TAIL_LIGHT, Material.LIGHT)
     _rider(build, hip=(-0.27, 0.0, 1.02), shoulder=(0.02, 0.0, 1.46), hands=(0.30, 0.27, 1.06),
            knees=((0.10, 0.70), (0.02, 0.92)), feet=((-0.05, 0.14), (-0.10, 0.42)), helmet=WHITE)
     return build

@@ -67,9 +67,9 @@ def build_box_truck(size: Size) -> PartBuilder:
     build = PartBuilder()
     _truck_cab(build, size, cab_length=1.9, cab_height=min(2.75, 0.82 * height))
     box_front = length / 2 - 2.05
-    build.box((-length / 2 + 0.02, -width / 2, 1.02), (box_front, width / 2, height), CARGO_WHITE,
-              Material.PLAIN)
-    build.mirrored_box((-length / 2 + 0.3, width / 2 - 0.004, 1.5), (box_front - 0.4, width / 2, 2.4),
+    wall = width / 2 - 0.02
+    build.box((-length / 2 + 0.02, -wall, 1.02), (box_front, wall, height), CARGO_WHITE)
+    build.mirrored_box((-length / 2 + 0.3, wall - 0.01, 1.5), (box_front - 0.4, width / 2, 2.4),
                        WHITE, Material.PAINT)
     build.box((-length / 2, -0.02, 1.08), (-length / 2 + 0.03, 0.02, height - 0.06), METAL)
     for y in (-0.5, 0.5):

@@ -85,9 +85,16 @@ class ObjectModels:
             self._depth["clip_T_mesh"].write(gl_matrix(clip_T_mesh))
             self._arrays(state)["depth"].render()
 
-    def draw_silhouette(self, state: ObjectState, clip_T_map: NDArray[np.float64]) -> None:
-        """Draws one object all white, in front of nothing."""
-        self._silhouette["clip_T_mesh"].write(gl_matrix(clip_T_map @ state.box.pose.matrix))
+    def draw_silhouette(
+        self,
+        state: ObjectState,
+        clip_T_offset: NDArray[np.float64],
+        position: NDArray[np.float64],
+    ) -> None:
+        """Draws one object all white, on exactly the pixels that draw covers."""
+        self._silhouette["clip_T_offset"].write(gl_matrix(clip_T_offset))
+        matrix = _offset_matrix(state.box.pose, position)
+        self._silhouette["offset_T_object"].write(gl_matrix(matrix))
         self._arrays(state)["silhouette"].render()
 
     def draw_contact_shadows(

@@ -11,7 +11,7 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.geometry import Rig
+from bev_perception.geometry import Rig, RigidTransform
 from bev_perception.simulation.egl import GlContext
 from bev_perception.simulation.lighting import (
     SHADOW_SIZE,
@@ -28,7 +28,7 @@ from bev_perception.simulation.textures import (
     sensor_noise_texture,
     surface_texture,
 )
-from bev_perception.simulation.view import CameraView, camera_view, clip_T_optical
+from bev_perception.simulation.view import CameraView, camera_view, clip_T_offset, clip_T_optical
 from bev_perception.simulation.visibility import Silhouettes
 
 
@@ -87,8 +87,11 @@ class Renderer:
         gl = self._context.gl
         self._textures_in_place()
         shadow_T_map = self._draw_shadows(gl, state)
-        for index, target in enumerate(self._targets):
+        # One kind of work for all cameras, then the next: reading what was just drawn would
+        # make llvmpipe wait instead of placing the next camera's triangles meanwhile.
+        for target in self._targets:
             self._draw_camera(gl, target, state, shadow_T_map, depths)
+        for index, target in enumerate(self._targets):
             self._finish_image(gl, target, state, index)
         images, id_images, depth_images = {}, {}, {}
         for target in self._targets:
@@ -163,7 +166,7 @@ class Renderer:
         map_T_camera = state.map_T_base @ target.view.mounted.base_T_camera
         position = map_T_camera.translation
         clip_T_map = clip_T_optical(target.view.ideal) @ map_T_camera.inverse().matrix
-        target.write_frame(state, self._lights, map_T_camera.rotation, position, shadow_T_map)
+        target.write_frame(state, self._lights, map_T_camera, shadow_T_map)
         target.color_target.use()
         target.color_target.clear(depth=1.0)
         (target.full_target if depths else target.id_target).use()
@@ -215,20 +218,18 @@ class _Target:
         self,
         state: WorldState,
         lights: dict[str, NDArray[np.float64]],
-        map_R_camera: NDArray[np.float64],
-        position: NDArray[np.float64],
+        map_T_camera: RigidTransform,
         shadow_T_map: NDArray[np.float64],
     ) -> None:
         """Fills and binds the uniform block of this camera."""
-        camera = self.view.ideal
-        rotation, move, pixel_rays = np.eye(4), np.eye(4), np.eye(4)
-        rotation[:3, :3] = map_R_camera.T
+        camera, position = self.view.ideal, map_T_camera.translation
+        move, pixel_rays = np.eye(4), np.eye(4)
         move[:3, 3] = position
         shift = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
-        pixel_rays[:3, :3] = map_R_camera @ np.linalg.inv(camera.matrix) @ shift
+        pixel_rays[:3, :3] = map_T_camera.rotation @ np.linalg.inv(camera.matrix) @ shift
         values = {
             **lights,
-            "clip_T_offset": (clip_T_optical(camera) @ rotation).T,
+            "clip_T_offset": clip_T_offset(camera, map_T_camera).T,
             "shadow_T_offset": (shadow_T_map @ move).T,
             "map_R_pixel": pixel_rays.T,
             "camera_position": np.append(position, 1.0),

@@ -346,9 +346,13 @@ void main() { gl_Position = clip_T_mesh * vec4(in_position, 1.0); }
 
 SILHOUETTE_PROGRAM = {
     "vertex_shader": """#version 330
-uniform mat4 clip_T_mesh;
+uniform mat4 clip_T_offset;
+uniform mat4 offset_T_object;
 in vec3 in_position;
-void main() { gl_Position = clip_T_mesh * vec4(in_position, 1.0); }
+void main() {
+    vec3 offset = (offset_T_object * vec4(in_position, 1.0)).xyz;
+    gl_Position = clip_T_offset * vec4(offset, 1.0);
+}
 """,
     "fragment_shader": """#version 330
 out vec4 out_color;

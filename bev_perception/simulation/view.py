@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.errors import CalibrationError
-from bev_perception.geometry import PinholeCamera, RigCamera
+from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform
 
 NEAR_M, FAR_M = 0.15, 800.0
 MAX_VIEW_PIXELS = 4096
+LENS_OVERSAMPLING = 2.0
+"""Ideal pixels per pixel of a distorted camera at its centre."""
+
 MAX_ANGLE_TANGENT = 5.0
 """Rays further than atan(5) = 79 degrees from the optical axis do not fit on a plane."""
 
@@ -74,6 +77,8 @@ def camera_view(name: str, mounted: RigCamera) -> CameraView:
     low, high = rays[valid].min(axis=0)[:2], rays[valid].max(axis=0)[:2]
     reach = float(np.abs([low, high]).max())
     focal = np.array([camera.fx, camera.fy])
+    scale = min(LENS_OVERSAMPLING, MAX_VIEW_PIXELS / float(((high - low) * focal).max() + 5))
+    focal *= max(scale, 1.0)
     width, height = (int(value) for value in np.ceil((high - low) * focal) + 4)
     if reach > MAX_ANGLE_TANGENT or max(width, height) > MAX_VIEW_PIXELS:
         raise CalibrationError(
@@ -102,6 +107,13 @@ def clip_T_optical(camera: PinholeCamera) -> NDArray[np.float64]:
     matrix[2, 3] = -2.0 * FAR_M * NEAR_M / (FAR_M - NEAR_M)
     matrix[3, 2] = 1.0
     return matrix
+
+
+def clip_T_offset(camera: PinholeCamera, map_T_camera: RigidTransform) -> NDArray[np.float64]:
+    """(4, 4) projection of map points from which the camera's position was subtracted."""
+    rotation = np.eye(4)
+    rotation[:3, :3] = map_T_camera.rotation.T
+    return clip_T_optical(camera) @ rotation
 
 
 def inside_frustum(

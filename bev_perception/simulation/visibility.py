@@ -13,9 +13,10 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.geometry import RigidTransform
 from bev_perception.simulation.object_models import ObjectModels
 from bev_perception.simulation.scene import ObjectState, RenderedSet, WorldState
-from bev_perception.simulation.view import NEAR_M, CameraView, clip_T_optical
+from bev_perception.simulation.view import NEAR_M, CameraView, clip_T_offset
 
 ATLAS_SIZE = 2048
 
@@ -54,8 +55,6 @@ class Silhouettes:
         """(len(indices),) pixels of each object's silhouette inside the view's image."""
         map_T_camera = state.map_T_base @ view.mounted.base_T_camera
         camera_T_map = map_T_camera.inverse()
-        projection = clip_T_optical(view.ideal)
-        clip_T_map = projection @ camera_T_map.matrix
         counts = np.zeros(len(indices), dtype=np.int64)
         cells: list[tuple[int, Cell]] = []
         for place, index in enumerate(indices):
@@ -67,7 +66,7 @@ class Silhouettes:
             size = max(ATLAS_SIZE, *view.size)
             placed, cells = _pack(cells, size)
             chosen = [(state.objects[indices[place]], cell, corner) for place, cell, corner in placed]
-            atlas = self._draw(view, chosen, clip_T_map, size)
+            atlas = self._draw(view, chosen, map_T_camera, size)
             for place, cell, (column, row) in placed:
                 alone = atlas[row : row + cell[3], column : column + cell[2]]
                 counts[place] = _count_through_lens(view, alone, cell)
@@ -77,7 +76,7 @@ class Silhouettes:
         self,
         view: CameraView,
         placed: Sequence[tuple[ObjectState, Cell, tuple[int, int]]],
-        clip_T_map: NDArray[np.float64],
+        map_T_camera: RigidTransform,
         size: int,
     ) -> NDArray[np.uint8]:
         gl = self._gl
@@ -86,13 +85,15 @@ class Silhouettes:
         self._atlas.use()
         self._atlas.scissor = None
         self._atlas.clear()
-        gl.enable_only(moderngl.NOTHING)
+        gl.enable_only(moderngl.CULL_FACE)
+        gl.front_face = "cw"
+        projection = clip_T_offset(view.ideal, map_T_camera)
         width, height = view.size
         used = 0
         for state, (left, top, cell_width, cell_height), (column, row) in placed:
             self._atlas.viewport = (column - left, row - top, width, height)
             self._atlas.scissor = (column, row, cell_width, cell_height)
-            self._objects.draw_silhouette(state, clip_T_map)
+            self._objects.draw_silhouette(state, projection, map_T_camera.translation)
             used = max(used, row + cell_height)
         self._atlas.scissor = None
         self._atlas.viewport = (0, 0, *self._atlas.size)
