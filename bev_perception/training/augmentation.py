@@ -13,6 +13,7 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import RigidTransform
 from bev_perception.training.cache import Sample
 from bev_perception.training.mirroring import mirrored_box, mirrored_rig
+from bev_perception.training.views import drawn_turns, with_turned_cameras
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class AugmentationConfig:
         mirror: exchange left and right in half of the samples.
         turn_steps: turn the vehicle frame by a multiple of 360 / turn_steps degrees; 1 never
             turns. Few steps, so that the tables of the lift can be kept.
+        view_variants: how many slightly turned mountings of the cameras to draw; 0 keeps them.
+        view_angle_deg: largest turn of each camera about each of its axes, degrees.
         brightness: largest shift, share of the full range.
         contrast, gamma, tint: largest change of contrast, of the exponent, and of each colour
             channel's gain, as a share.
@@ -31,6 +34,8 @@ class AugmentationConfig:
 
     mirror: bool = True
     turn_steps: int = 1
+    view_variants: int = 0
+    view_angle_deg: float = 1.5
     brightness: float = 0.1
     contrast: float = 0.2
     gamma: float = 0.2
@@ -40,6 +45,11 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         if self.turn_steps < 1:
             raise ConfigurationError(f"turn_steps must be at least 1, got {self.turn_steps}")
+        if self.view_variants < 0 or not 0.0 <= self.view_angle_deg <= 45.0:
+            raise ConfigurationError(
+                f"view_variants must not be negative and view_angle_deg must lie in 0 to 45, got "
+                f"{self.view_variants} and {self.view_angle_deg}"
+            )
         for name in ("brightness", "contrast", "gamma", "tint", "camera_dropout"):
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
@@ -53,6 +63,10 @@ class AugmentationConfig:
 
 def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Generator) -> Sample:
     """A variation of a sample, drawn with the given generator."""
+    if config.view_variants:
+        variant = int(random.integers(config.view_variants))
+        turns = drawn_turns(variant, len(sample.rig), config.view_angle_deg)
+        sample = with_turned_cameras(sample, turns)
     turn = int(random.integers(config.turn_steps))
     sample = turned(sample, 2.0 * np.pi * turn / config.turn_steps)
     if config.mirror and random.random() < 0.5:

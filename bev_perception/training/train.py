@@ -208,8 +208,10 @@ def _fit(
 ) -> None:
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit as error:  # how Lightning answers Ctrl-C inside a step
-        raise KeyboardInterrupt from error
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # how Lightning answers Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
     finally:
         stopper.close()
         progress.close()

@@ -16,6 +16,7 @@ from bev_perception.training.augmentation import (
     without_cameras,
 )
 from bev_perception.training.cache import Sample
+from bev_perception.training.views import drawn_turns, with_turned_cameras
 
 DISTORTIONS = {
     "none": ("none", ()),
@@ -124,6 +125,37 @@ def test_the_same_random_state_draws_the_same_variation_and_another_one_another(
 
 
 def test_without_any_variation_the_sample_stays():
-    config = AugmentationConfig(False, 1, 0.0, 0.0, 0.0, 0.0, 0.0)
+    config = AugmentationConfig(
+        mirror=False, brightness=0.0, contrast=0.0, gamma=0.0, tint=0.0, camera_dropout=0.0
+    )
     sample = a_sample()
     assert (augmented(sample, config, np.random.default_rng(0)).images == sample.images).all()
+
+
+@pytest.mark.parametrize("distortion", DISTORTIONS)
+def test_a_turned_camera_shows_a_point_where_its_new_extrinsics_say(distortion):
+    """A bright spot at a point's old pixel is found at its new one."""
+    sample = a_sample(distortion)
+    turns = drawn_turns(variant=3, num_cameras=3, angle_deg=4.0)
+    random = np.random.default_rng(8)
+    columns, rows = np.meshgrid(np.arange(64), np.arange(48))
+    checked = 0
+    for index, name in enumerate(sample.rig.names):
+        pixel = random.uniform([16, 14], [47, 33])
+        entry = sample.rig[name]
+        point = entry.base_T_camera.apply(12.0 * entry.camera.unproject(pixel))
+        squared = (columns - pixel[0]) ** 2 + (rows - pixel[1]) ** 2
+        sample.images[index] = np.rint(250 * np.exp(-squared / (2 * 2.0**2)))[..., None]
+        other = with_turned_cameras(sample, turns)
+        expected, _ = other.rig[name].project(point)
+        weights = other.images[index, ..., 0].astype(float)
+        found = [(weights * grid).sum() / weights.sum() for grid in (columns, rows)]
+        np.testing.assert_allclose(found, expected, atol=0.15)
+        checked += int(np.linalg.norm(expected - pixel) > 1.0)
+    assert checked >= 2
+
+
+def test_turns_are_few_and_come_again():
+    assert drawn_turns(2, 4, 1.0) == drawn_turns(2, 4, 1.0)
+    assert drawn_turns(2, 4, 1.0) != drawn_turns(3, 4, 1.0)
+    assert np.degrees(np.abs(drawn_turns(2, 4, 1.0))).max() <= 1.0
