@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens around the steps: averaged weights, progress, checkpoints, stopping."""
+"""What happens around the steps: averaged weights, progress, stopping."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -86,39 +84,6 @@ class Stopper(Callback):
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         self.interrupted = True
         signal.signal(signal.SIGINT, self._previous or signal.default_int_handler)
-
-
-class CheckpointKeeper(Callback):
-    """Keeps one checkpoint, replaced as a whole, from which a run goes on exactly.
-
-    Args:
-        path: the checkpoint.
-        every: optimiser steps between checkpoints; the last step always writes one.
-    """
-
-    def __init__(self, path: Path, every: int) -> None:
-        self._path = path
-        self._every = every
-        self._step = 0
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes where the run stands."""
-        self._step = trainer.global_step
-
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        """Writes when a step is due; must come after all callbacks that change state."""
-        step = trainer.global_step
-        stepped, self._step = step != self._step, step
-        ends = trainer.should_stop or step >= trainer.max_steps
-        if not stepped or not (ends or step % self._every == 0):
-            return
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
-        try:
-            trainer.save_checkpoint(partial)
-            if trainer.is_global_zero:
-                os.replace(partial, self._path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 class StepProgress(Callback):

@@ -59,6 +59,10 @@ class SegnetModule(LightningModule):
         """Total loss of a batch."""
         losses = self.losses(self(batch), batch)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        names = ("w_segmentation", "w_center", "w_offset")
+        weights = self.weighting.log_variances.detach()
+        self.log_dict({f"weighting/{name}": value for name, value in zip(names, weights)})
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return losses["total"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

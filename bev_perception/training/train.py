@@ -19,12 +19,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from bev_perception.errors import ConfigurationError
 from bev_perception.model import Segnet, load_weights, save_weights
 from bev_perception.training.cache import PreparedBag
-from bev_perception.training.callbacks import (
-    AveragedWeights,
-    CheckpointKeeper,
-    StepProgress,
-    Stopper,
-)
+from bev_perception.training.callbacks import AveragedWeights, StepProgress, Stopper
+from bev_perception.training.checkpoint import CheckpointKeeper, check_resumable
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.data_module import SegnetData
 from bev_perception.training.dataset import SegnetDataset
@@ -115,10 +111,8 @@ def _cpu_has_bf16() -> bool:
 
 def _checked_checkpoint(config: TrainConfig) -> Path:
     checkpoint = config.out / CHECKPOINT_NAME
-    if config.resume and not checkpoint.is_file():
-        raise ConfigurationError(
-            f"nothing to resume: {checkpoint} does not exist; leave --resume out to start one"
-        )
+    if config.resume:
+        check_resumable(checkpoint, config)
     if not config.resume and checkpoint.exists():
         raise ConfigurationError(
             f"{config.out} holds a training already ({CHECKPOINT_NAME}); give --resume true to go "
@@ -173,7 +167,7 @@ def _trainer(
     if config.optimizer.ema_decay is not None:
         callbacks.append(AveragedWeights(config.optimizer.ema_decay))
     # The keeper comes last: it saves what the others have done in this step.
-    keeper = CheckpointKeeper(config.out / CHECKPOINT_NAME, config.checkpoint_every)
+    keeper = CheckpointKeeper(config.out / CHECKPOINT_NAME, config)
     callbacks += [stopper, progress, keeper]
     interval = config.validate_every * config.accumulate
     return Trainer(

@@ -200,6 +200,16 @@ def test_an_old_run_is_neither_overwritten_nor_resumed_by_accident(tmp_path, bag
         train(config, show_progress=False)
 
 
+def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path, bags, cache):
+    config = a_config(tmp_path, bags, cache, max_steps=1)
+    train(config, show_progress=False)
+    with pytest.raises(ConfigurationError, match="max_steps 1 there, 9 here"):
+        train(replace(config, max_steps=9, resume=True), show_progress=False)
+    (tmp_path / CHECKPOINT_NAME).write_bytes(b"not a checkpoint")
+    with pytest.raises(ConfigurationError, match="damaged"):
+        train(replace(config, resume=True), show_progress=False)
+
+
 def test_a_bag_in_both_splits_is_refused(tmp_path, bags, cache):
     with pytest.raises(ConfigurationError, match="disjoint"):
         train(a_config(tmp_path, (bags[0], bags[0]), cache), show_progress=False)
