@@ -19,7 +19,7 @@ def inspection_text(inspection: Inspection) -> str:
     parts += [f"{table.title}\n{as_text(table)}" for table in inspection_tables(inspection)]
     parts.append("Transforms\n" + transform_tree(summary))
     if inspection.synchronisation is not None:
-        parts.append(f"Synchronisation\n{inspection.synchronisation.description}")
+        parts.append(inspection.synchronisation.description)
     findings = [f"- {text}" for text in inspection.findings] or ["nothing to complain about"]
     parts.append("Findings\n" + "\n".join(findings))
     return "\n\n".join(parts) + "\n"
@@ -36,7 +36,7 @@ def inspection_tables(inspection: Inspection) -> list[Table]:
             for name, delay in sync.delay_ms.items()
         ]  # fmt: skip
         columns = ["camera", "missing in sets", "median delay ms", "images in no set"]
-        tables.append(Table(f"Cameras in {sync.total} sets", columns, rows))
+        tables.append(Table(f"Synchronisation, sets: {sync.total}", columns, rows))
     return tables
 
 

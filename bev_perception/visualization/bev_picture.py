@@ -15,6 +15,7 @@ from bev_perception.visualization.palette import (
     EGO,
     FAINT_INK,
     HIDDEN_FILL,
+    HIDDEN_LINE,
     INK,
     OTHER_FILL,
     PREDICTION,
@@ -34,6 +35,8 @@ VISIBLE_SHARE = 0.4
 EGO_LENGTH_M, EGO_WIDTH_M, EGO_REAR_OVERHANG_M = 4.6, 1.9, 1.0
 _MIN_LENGTH_WITH_HEADING_M = 1.2
 _SUBPIXEL_BITS = 4
+_OUTLINES = {VEHICLE_FILL: TRUTH, HIDDEN_FILL: HIDDEN_LINE, OTHER_FILL: OTHER_FILL}
+"""Colour of a true box's outline by the colour that fills it."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def bev_picture(
         if probability is None:
             _fill(canvas, view, box.footprint, _truth_fill(box))
         else:
-            _outline(canvas, view, box, TRUTH if box.is_vehicle else OTHER_FILL)
+            _outline(canvas, view, box, _OUTLINES[_truth_fill(box)])
     for box in predicted_boxes:
         _outline(canvas, view, box, PREDICTION)
     if title:
@@ -208,15 +211,12 @@ def _legend_entries(
     entries: list[tuple[str, Color, str]] = []
     if has_probability:
         entries.append(("ramp", VEHICLE_FILL, "probability"))
-        if truth is not None:
-            entries.append(("line", TRUTH, "truth"))
-    elif truth is not None:
-        entries.append(("area", VEHICLE_FILL, "vehicle"))
-        fills = {_truth_fill(box) for box in truth_boxes}
-        if HIDDEN_FILL in fills:
-            entries.append(("area", HIDDEN_FILL, "hidden vehicle"))
-        if OTHER_FILL in fills:
-            entries.append(("area", OTHER_FILL, "other object"))
+    if truth is not None:
+        fills = {VEHICLE_FILL, *(_truth_fill(box) for box in truth_boxes)}
+        names = {VEHICLE_FILL: "true" if has_probability else "vehicle",
+                 HIDDEN_FILL: "hidden", OTHER_FILL: "other object"}  # fmt: skip
+        kind, colors = ("line", _OUTLINES) if has_probability else ("area", dict(zip(names, names)))
+        entries += [(kind, colors[fill], name) for fill, name in names.items() if fill in fills]
     if predicted is not None:
         entries.append(("line", PREDICTION, "predicted"))
     if has_unknown:
@@ -226,6 +226,8 @@ def _legend_entries(
 
 def _draw_legend(canvas: NDArray[np.uint8], entries: list[tuple[str, Color, str]]) -> None:
     height = max(8.0, canvas.shape[1] / 56)
+    needed = sum(text_size(words, height)[0] + 4.4 * height for _, _, words in entries) + height
+    height *= min(1.0, canvas.shape[1] / max(needed, 1.0))
     bar = round(2.6 * height)
     shade(canvas, 0, canvas.shape[0] - bar, canvas.shape[1], bar, 0.7)
     v, u, swatch = canvas.shape[0] - bar // 2, round(height), round(2.2 * height)

@@ -73,13 +73,13 @@ def draw_polylines(
         polylines: each (n, 2) pixels, pixel centres at integers; may leave the image.
         color: RGB.
         thickness: pixels.
-        rim: pixels of dark rim on either side; 0 for none.
+        rim: pixels by which a dark line below is thicker; 0 for none.
     """
     pieces = [piece for line in polylines for piece in _clip_to_image(line, image.shape)]
     if not pieces:
         return
     fixed = [np.round(piece * (1 << SUBPIXEL_BITS)).astype(np.int32) for piece in pieces]
-    passes = [(RIM, thickness + 2 * rim)] * (rim > 0) + [(color, thickness)]
+    passes = [(RIM, thickness + rim)] * (rim > 0) + [(color, thickness)]
     for ink, width in passes:
         cv2.polylines(image, fixed, False, ink, width, cv2.LINE_AA, SUBPIXEL_BITS)
 

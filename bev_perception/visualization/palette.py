@@ -35,6 +35,9 @@ VEHICLE_FILL: Color = (253, 231, 37)
 HIDDEN_FILL: Color = (120, 96, 150)
 """Vehicles that are counted in no metric because the cameras hardly see them."""
 
+HIDDEN_LINE: Color = (158, 132, 190)
+"""Outlines of the same."""
+
 OTHER_FILL: Color = (86, 180, 233)
 """Labelled objects that are no vehicles."""
 
