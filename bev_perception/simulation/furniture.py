@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from bev_perception.simulation.layout import Placed
-from bev_perception.simulation.mesh_builder import MeshBuilder
+from bev_perception.simulation.mesh_builder import UP, MeshBuilder
 from bev_perception.simulation.scene import Material
 
 STEEL = np.array([0.16, 0.17, 0.18])
@@ -32,12 +32,12 @@ def add_furniture(builder: MeshBuilder, placed: Placed, rng: np.random.Generator
     elif placed.kind == "bin":
         color = rng.uniform(0.03, 0.15, 3)
         builder.prism(foot, 0.27, 0.95, 8, color, Material.PLAIN, 1.1)
-        builder.prism(foot + (0.0, 0.0, 0.95), 0.3, 0.12, 8, color * 0.6, Material.PLAIN, 0.3)
+        builder.prism(foot + 0.95 * UP, 0.3, 0.12, 8, color * 0.6, Material.PLAIN, 0.3)
     else:
         wood = np.array([0.22, 0.12, 0.06])
         for side in (-0.6, 0.6):
             leg = foot + side * np.array([-facing[1], facing[0], 0.0])
             builder.box(leg, (0.4, 0.06, 0.42), placed.yaw, STEEL, Material.PLAIN)
-        builder.box(foot + (0, 0, 0.42), (0.45, 1.6, 0.06), placed.yaw, wood, Material.PLAIN)
+        builder.box(foot + 0.42 * UP, (0.45, 1.6, 0.06), placed.yaw, wood, Material.PLAIN)
         back = foot - facing * 0.2 + (0.0, 0.0, 0.5)
         builder.box(back, (0.05, 1.6, 0.4), placed.yaw, wood, Material.PLAIN)

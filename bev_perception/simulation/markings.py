@@ -145,7 +145,7 @@ def _paint_end(painter: _Painter, network: RoadNetwork, arm: Arm, rng: np.random
     lanes = section.backward_lanes if arm.outward else section.forward_lanes
     edge = lanes * section.lane_width
     stop = np.array([[0.0, 0.15], [0.4, 0.15], [0.4, edge - 0.1], [0.0, edge - 0.1]])
-    painter.quad(mapped(stop + (STOP_LINE - 0.25, 0.0)))
+    painter.quad(mapped(stop + np.array([STOP_LINE - 0.25, 0.0])))
     if lanes > 1 or rng.random() < 0.25:
         for k in range(lanes):
             center = (k + 0.5) * section.lane_width

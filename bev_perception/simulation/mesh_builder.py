@@ -64,7 +64,7 @@ class MeshBuilder:
         if len(points) == 0:
             return
         base = np.arange(0, len(points), 4)[:, None]
-        faces = np.concatenate([base + (0, 1, 2), base + (0, 2, 3)], axis=1).reshape(-1, 3)
+        faces = (base + np.array([0, 1, 2, 0, 2, 3])).reshape(-1, 3)
         first = points.reshape(-1, 4, 3)
         normals = np.cross(first[:, 2] - first[:, 0], first[:, 3] - first[:, 1])
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

@@ -28,6 +28,11 @@ STRIDE = 1.45
 
 _TURN_RATE = 4.0
 
+_ARRAYS = (
+    "block", "station", "direction", "inset", "_wanted_inset", "pace", "speed", "leg", "_zebra",
+    "_way", "_goal", "waiting_s", "blocked_s", "_detour_s", "_detour_angle", "phase", "center",
+)  # fmt: skip
+
 
 class Pedestrians:
     """All pedestrians, as arrays.
@@ -197,9 +202,9 @@ class Pedestrians:
             low, high = sorted((self.station[k], station[k]))
             stations, zebras, sides = self._doors[self.block[k]]
             hit = np.searchsorted(stations, low, side="right")
-            if hit < len(stations) and stations[hit] <= high:
-                if self._rng.random() < CROSSING_SHARE:
-                    found.append((int(k), int(zebras[hit]), int(sides[hit])))
+            passes = hit < len(stations) and stations[hit] <= high
+            if passes and self._rng.random() < CROSSING_SHARE:
+                found.append((int(k), int(zebras[hit]), int(sides[hit])))
         return found
 
     def _leave_for(self, k: int, index: int, side: int) -> None:
@@ -268,9 +273,7 @@ class Pedestrians:
         """Leaves out whoever was put on top of another."""
         gap = np.hypot(*(self.center[:, None] - self.center[None]).transpose(2, 0, 1))
         crowded = np.triu(gap < 2.0 * BODY_RADIUS + 0.1, 1).any(axis=0)
-        names = ("block station direction inset _wanted_inset pace speed leg _zebra _way _goal "
-                 "waiting_s blocked_s _detour_s _detour_angle phase center").split()  # fmt: skip
-        for name in names:
+        for name in _ARRAYS:
             setattr(self, name, getattr(self, name)[~crowded])
         self.colors = [color for color, drop in zip(self.colors, crowded) if not drop]
 

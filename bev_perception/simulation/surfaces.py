@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from bev_perception.simulation.blocks import KERB_HEIGHT, KERB_WIDTH, LAND_Z, Block
-from bev_perception.simulation.mesh_builder import MeshBuilder
+from bev_perception.simulation.mesh_builder import UP, MeshBuilder
 from bev_perception.simulation.polygons import triangulate
 from bev_perception.simulation.roads import RoadNetwork
 from bev_perception.simulation.scene import Material
@@ -46,7 +46,7 @@ def add_block(builder: MeshBuilder, block: Block, rng: np.random.Generator) -> N
     back = block.inset(block.pavement_width)
     rings = [np.concatenate([ring, ring[:1]]) for ring in (edge, kerb_back, back)]
     low = np.column_stack([rings[0], np.zeros(len(rings[0]))])
-    high = low + (0.0, 0.0, KERB_HEIGHT)
+    high = low + KERB_HEIGHT * UP
     builder.quads(
         np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1), stone, Material.PAVEMENT
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.simulation.layout import Placed
-from bev_perception.simulation.mesh_builder import MeshBuilder
+from bev_perception.simulation.mesh_builder import UP, MeshBuilder
 from bev_perception.simulation.scene import Material
 
 BARK = np.array([0.10, 0.06, 0.035])
@@ -43,7 +43,7 @@ def _add_tree(builder: MeshBuilder, foot: NDArray[np.float64], rng: np.random.Ge
     crown = (height - clear) / 2.0
     for k in range(int(rng.integers(1, 3))):
         reach = crown * (1.0 if k == 0 else rng.uniform(0.55, 0.8))
-        center = foot + (0.0, 0.0, clear + crown)
+        center = foot + (clear + crown) * UP
         if k:
             shift = rng.uniform(-0.5, 0.5, 3) * crown
             center = center + shift * (1.2, 1.2, 0.8)
@@ -61,7 +61,7 @@ def _add_conifer(builder: MeshBuilder, foot: NDArray[np.float64], rng: np.random
     color = _leaf_color(rng) * 0.7
     base, radius = 0.18 * height, height * rng.uniform(0.17, 0.23)
     for k in range(3):
-        low = foot + (0.0, 0.0, base + k * height * 0.22)
+        low = foot + (base + k * height * 0.22) * UP
         tall = height * 0.38
         builder.prism(low, radius * (1.0 - 0.24 * k), tall, 9, color, Material.FOLIAGE, 0.08)
 
