@@ -227,7 +227,7 @@ def _legend_entries(
 def _draw_legend(canvas: NDArray[np.uint8], entries: list[tuple[str, Color, str]]) -> None:
     height = max(8.0, canvas.shape[1] / 56)
     needed = sum(text_size(words, height)[0] + 4.4 * height for _, _, words in entries) + height
-    height *= min(1.0, canvas.shape[1] / max(needed, 1.0))
+    height *= min(1.0, 0.96 * canvas.shape[1] / max(needed, 1.0))
     bar = round(2.6 * height)
     shade(canvas, 0, canvas.shape[0] - bar, canvas.shape[1], bar, 0.7)
     v, u, swatch = canvas.shape[0] - bar // 2, round(height), round(2.2 * height)
