@@ -150,26 +150,19 @@ class PartBuilder:
         width: float,
         hub_color: Color = METAL,
         hub_ratio: float = 0.62,
-        sides: int = 16,
+        both_sides: bool = False,
     ) -> None:
-        """A tyre whose axis is y, with hubs on both faces."""
-        x, y, z = center
+        """A tyre whose axis is y, with a hub on the side away from y = 0 or on both."""
+        sides = 12
+        middle, half = np.asarray(center, dtype=np.float64), np.array([0.0, width / 2, 0.0])
         angle = np.linspace(0.0, 2 * np.pi, sides, endpoint=False)
         circle = np.stack([np.sin(angle), np.zeros(sides), np.cos(angle)], axis=1)
-        middle, half = np.array([x, y, z]), np.array([0.0, width / 2, 0.0])
-        shoulder = half * 0.75
-        rings = [
-            middle + half + 0.93 * radius * circle,
-            middle + shoulder + radius * circle,
-            middle - shoulder + radius * circle,
-            middle - half + 0.93 * radius * circle,
-        ]
-        self.loft(rings, TYRE, Material.PLAIN, 25.0)
-        for side in (1.0, -1.0):
-            hub = middle + side * (half + [0.0, 0.004, 0.0]) + hub_ratio * radius * circle
-            self.polygon(hub if side > 0 else hub[::-1], hub_color)
-            cap = middle + side * (half + [0.0, 0.008, 0.0]) + 0.2 * radius * circle
-            self.polygon(cap if side > 0 else cap[::-1], DARK)
+        rings = [middle + half + radius * circle, middle - half + radius * circle]
+        self.loft(rings, TYRE, Material.PLAIN, 35.0)
+        for side in (1.0, -1.0) if both_sides else (1.0 if center[1] > 0 else -1.0,):
+            for lift, share, color in ((0.004, hub_ratio, hub_color), (0.008, 0.2, DARK)):
+                disc = middle + side * (half + [0.0, lift, 0.0]) + share * radius * circle
+                self.polygon(disc if side > 0 else disc[::-1], color)
 
     def mesh(self, size: Sequence[float], fit: bool = True) -> Mesh:
         """The mesh centred in its cuboid.

@@ -75,8 +75,8 @@ def build_motorcycle(size: tuple[float, float, float]) -> PartBuilder:
     build = PartBuilder()
     radius = 0.31
     rear, front = (-length / 2 + radius, 0.0, radius), (length / 2 - radius, 0.0, radius)
-    build.wheel(rear, radius, 0.17)
-    build.wheel(front, radius, 0.12)
+    build.wheel(rear, radius, 0.17, both_sides=True)
+    build.wheel(front, radius, 0.12, both_sides=True)
     build.limb((0.42, 0.0, 0.98), front, 0.05, 0.05, METAL, sides=6)
     build.box((-0.35, -0.17, 0.28), (0.30, 0.17, 0.62), DARK)
     build.ellipsoid((0.16, 0.0, 0.80), (0.34, 0.19, 0.17), WHITE, Material.PAINT)

@@ -376,14 +376,17 @@ out vec4 out_color;
 
 float luma(vec2 place) { return textureLod(image, place, 0.0).a; }
 
-float reach(vec2 start, vec2 along, float level, float slope, out float offset) {
-    float gone = 1.0;
-    offset = luma(start + along) - level;
-    for (int k = 0; k < 5 && abs(offset) < slope; k++) {
-        gone += k < 3 ? 1.0 : 2.5;
-        offset = luma(start + along * gone) - level;
-    }
-    return gone;
+// How many pixels an edge runs on from its middle, and how far the luma there is off.
+// A gather brings both sides of the edge at two steps.
+float reach(vec2 middle, vec2 along, bool is_flat, bool ahead, float level, float slope, out float offset) {
+    vec4 near = textureGather(image, middle + 1.5 * along, 3);
+    vec4 far = textureGather(image, middle + 3.5 * along, 3);
+    vec4 low = is_flat ? vec4(near.w + near.x, far.w + far.x, near.y + near.z, far.y + far.z)
+                       : vec4(near.w + near.z, far.w + far.z, near.x + near.y, far.x + far.y);
+    vec4 steps = 0.5 * (ahead ? low.xzyw : low.zxwy) - level;
+    bvec4 ends = greaterThanEqual(abs(steps), vec4(slope));
+    offset = ends.x ? steps.x : ends.y ? steps.y : ends.z ? steps.z : steps.w;
+    return ends.x ? 1.0 : ends.y ? 2.0 : ends.z ? 3.0 : ends.w ? 4.0 : 5.5;
 }
 
 vec2 edge_shift(vec2 uv, float m, float n, float s, float w, float e, float nw, float se, float range) {
@@ -400,8 +403,9 @@ vec2 edge_shift(vec2 uv, float m, float n, float s, float w, float e, float nw, 
     vec2 along = is_flat ? vec2(texel.x, 0.0) : vec2(0.0, texel.y);
     float level = 0.5 * (m + beyond), slope = 0.25 * abs(beyond - m);
     float end_plus, end_minus;
-    float plus = reach(uv + 0.5 * across, along, level, slope, end_plus);
-    float minus = reach(uv + 0.5 * across, -along, level, slope, end_minus);
+    vec2 middle = uv + 0.5 * across;
+    float plus = reach(middle, along, is_flat, true, level, slope, end_plus);
+    float minus = reach(middle, -along, is_flat, false, level, slope, end_minus);
     float nearest_end = plus < minus ? end_plus : end_minus;
     bool bends_here = (nearest_end > 0.0) != (m > level);
     float share = bends_here ? 0.5 - min(plus, minus) / (plus + minus) : 0.0;
@@ -414,11 +418,9 @@ void main() {
     vec4 r = textureGather(image, uv + 0.5 * texel, 3);
     float nw = q.w, n = q.z, w = q.x, m = q.y, s = r.x, e = r.z, se = r.y;
     float lo = min(m, min(min(n, s), min(w, e))), hi = max(m, max(max(n, s), max(w, e)));
-    vec2 shift = vec2(0.0);
-    for (int once = 0; once < int(hi - lo > max(0.05, hi * 0.12)); once++) {
-        shift = edge_shift(uv, m, n, s, w, e, nw, se, hi - lo);
-    }
-    vec3 color = texture(image, uv + shift).rgb;
+    float is_edge = step(max(0.05, hi * 0.12), hi - lo);
+    vec2 shift = is_edge * edge_shift(uv, m, n, s, w, e, nw, se, hi - lo + 1e-5);
+    vec3 color = textureLod(image, uv + shift, 0.0).rgb;
     vec3 grain = texelFetch(noise, ivec2(gl_FragCoord.xy + noise_place.xy) & 511, 0).rgb;
     out_color = vec4(color + grain * noise_place.z, 1.0);
 }

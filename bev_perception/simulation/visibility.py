@@ -40,14 +40,14 @@ class Silhouettes:
         indices: Sequence[int],
     ) -> NDArray[np.float64]:
         """(len(indices),) visible share of each object over all views, 0 when in none."""
-        whole = np.zeros(len(indices))
-        visible = np.zeros(len(indices))
-        chosen = np.asarray(indices, dtype=np.int64)
+        visible = np.zeros(len(state.objects) + 1)
         for view in views:
-            counts = np.bincount(rendered.ids[view.name].ravel(), minlength=len(state.objects) + 1)
-            visible += counts[chosen + 1]
-            whole += self.count(view, state, indices)
-        return np.clip(visible / np.maximum(whole, 1.0), 0.0, 1.0)
+            visible += np.bincount(rendered.ids[view.name].ravel(), minlength=len(visible))
+        seen = [index for index in indices if visible[index + 1]]
+        whole = np.ones(len(state.objects))
+        whole[seen] = np.sum([self.count(view, state, seen) for view in views], axis=0)
+        chosen = np.asarray(indices, dtype=np.int64)
+        return np.clip(visible[chosen + 1] / whole[chosen], 0.0, 1.0)
 
     def count(
         self, view: CameraView, state: WorldState, indices: Sequence[int]
