@@ -117,7 +117,8 @@ def _camera_row(camera: CameraSummary, rig: Rig | None) -> list[str]:
     axis = pose.rotation[:, 2]
     yaw, pitch = math.degrees(math.atan2(axis[1], axis[0])), math.degrees(math.asin(axis[2]))
     position = ", ".join(f"{value:.2f}" for value in pose.translation)
-    return [*row, position, f"yaw {yaw:+.1f}, pitch {pitch:+.1f} deg up"]
+    tilt = "up" if pitch > 0 else "down"
+    return [*row, position, f"yaw {yaw:+.1f}, {abs(pitch):.1f} deg {tilt}"]
 
 
 def _number(value: float, digits: int) -> str:
