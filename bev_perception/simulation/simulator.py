@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, Rig
+from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, Rig, RigidTransform
 from bev_perception.simulation.lidar import DepthLidar
 from bev_perception.simulation.renderer import Renderer
 from bev_perception.simulation.scene import RenderedSet, Weather, WorldState
@@ -23,6 +23,7 @@ LABEL_RADIUS_M = 75.0
 FIRST_STAMP_NS = 1_000_000_000
 WARM_UP_S = 5.0
 MAX_STEP_S = 0.1
+POSES_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class SimulatedSet:
 
 class Simulator:
     """Drives the ego vehicle through a procedural town. Same arguments, same bytes.
+
+    Also a perception.FrameSource, through camera_frames, rig and world_T_base.
 
     Args:
         town_seed: of the town.
@@ -79,12 +82,23 @@ class Simulator:
         self.renderer = Renderer(rig, self.town.static_mesh, self.weather, town_seed)
         self._lidar = DepthLidar(rig, seed=town_seed) if lidar else None
         self._count = 0
+        self._poses: dict[int, RigidTransform] = {}
         self._advance(WARM_UP_S)
 
-    @property
     def rig(self) -> Rig:
-        """The rig as mounted."""
+        """The cameras as mounted."""
         return self._rig
+
+    def camera_frames(self, names: Sequence[str] | None = None) -> Iterator[CameraFrame]:
+        """Images of the named cameras (default all), set by set, without end."""
+        wanted = self._rig.names if names is None else names
+        while True:
+            for simulated in self.run(1):
+                yield from (simulated.frame_set.frames[name] for name in wanted)
+
+    def world_T_base(self, stamp_ns: int) -> RigidTransform | None:
+        """map_T_base of a set that was made lately, None for any other time."""
+        return self._poses.get(stamp_ns)
 
     def run(self, num_sets: int) -> Iterator[SimulatedSet]:
         """The next sets of the drive; calling again goes on where the last one ended."""
@@ -93,6 +107,7 @@ class Simulator:
                 self._advance(self._period_ns / 1e9)
             stamp_ns = FIRST_STAMP_NS + self._count * self._period_ns
             self._count += 1
+            self._remember(stamp_ns, self.traffic.state().map_T_base)
             yield self._simulated_set(replace(self.traffic.state(), stamp_ns=stamp_ns))
 
     def close(self) -> None:
@@ -114,6 +129,11 @@ class Simulator:
         steps = max(1, int(np.ceil(duration_s / MAX_STEP_S - 1e-9)))
         for _ in range(steps):
             self.traffic.step(duration_s / steps)
+
+    def _remember(self, stamp_ns: int, map_T_base: RigidTransform) -> None:
+        self._poses[stamp_ns] = map_T_base
+        if len(self._poses) > POSES_KEPT:
+            del self._poses[next(iter(self._poses))]
 
     def _simulated_set(self, state: WorldState) -> SimulatedSet:
         rendered = self.renderer.render(state, ids=True, depths=self._lidar is not None)
