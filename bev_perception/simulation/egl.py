@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
+from typing import Any
 
 import moderngl
 
@@ -24,7 +25,10 @@ class GlContext:
 
     def __init__(self) -> None:
         try:
-            self._context = moderngl.create_context(standalone=True, backend="egl", require=400)
+            options: dict[str, Any] = {"backend": "egl"}
+            self._context: moderngl.Context | None = moderngl.create_context(
+                standalone=True, require=400, **options
+            )
         except Exception as error:  # moderngl raises bare Exception for a missing library
             raise SystemLibraryError(
                 f"the simulator cannot open an OpenGL context through EGL ({error}): {INSTALL_HINT}"

@@ -51,31 +51,75 @@ _NOSE = ((0.0, 0.22, 0.44, 0.80), (0.025, 0.16, 0.53, 0.93), (0.10, 0.14, 0.59, 
 
 SHAPES = {
     "sedan": CarShape(
-        (*_NOSE, (0.29, 0.13, 0.66, 1.0), (0.80, 0.13, 0.69, 1.0), (0.97, 0.16, 0.66, 0.95),
-         (1.0, 0.24, 0.60, 0.86)),
-        (0.27, 0.43, 0.69, 0.86), 0.65, (0.52, 0.70),
+        (
+            *_NOSE,
+            (0.29, 0.13, 0.66, 1.0),
+            (0.80, 0.13, 0.69, 1.0),
+            (0.97, 0.16, 0.66, 0.95),
+            (1.0, 0.24, 0.60, 0.86),
+        ),
+        (0.27, 0.43, 0.69, 0.86),
+        0.65,
+        (0.52, 0.70),
     ),
     "hatchback": CarShape(
-        (*_NOSE, (0.26, 0.13, 0.66, 1.0), (0.88, 0.13, 0.70, 1.0), (0.985, 0.18, 0.66, 0.95),
-         (1.0, 0.26, 0.58, 0.88)),
-        (0.24, 0.42, 0.84, 0.985), 0.65, (0.56, 0.80), 0.31, (0.19, 0.81),
+        (
+            *_NOSE,
+            (0.26, 0.13, 0.66, 1.0),
+            (0.88, 0.13, 0.70, 1.0),
+            (0.985, 0.18, 0.66, 0.95),
+            (1.0, 0.26, 0.58, 0.88),
+        ),
+        (0.24, 0.42, 0.84, 0.985),
+        0.65,
+        (0.56, 0.80),
+        0.31,
+        (0.19, 0.81),
     ),
     "estate": CarShape(
-        (*_NOSE, (0.28, 0.13, 0.64, 1.0), (0.90, 0.13, 0.68, 1.0), (0.985, 0.17, 0.64, 0.95),
-         (1.0, 0.25, 0.56, 0.88)),
-        (0.26, 0.41, 0.91, 0.985), 0.63, (0.50, 0.68, 0.84),
+        (
+            *_NOSE,
+            (0.28, 0.13, 0.64, 1.0),
+            (0.90, 0.13, 0.68, 1.0),
+            (0.985, 0.17, 0.64, 0.95),
+            (1.0, 0.25, 0.56, 0.88),
+        ),
+        (0.26, 0.41, 0.91, 0.985),
+        0.63,
+        (0.50, 0.68, 0.84),
     ),
     "suv": CarShape(
-        ((0.0, 0.26, 0.50, 0.84), (0.02, 0.19, 0.58, 0.95), (0.09, 0.18, 0.63, 1.0),
-         (0.26, 0.17, 0.67, 1.0), (0.90, 0.17, 0.69, 1.0), (0.985, 0.21, 0.66, 0.96),
-         (1.0, 0.28, 0.60, 0.90)),
-        (0.25, 0.38, 0.89, 0.985), 0.65, (0.49, 0.67, 0.83), 0.38, (0.195, 0.80),
+        (
+            (0.0, 0.26, 0.50, 0.84),
+            (0.02, 0.19, 0.58, 0.95),
+            (0.09, 0.18, 0.63, 1.0),
+            (0.26, 0.17, 0.67, 1.0),
+            (0.90, 0.17, 0.69, 1.0),
+            (0.985, 0.21, 0.66, 0.96),
+            (1.0, 0.28, 0.60, 0.90),
+        ),
+        (0.25, 0.38, 0.89, 0.985),
+        0.65,
+        (0.49, 0.67, 0.83),
+        0.38,
+        (0.195, 0.80),
     ),
     "pickup": CarShape(
-        ((0.0, 0.28, 0.50, 0.86), (0.02, 0.20, 0.57, 0.96), (0.09, 0.19, 0.61, 1.0),
-         (0.25, 0.18, 0.64, 1.0), (0.60, 0.18, 0.65, 1.0), (0.995, 0.22, 0.64, 0.99),
-         (1.0, 0.28, 0.62, 0.97)),
-        (0.24, 0.35, 0.57, 0.60), 0.62, (0.44,), 0.39, (0.18, 0.79), 0.62,
+        (
+            (0.0, 0.28, 0.50, 0.86),
+            (0.02, 0.20, 0.57, 0.96),
+            (0.09, 0.19, 0.61, 1.0),
+            (0.25, 0.18, 0.64, 1.0),
+            (0.60, 0.18, 0.65, 1.0),
+            (0.995, 0.22, 0.64, 0.99),
+            (1.0, 0.28, 0.62, 0.97),
+        ),
+        (0.24, 0.35, 0.57, 0.60),
+        0.62,
+        (0.44,),
+        0.39,
+        (0.18, 0.79),
+        0.62,
     ),
 }
 
@@ -107,7 +151,10 @@ def _cabin(build: PartBuilder, shape: CarShape, size: tuple[float, float, float]
     def level(z: float, front: float, rear: float, half: float) -> np.ndarray:
         return np.array([[front, -half, z], [front, half, z], [rear, half, z], [rear, -half, z]])
 
-    bottom, upper = level(low, base_front, base_rear, wide), level(roof, roof_front, roof_rear, narrow)
+    bottom, upper = (
+        level(low, base_front, base_rear, wide),
+        level(roof, roof_front, roof_rear, narrow),
+    )
     for start, end in ((0, 1), (1, 2), (2, 3), (3, 0)):
         build.polygon([bottom[start], bottom[end], upper[end], upper[start]], GLASS, Material.GLASS)
     crown = level(top, roof_front - 0.12, roof_rear + 0.12, narrow - 0.12)
@@ -169,31 +216,43 @@ def _details(build: PartBuilder, shape: CarShape, size: tuple[float, float, floa
     half_front, half_rear = 0.5 * width * shape.deck[0][3], 0.5 * width * shape.deck[-1][3]
     lamp_y = (half_front - 0.36, half_front - 0.02)
     build.mirrored_box(
-        (front - 0.20, lamp_y[0], nose_high - 0.10), (front + 0.005, lamp_y[1], nose_high + 0.03),
-        HEADLIGHT, Material.LIGHT,
+        (front - 0.20, lamp_y[0], nose_high - 0.10),
+        (front + 0.005, lamp_y[1], nose_high + 0.03),
+        HEADLIGHT,
+        Material.LIGHT,
     )
     build.mirrored_box(
         (rear - 0.005, half_rear - 0.24, tail_high - 0.18),
-        (rear + 0.15, half_rear + 0.0, tail_high - 0.01), TAIL_LIGHT, Material.LIGHT,
+        (rear + 0.15, half_rear + 0.0, tail_high - 0.01),
+        TAIL_LIGHT,
+        Material.LIGHT,
     )
     grille = half_front - 0.38
     build.box((front - 0.10, -grille, nose_high - 0.12), (front + 0.008, grille, nose_high), DARK)
     build.box(
-        (front - 0.14, -half_front, nose_low - 0.04), (front + 0.006, half_front, nose_low + 0.1), DARK
+        (front - 0.14, -half_front, nose_low - 0.04),
+        (front + 0.006, half_front, nose_low + 0.1),
+        DARK,
     )
-    build.box((rear - 0.006, -half_rear, tail_low - 0.05), (rear + 0.1, half_rear, tail_low + 0.1), DARK)
+    build.box(
+        (rear - 0.006, -half_rear, tail_low - 0.05), (rear + 0.1, half_rear, tail_low + 0.1), DARK
+    )
     build.box((front, -0.26, nose_low + 0.11), (front + 0.012, 0.26, nose_low + 0.22), PLATE)
     build.box((rear - 0.012, -0.26, tail_low + 0.14), (rear, 0.26, tail_low + 0.25), PLATE)
     belt = shape.belt * height
     mirror_x = (0.5 - shape.glass[0]) * length - 0.32
     build.mirrored_box(
-        (mirror_x - 0.07, 0.45 * width, belt + 0.01), (mirror_x + 0.05, width / 2, belt + 0.14),
-        WHITE, Material.PAINT,
+        (mirror_x - 0.07, 0.45 * width, belt + 0.01),
+        (mirror_x + 0.05, width / 2, belt + 0.14),
+        WHITE,
+        Material.PAINT,
     )
     for share in shape.pillars[:2]:
         x = (0.5 - share) * length
         build.mirrored_box(
-            (x + 0.02, width / 2 - 0.03, belt - 0.13), (x + 0.18, width / 2 - 0.008, belt - 0.095), METAL
+            (x + 0.02, width / 2 - 0.03, belt - 0.13),
+            (x + 0.18, width / 2 - 0.008, belt - 0.095),
+            METAL,
         )
     if shape.bed is not None:
         _bed(build, shape.bed, size)
@@ -208,4 +267,6 @@ def _bed(build: PartBuilder, start: float, size: Sequence[float]) -> None:
     build.mirrored_box(
         (rear, inner, top - 0.06), (front, width / 2 - 0.05, top + 0.03), WHITE, Material.PAINT
     )
-    build.box((rear - 0.04, -inner, top - 0.06), (rear + 0.02, inner, top + 0.03), WHITE, Material.PAINT)
+    build.box(
+        (rear - 0.04, -inner, top - 0.06), (rear + 0.02, inner, top + 0.03), WHITE, Material.PAINT
+    )

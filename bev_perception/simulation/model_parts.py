@@ -7,6 +7,7 @@ Parts are placed with x forward, y left and z up from the ground.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,7 +69,7 @@ class PartBuilder:
         """
         sections = [np.asarray(ring, dtype=np.float64) for ring in rings]
         count = len(sections[0])
-        for front, rear in zip(sections[:-1], sections[1:], strict=True):
+        for front, rear in pairwise(sections):
             for index in range(count):
                 after = (index + 1) % count
                 quad = [front[index], rear[index], rear[after], front[after]]
@@ -161,7 +162,8 @@ class PartBuilder:
         self.loft(rings, TYRE, Material.PLAIN, 35.0)
         for side in (1.0, -1.0) if both_sides else (1.0 if center[1] > 0 else -1.0,):
             for lift, share, color in ((0.004, hub_ratio, hub_color), (0.008, 0.2, DARK)):
-                disc = middle + side * (half + [0.0, lift, 0.0]) + share * radius * circle
+                face = np.array([0.0, width / 2 + lift, 0.0])
+                disc = middle + side * face + share * radius * circle
                 self.polygon(disc if side > 0 else disc[::-1], color)
 
     def mesh(self, size: Sequence[float], fit: bool = True) -> Mesh:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def gait_step(model: str, phase: float) -> int:
     return int(np.floor(phase / (2 * np.pi) * GAIT_STEPS + 0.5)) % GAIT_STEPS
 
 
-@lru_cache(maxsize=None)
+@cache
 def object_mesh(model: str, step: int = 0) -> Mesh:
     """The mesh of a model.
 

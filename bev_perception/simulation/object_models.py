@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from bev_perception.geometry import RigidTransform
 from bev_perception.simulation.models import WALKING_MODELS, gait_step, object_mesh
-from bev_perception.simulation.scene import ObjectState
-from bev_perception.simulation.shaders import (
+from bev_perception.simulation.pass_shaders import (
     BLOB_PROGRAM,
     DEPTH_PROGRAM,
     SILHOUETTE_PROGRAM,
-    object_program,
 )
-from bev_perception.simulation.static_scene import bind_program, gl_matrix
+from bev_perception.simulation.program import Program
+from bev_perception.simulation.scene import ObjectState
+from bev_perception.simulation.shaders import object_program
 from bev_perception.simulation.view import inside_frustum
 
 MAX_DISTANCE_M = 300.0
@@ -30,15 +30,13 @@ class ObjectModels:
 
     def __init__(self, gl: moderngl.Context, shadow_size: int) -> None:
         self._gl = gl
-        self._color = gl.program(**object_program(shadow_size))
-        self._depth = gl.program(**DEPTH_PROGRAM)
-        self._silhouette = gl.program(**SILHOUETTE_PROGRAM)
-        self._blob = gl.program(**BLOB_PROGRAM)
-        for program in (self._color, self._blob):
-            bind_program(program)
+        self._color = Program(gl, object_program(shadow_size))
+        self._depth = Program(gl, DEPTH_PROGRAM)
+        self._silhouette = Program(gl, SILHOUETTE_PROGRAM)
+        self._blob = Program(gl, BLOB_PROGRAM)
         corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], dtype=np.float32)
         self._blob_array = gl.vertex_array(
-            self._blob, [(gl.buffer(corners.tobytes()), "2f", "in_position")]
+            self._blob.gl_program, [(gl.buffer(corners.tobytes()), "2f", "in_position")]
         )
         self._meshes: dict[tuple[str, int], dict[str, moderngl.VertexArray]] = {}
 
@@ -66,10 +64,10 @@ class ObjectModels:
         program = self._color
         for index in indices:
             state = objects[index]
-            program["offset_T_object"].write(gl_matrix(_offset_matrix(state.box.pose, position)))
-            program["paint"].value = tuple(state.color)
-            program["object_id"].value = index + 1
-            program["gloss"].value = 0.0 if state.model in MATTE else 1.0
+            program.set_matrix("offset_T_object", _offset_matrix(state.box.pose, position))
+            program.set("paint", tuple(state.color))
+            program.set("object_id", index + 1)
+            program.set("gloss", 0.0 if state.model in MATTE else 1.0)
             self._arrays(state)["color"].render()
 
     def draw_depth(
@@ -82,7 +80,7 @@ class ObjectModels:
         for index in indices:
             state = objects[index]
             clip_T_mesh = clip_T_map @ state.box.pose.matrix
-            self._depth["clip_T_mesh"].write(gl_matrix(clip_T_mesh))
+            self._depth.set_matrix("clip_T_mesh", clip_T_mesh)
             self._arrays(state)["depth"].render()
 
     def draw_silhouette(
@@ -92,9 +90,9 @@ class ObjectModels:
         position: NDArray[np.float64],
     ) -> None:
         """Draws one object all white, on exactly the pixels that draw covers."""
-        self._silhouette["clip_T_offset"].write(gl_matrix(clip_T_offset))
+        self._silhouette.set_matrix("clip_T_offset", clip_T_offset)
         matrix = _offset_matrix(state.box.pose, position)
-        self._silhouette["offset_T_object"].write(gl_matrix(matrix))
+        self._silhouette.set_matrix("offset_T_object", matrix)
         self._arrays(state)["silhouette"].render()
 
     def draw_contact_shadows(
@@ -107,19 +105,17 @@ class ObjectModels:
         """Darkens the ground below objects; blending must be on."""
         for index in indices:
             state = objects[index]
-            self._blob["offset_T_object"].write(
-                gl_matrix(_offset_matrix(state.box.pose, position))
-            )
-            self._blob["half_size"].value = tuple(float(value) / 2 for value in state.box.size)
-            self._blob["strength"].value = strength * (0.5 if state.model in MATTE else 1.0)
+            self._blob.set_matrix("offset_T_object", _offset_matrix(state.box.pose, position))
+            self._blob.set("half_size", tuple(float(value) / 2 for value in state.box.size))
+            self._blob.set("strength", strength * (0.5 if state.model in MATTE else 1.0))
             self._blob_array.render(moderngl.TRIANGLE_STRIP)
 
     def _arrays(self, state: ObjectState) -> dict[str, moderngl.VertexArray]:
         key = (state.model, gait_step(state.model, state.phase))
         if key not in self._meshes:
             mesh = object_mesh(*key)
-            fields = [mesh.vertices, mesh.normals, mesh.colors, mesh.materials[:, None]]
-            values = np.concatenate(fields, axis=1).astype(np.float32)
+            materials = mesh.materials[:, None].astype(np.float32)
+            values = np.hstack([mesh.vertices, mesh.normals, mesh.colors, materials])
             unique, inverse = np.unique(values, axis=0, return_inverse=True)
             faces = inverse.reshape(-1)[mesh.faces]
             vertices = self._gl.buffer(np.ascontiguousarray(unique).tobytes())
@@ -128,9 +124,9 @@ class ObjectModels:
             full = [(vertices, "3f 3f 3f 1f", *names)]
             bare = [(vertices, "3f 28x", "in_position")]
             self._meshes[key] = {
-                "color": self._gl.vertex_array(self._color, full, indices),
-                "depth": self._gl.vertex_array(self._depth, bare, indices),
-                "silhouette": self._gl.vertex_array(self._silhouette, bare, indices),
+                "color": self._gl.vertex_array(self._color.gl_program, full, indices),
+                "depth": self._gl.vertex_array(self._depth.gl_program, bare, indices),
+                "silhouette": self._gl.vertex_array(self._silhouette.gl_program, bare, indices),
             }
         return self._meshes[key]
 

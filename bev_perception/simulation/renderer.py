@@ -20,10 +20,14 @@ from bev_perception.simulation.lighting import (
     shadow_place_T_map,
 )
 from bev_perception.simulation.object_models import ObjectModels
+from bev_perception.simulation.pass_shaders import POST_PROGRAM
+from bev_perception.simulation.program import TEXTURE_PLACES, Program
 from bev_perception.simulation.scene import Mesh, RenderedSet, Weather, WorldState
-from bev_perception.simulation.shaders import FRAME_FIELDS, POST_PROGRAM, sky_program
-from bev_perception.simulation.static_scene import StaticScene, bind_program
+from bev_perception.simulation.shaders import FRAME_FIELDS, sky_program
+from bev_perception.simulation.static_scene import StaticScene
 from bev_perception.simulation.textures import (
+    SENSOR_NOISE_SIZE,
+    SURFACE_SIZE,
     facade_textures,
     sensor_noise_texture,
     surface_texture,
@@ -65,13 +69,10 @@ class Renderer:
         self._shadow_map.compare_func = "<="
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
         self._shadow_target = gl.framebuffer(depth_attachment=self._shadow_map)
-        self._sky = gl.program(**sky_program(SHADOW_SIZE))
-        self._post = gl.program(**POST_PROGRAM)
-        self._post["noise"].value = 3
-        self._post["image"].value = 4
-        bind_program(self._sky)
-        self._sky_array = gl.vertex_array(self._sky, [])
-        self._post_array = gl.vertex_array(self._post, [])
+        self._post = Program(gl, POST_PROGRAM)
+        sky = Program(gl, sky_program(SHADOW_SIZE))
+        self._sky_array = gl.vertex_array(sky.gl_program, [])
+        self._post_array = gl.vertex_array(self._post.gl_program, [])
 
     @property
     def device(self) -> str:
@@ -136,9 +137,9 @@ class Renderer:
         self.close()
 
     def _textures_in_place(self) -> None:
-        self._shadow_map.use(0)
-        for place, texture in enumerate(self._textures, start=1):
-            texture.use(place)
+        self._shadow_map.use(TEXTURE_PLACES["shadow_map"])
+        for name, texture in self._textures.items():
+            texture.use(TEXTURE_PLACES[name])
 
     def _draw_shadows(self, gl: moderngl.Context, state: WorldState) -> NDArray[np.float64]:
         """Fills the shadow map around the ego; returns texture place of map points."""
@@ -189,11 +190,11 @@ class Renderer:
     ) -> None:
         target.image_target.use()
         gl.enable_only(moderngl.NOTHING)
-        target.color.use(4)
+        target.color.use(TEXTURE_PLACES["image"])
         rng = np.random.default_rng((self._seed, state.stamp_ns, index))
         shift = rng.integers(0, 512, 2)
-        self._post["texel"].value = 1.0 / target.view.size[0], 1.0 / target.view.size[1]
-        self._post["noise_place"].value = *shift, self.weather.noise / 255.0
+        self._post.set("texel", (1.0 / target.view.size[0], 1.0 / target.view.size[1]))
+        self._post.set("noise_place", (*shift, self.weather.noise / 255.0))
         self._post_array.render(vertices=3)
 
 
@@ -259,17 +260,19 @@ class _Target:
         return np.frombuffer(data, dtype=np.float32).reshape(height, width)
 
 
-def _textures(gl: moderngl.Context, seed: int) -> tuple[moderngl.Texture, ...]:
-    """Surface detail, facades and sensor noise, for texture places 1 to 3."""
+def _textures(
+    gl: moderngl.Context, seed: int
+) -> dict[str, moderngl.Texture | moderngl.TextureArray]:
+    """Surface detail, facades and sensor noise by sampler name."""
     detail = surface_texture()
-    surface = gl.texture(detail.shape[1::-1], 4, detail.tobytes())
+    surface = gl.texture((SURFACE_SIZE, SURFACE_SIZE), 4, detail.tobytes())
     bays = facade_textures()
     facades = gl.texture_array((bays.shape[2], bays.shape[1], bays.shape[0]), 4, bays.tobytes())
-    for texture in (surface, facades):
-        texture.build_mipmaps()
+    surface.build_mipmaps()
+    facades.build_mipmaps()
     surface.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
     facades.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
     grain = sensor_noise_texture(seed)
-    noise = gl.texture(grain.shape[1::-1], 3, grain.tobytes(), dtype="f4")
+    noise = gl.texture((SENSOR_NOISE_SIZE, SENSOR_NOISE_SIZE), 3, grain.tobytes(), dtype="f4")
     noise.filter = moderngl.NEAREST, moderngl.NEAREST
-    return surface, facades, noise
+    return {"surface": surface, "facades": facades, "noise": noise}

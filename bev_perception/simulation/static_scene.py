@@ -7,8 +7,10 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.simulation.pass_shaders import DEPTH_PROGRAM
+from bev_perception.simulation.program import Program
 from bev_perception.simulation.scene import Material, Mesh
-from bev_perception.simulation.shaders import DEPTH_PROGRAM, SURFACE_OF, static_program
+from bev_perception.simulation.shaders import SURFACE_OF, static_program
 from bev_perception.simulation.view import inside_frustum
 
 CHUNK_M = 48.0
@@ -46,14 +48,15 @@ class StaticScene:
         self._indices = gl.buffer(np.ascontiguousarray(faces[order], dtype=np.int32).tobytes())
         self._arrays: dict[int, moderngl.VertexArray] = {}
         for used in np.unique(self._ranks):
-            program = gl.program(**static_program(SURFACE_ORDER[used], shadow_size))
-            bind_program(program)
+            program = Program(gl, static_program(SURFACE_ORDER[used], shadow_size))
             layout, names = _present(program)
             content = [(self._vertices, layout, *names)]
-            self._arrays[int(used)] = gl.vertex_array(program, content, self._indices)
-        self._depth_program = gl.program(**DEPTH_PROGRAM)
+            self._arrays[int(used)] = gl.vertex_array(program.gl_program, content, self._indices)
+        self._depth_program = Program(gl, DEPTH_PROGRAM)
         depth_content = [(self._vertices, "3f 24x", "in_position")]
-        self._depth_array = gl.vertex_array(self._depth_program, depth_content, self._indices)
+        self._depth_array = gl.vertex_array(
+            self._depth_program.gl_program, depth_content, self._indices
+        )
         self._casting = np.isin(self._ranks, [SURFACE_ORDER.index(name) for name in CASTING])
 
     def draw(self, clip_T_map: NDArray[np.float64], camera_position: NDArray[np.float64]) -> None:
@@ -68,26 +71,12 @@ class StaticScene:
     def draw_depth(self, clip_T_map: NDArray[np.float64]) -> None:
         """Draws depths of what throws shadows."""
         seen = inside_frustum(clip_T_map, self._centers, self._half_sizes) & self._casting
-        self._depth_program["clip_T_mesh"].write(gl_matrix(clip_T_map))
+        self._depth_program.set_matrix("clip_T_mesh", clip_T_map)
         for first, count in self._ranges[seen]:
             self._depth_array.render(vertices=int(count), first=int(first))
 
 
-def bind_program(program: moderngl.Program) -> None:
-    """Points a program's uniform block and samplers to the renderer's fixed places."""
-    for name, place in (("shadow_map", 0), ("surface", 1), ("facades", 2)):
-        if name in program:
-            program[name].value = place
-    if "Frame" in program:
-        program["Frame"].binding = 0
-
-
-def gl_matrix(matrix: NDArray[np.float64]) -> bytes:
-    """A (4, 4) matrix as OpenGL stores it: single precision, column by column."""
-    return np.ascontiguousarray(matrix.T, dtype=np.float32).tobytes()
-
-
-def _present(program: moderngl.Program) -> tuple[str, list[str]]:
+def _present(program: Program) -> tuple[str, list[str]]:
     """Buffer layout that skips attributes which the compiler removed."""
     layout, names = [], []
     for name in ("in_position", "in_normal", "in_color"):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ FACADE_STYLES = 4
 SENSOR_NOISE_SIZE = 512
 
 
+@lru_cache(maxsize=1)
 def surface_texture(seed: int = 7) -> NDArray[np.uint8]:
     """(512, 512, 4) tiling surface detail, 128 on average in the first three channels.
 
@@ -26,6 +29,7 @@ def surface_texture(seed: int = 7) -> NDArray[np.uint8]:
     return np.stack([*channels, _paving(rng)], axis=-1)
 
 
+@lru_cache(maxsize=1)
 def facade_textures(seed: int = 11) -> NDArray[np.uint8]:
     """(4, 128, 128, 4): one bay of one storey in four styles; row 0 is the floor.
 
@@ -100,9 +104,7 @@ def _facade(
         inner = _inside(rows, columns, left, right, bottom, top)
         mullion = np.abs(columns - (left + right) / 2) < 0.012
         transom = np.abs(rows - (bottom + 0.7 * (top - bottom))) < 0.010
-        sill = _inside(
-            rows, columns, left - 0.05, right + 0.05, bottom - 0.06, bottom - border
-        )
+        sill = _inside(rows, columns, left - 0.05, right + 0.05, bottom - 0.06, bottom - border)
         recess = inner & (rows > top - 0.05)
         frame[outer | sill] = 1.0
         shade[outer] = 225.0

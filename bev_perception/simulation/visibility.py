@@ -65,7 +65,9 @@ class Silhouettes:
         while cells:
             size = max(ATLAS_SIZE, *view.size)
             placed, cells = _pack(cells, size)
-            chosen = [(state.objects[indices[place]], cell, corner) for place, cell, corner in placed]
+            chosen = [
+                (state.objects[indices[place]], cell, corner) for place, cell, corner in placed
+            ]
             atlas = self._draw(view, chosen, map_T_camera, size)
             for place, cell, (column, row) in placed:
                 alone = atlas[row : row + cell[3], column : column + cell[2]]
@@ -83,7 +85,7 @@ class Silhouettes:
         if self._atlas is None or self._atlas.size[0] < size:
             self._atlas = gl.framebuffer([gl.renderbuffer((size, size), 1)])
         self._atlas.use()
-        self._atlas.scissor = None
+        self._atlas.scissor = (0, 0, *self._atlas.size)
         self._atlas.clear()
         gl.enable_only(moderngl.CULL_FACE)
         gl.front_face = "cw"
@@ -95,7 +97,7 @@ class Silhouettes:
             self._atlas.scissor = (column, row, cell_width, cell_height)
             self._objects.draw_silhouette(state, projection, map_T_camera.translation)
             used = max(used, row + cell_height)
-        self._atlas.scissor = None
+        self._atlas.scissor = (0, 0, *self._atlas.size)
         self._atlas.viewport = (0, 0, *self._atlas.size)
         width = self._atlas.size[0]
         data = self._atlas.read(viewport=(0, 0, width, used), components=1, alignment=1)

@@ -36,7 +36,12 @@ def quad(corners, material=Material.PLAIN, color=(0.4, 0.4, 0.4)) -> Mesh:
 def ground(height=0.0, half=400.0, center=(0.0, 0.0)) -> Mesh:
     """A level square of asphalt."""
     x, y = center
-    corners = [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
+    corners = [
+        (x - half, y - half),
+        (x + half, y - half),
+        (x + half, y + half),
+        (x - half, y + half),
+    ]
     return quad([(px, py, height) for px, py in corners], Material.ASPHALT, (0.08, 0.08, 0.08))
 
 
@@ -49,7 +54,9 @@ def merged(*meshes: Mesh) -> Mesh:
     return Mesh(*joined, faces.astype(np.int32))
 
 
-def mounted(camera: PinholeCamera, yaw_deg=0.0, pitch_deg=0.0, position=(0.0, 0.0, 1.6)) -> RigCamera:
+def mounted(
+    camera: PinholeCamera, yaw_deg=0.0, pitch_deg=0.0, position=(0.0, 0.0, 1.6)
+) -> RigCamera:
     """A camera that looks along yaw, down by pitch."""
     body = RigidTransform.from_euler(
         pitch=np.radians(pitch_deg), yaw=np.radians(yaw_deg), translation=position

@@ -11,7 +11,6 @@ from bev_perception.simulation.models import GAIT_STEPS, gait_step, object_mesh
 from bev_perception.simulation.scene import CATALOG, Material
 
 
-
 @pytest.mark.parametrize("model", CATALOG)
 def test_mesh_fills_its_size_exactly_around_the_origin(model):
     vertices = object_mesh(model).vertices

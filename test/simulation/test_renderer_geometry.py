@@ -119,7 +119,9 @@ def test_sky_has_infinite_depth_and_no_id():
     [("plumb_bob", (-0.28, 0.08, 0.001, -0.0008, 0.0)), ("equidistant", (-0.02, 0.004, 0.0, 0.0))],
 )
 def test_distorted_cameras_see_points_where_their_lens_model_says(model, coefficients):
-    camera = PinholeCamera.from_intrinsics(320, 240, 190.0, 195.0, 155.0, 122.0, model, coefficients)
+    camera = PinholeCamera.from_intrinsics(
+        320, 240, 190.0, 195.0, 155.0, 122.0, model, coefficients
+    )
     rig = front_rig(camera)
     columns, rows = np.meshgrid(np.arange(320), np.arange(240))
     rays = rig.cameras["front"].base_T_camera.rotate(

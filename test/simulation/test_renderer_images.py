@@ -41,7 +41,11 @@ def test_same_seed_gives_the_same_bytes_in_other_processes_and_thread_counts():
         here = str(Path(__file__).parent)
         environment["PYTHONPATH"] = os.pathsep.join([here, *sys.path])
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         digests.add(done.stdout.strip())
     assert len(digests) == 1

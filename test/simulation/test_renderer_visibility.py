@@ -9,7 +9,6 @@ from render_helpers import CALM, ground, merged, mounted, placed, quad, uneven_c
 
 from bev_perception.geometry import PinholeCamera, Rig
 from bev_perception.simulation.renderer import Renderer
-from bev_perception.simulation.scene import Mesh
 
 NOTHING = quad([(-1, -1, -900), (1, -1, -900), (1, 1, -900), (-1, 1, -900)])
 WALL = quad([(11, 1, 0), (11, -6, 0), (11, -6, 1.2), (11, 1, 1.2)])
