@@ -21,7 +21,9 @@ from bev_perception.simulation.scene import ObjectState
 from bev_perception.simulation.shaders import object_program
 from bev_perception.simulation.view import inside_frustum
 
-MAX_DISTANCE_M = 300.0
+MIN_HEIGHT_PIXELS = 2.5
+"""An object less high in the image is not drawn."""
+
 MATTE = WALKING_MODELS | {"bicycle"}
 
 
@@ -45,15 +47,24 @@ class ObjectModels:
         objects: Sequence[ObjectState],
         clip_T_map: NDArray[np.float64],
         position: NDArray[np.float64],
+        focal: float = np.inf,
     ) -> list[int]:
-        """Indices of objects that a camera at position (3,) may see, near ones first."""
+        """Indices of objects that a camera may see, near ones first.
+
+        Args:
+            objects: all of the world.
+            clip_T_map: (4, 4) projection of the camera or the sun.
+            position: (3,) of the camera in map.
+            focal: of the camera in pixels; decides which objects are too small to draw.
+        """
         if not objects:
             return []
         centers = np.array([state.box.center for state in objects])
         radii = np.array([np.linalg.norm(state.box.size) / 2 for state in objects])
         seen = inside_frustum(clip_T_map, centers, np.repeat(radii[:, None], 3, axis=1))
         distance = np.linalg.norm(centers - position, axis=1)
-        seen &= distance < MAX_DISTANCE_M
+        heights = np.array([state.box.size[2] for state in objects])
+        seen &= heights * focal >= MIN_HEIGHT_PIXELS * distance
         order = np.argsort(distance, kind="stable")
         return [int(index) for index in order if seen[index]]
 
@@ -115,20 +126,34 @@ class ObjectModels:
         if key not in self._meshes:
             mesh = object_mesh(*key)
             materials = mesh.materials[:, None].astype(np.float32)
-            values = np.hstack([mesh.vertices, mesh.normals, mesh.colors, materials])
-            unique, inverse = np.unique(values, axis=0, return_inverse=True)
-            faces = inverse.reshape(-1)[mesh.faces]
-            vertices = self._gl.buffer(np.ascontiguousarray(unique).tobytes())
-            indices = self._gl.buffer(faces.astype(np.int32).tobytes())
+            shaded = np.hstack([mesh.vertices, mesh.normals, mesh.colors, materials])
+            full = self._upload(shaded, mesh.faces)
+            bare = self._upload(mesh.vertices, mesh.faces)
             names = ("in_position", "in_normal", "in_color", "in_material")
-            full = [(vertices, "3f 3f 3f 1f", *names)]
-            bare = [(vertices, "3f 28x", "in_position")]
             self._meshes[key] = {
-                "color": self._gl.vertex_array(self._color.gl_program, full, indices),
-                "depth": self._gl.vertex_array(self._depth.gl_program, bare, indices),
-                "silhouette": self._gl.vertex_array(self._silhouette.gl_program, bare, indices),
+                "color": self._vertex_array(self._color, full, "3f 3f 3f 1f", *names),
+                "depth": self._vertex_array(self._depth, bare, "3f", "in_position"),
+                "silhouette": self._vertex_array(self._silhouette, bare, "3f", "in_position"),
             }
         return self._meshes[key]
+
+    def _upload(
+        self, values: NDArray[np.float32], faces: NDArray[np.int32]
+    ) -> tuple[moderngl.Buffer, moderngl.Buffer]:
+        """Vertices without repetition, and the faces that use them."""
+        unique, inverse = np.unique(values, axis=0, return_inverse=True)
+        indices = inverse.reshape(-1)[faces].astype(np.int32)
+        return self._gl.buffer(unique.tobytes()), self._gl.buffer(indices.tobytes())
+
+    def _vertex_array(
+        self,
+        program: Program,
+        buffers: tuple[moderngl.Buffer, moderngl.Buffer],
+        layout: str,
+        *names: str,
+    ) -> moderngl.VertexArray:
+        vertices, indices = buffers
+        return self._gl.vertex_array(program.gl_program, [(vertices, layout, *names)], indices)
 
 
 def _offset_matrix(

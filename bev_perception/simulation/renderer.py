@@ -174,7 +174,8 @@ class Renderer:
         gl.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         gl.front_face = "cw"
         gl.depth_func = "<="
-        seen = self._objects.visible(state.objects, clip_T_map, position)
+        focal = target.view.ideal.fy
+        seen = self._objects.visible(state.objects, clip_T_map, position, focal)
         self._objects.draw(state.objects, seen, position)
         self._static.draw(clip_T_map, position)
         gl.enable_only(moderngl.DEPTH_TEST)
