@@ -15,7 +15,7 @@ from bev_perception.simulation.roads import Arm, Junction, RoadNetwork
 SPACING = 0.5
 """Metres between samples of a segment, about."""
 
-LATERAL_ACCELERATION = 2.2
+LATERAL_ACCELERATION = 2.6
 """Comfortable limit in curves, metres per second squared."""
 
 BRAKING = 1.6

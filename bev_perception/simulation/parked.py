@@ -53,7 +53,7 @@ def park_vehicles(town: Town, seed: int, graph: LaneGraph) -> list[ParkedVehicle
     candidates: list[ParkedVehicle] = []
     for strip in town.strips:
         line = town.network.roads[strip.road].line
-        fill = rng.uniform(0.55, 0.97)
+        fill = rng.uniform(0.65, 1.0)
         if strip.kind == "parallel":
             row = _parallel(strip, line, fill, rng)
         else:

@@ -19,7 +19,7 @@ BODY_RADIUS = 0.425
 WALK_INSET = 1.55
 """Nearest that walkers come to the kerb between zebras, metres."""
 
-CROSSING_SHARE = 0.22
+CROSSING_SHARE = 0.15
 COURTESY_S = 20.0
 """How long a pedestrian lets vehicles go that have waited long themselves."""
 
@@ -139,8 +139,8 @@ class Pedestrians:
         self.blocked_s = np.where(stopped & ~waiting, self.blocked_s + dt_s, 0.0)
         for k in np.flatnonzero(arrived & ~stopped & ~waiting):
             self._next_leg(int(k))
-        for k, zebra, side in passed:
-            self._leave_for(k, zebra, side)
+        for walker, zebra, side in passed:
+            self._leave_for(walker, zebra, side)
         self._give_way()
         on_road = (self.leg == 1).astype(float)
         self.z += np.clip(KERB_HEIGHT * (1.0 - on_road) - self.z, -0.4 * dt_s, 0.4 * dt_s)

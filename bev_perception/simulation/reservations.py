@@ -97,7 +97,7 @@ class Reservations:
         """
         asking = (vehicles.held < 0) & (vehicles.route[:, 0] < self._graph.num_lanes)
         asking &= to_stop_line < ASK_MARGIN + vehicles.speed**2 / (2.0 * ASK_BRAKING)
-        vehicles.waited_s = np.where(asking, vehicles.waited_s + dt_s, 0.0)
+        vehicles.waited_s = np.where(asking, vehicles.waited_s + dt_s * vehicles.eagerness, 0.0)
         self.zebra_urgent[:] = False
         holders = self._holders(vehicles)
         queued: list[int] = []

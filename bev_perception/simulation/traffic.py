@@ -71,7 +71,7 @@ class Traffic:
         busyness = rng.uniform(0.75, 1.2)
         lane_metres = float(self._graph.lengths[: self._graph.num_lanes].sum())
         kerb_metres = sum(block.kerb.length for block in town.blocks)
-        num_vehicles = vehicles if vehicles is not None else int(busyness * lane_metres / 62.0)
+        num_vehicles = vehicles if vehicles is not None else int(busyness * lane_metres / 70.0)
         num_walkers = pedestrians if pedestrians is not None else int(busyness * kerb_metres / 30.0)
         crossings, by_arm = make_crossings(town.network, town.blocks)
         self._vehicles = Vehicles(self._graph, num_vehicles, rng)

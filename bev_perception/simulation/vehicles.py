@@ -13,6 +13,9 @@ from bev_perception.simulation.roads import STOP_LINE
 from bev_perception.simulation.scene import CATALOG
 
 EGO_MODEL = "sedan"
+EGO_EAGERNESS = 2.5
+"""The ego vehicle is let through sooner: a recording of standing still teaches little."""
+
 AXLE_SHARE = 0.2872
 """Half the wheelbase over the length; 1.35 m for the ego vehicle's 4.7 m."""
 
@@ -34,6 +37,7 @@ class Vehicles:
         previous: (N,) the segment before.
         station, speed: (N,) metres and metres per second along the path.
         held: (N,) connector (from 0) that is reserved for the vehicle, or -1.
+        eagerness: (N,) how fast the waiting of each counts at junctions.
         waited_s: (N,) how long it has been asking for a reservation.
         stuck_s: (N,) how long another body has stopped it.
         center: (N, 2), yaw: (N,) of the body, metres and radians in map.
@@ -52,7 +56,7 @@ class Vehicles:
         self.half_length, self.half_width = sizes[:, 0] / 2.0, sizes[:, 1] / 2.0
         self.half_wheelbase = AXLE_SHARE * sizes[:, 0]
         self.cruise = np.array([rng.uniform(*_CRUISE.get(m, (8.5, 12.5))) for m in self.models])
-        self.power = np.array([_POWER.get(m, 1.6) for m in self.models])
+        self.power = np.array([_POWER.get(m, 2.0) for m in self.models])
         self.lateral = np.array([self._drawn_lateral(model) for model in self.models])
         chosen = [slots[k] for k in rng.permutation(len(slots))[:count]]
         self.route = np.array([self._route_from(k, lane) for k, (lane, _) in enumerate(chosen)])
@@ -61,6 +65,7 @@ class Vehicles:
         self.speed = rng.uniform(0.3, 0.8, count) * self.cruise
         self.held = np.full(count, -1)
         self.waited_s = np.zeros(count)
+        self.eagerness = np.where(np.arange(count) == 0, EGO_EAGERNESS, 1.0)
         self.stuck_s = np.zeros(count)
         self.rolled = np.zeros(count)
         self.center, self.yaw = self.poses(self.route, self.previous, self.station)

@@ -42,10 +42,13 @@ def test_negative_seed_is_refused() -> None:
 def test_mesh_stays_in_its_budget_with_valid_indices_and_types(town: Town) -> None:
     mesh = town.static_mesh
     assert 40_000 < len(mesh.faces) < 150_000
-    assert mesh.faces.min() == 0 and mesh.faces.max() == len(mesh.vertices) - 1
+    assert mesh.faces.min() == 0
+    assert mesh.faces.max() == len(mesh.vertices) - 1
     assert mesh.vertices.dtype == mesh.normals.dtype == mesh.colors.dtype == np.float32
-    assert mesh.faces.dtype == np.int32 and mesh.materials.dtype == np.uint8
-    assert mesh.colors.min() >= 0.0 and mesh.colors.max() <= 1.0
+    assert mesh.faces.dtype == np.int32
+    assert mesh.materials.dtype == np.uint8
+    assert mesh.colors.min() >= 0.0
+    assert mesh.colors.max() <= 1.0
 
 
 def test_faces_wind_counter_clockwise_seen_from_where_their_normals_point(town: Town) -> None:
@@ -72,7 +75,8 @@ def test_ground_has_no_holes_between_roads_and_blocks(town: Town) -> None:
     outer = next(block for block in town.blocks if block.is_outer)
     points = points[points_in_polygon(points, outer.kerb.points[:-1])]
     covered = [_inside_any_triangle(point, ground) for point in points]
-    assert len(points) > 100 and all(covered)
+    assert len(points) > 100
+    assert all(covered)
 
 
 def _inside_any_triangle(point: np.ndarray, triangles: np.ndarray) -> bool:
@@ -93,7 +97,8 @@ def test_paint_lies_one_to_two_centimetres_above_the_asphalt(town: Town) -> None
     height = mesh.vertices[mesh.materials == Material.MARKING][:, 2]
     on_road = height[height < 0.1]
     assert len(on_road) > 1000
-    assert on_road.min() >= 0.01 and on_road.max() <= 0.02
+    assert on_road.min() >= 0.01
+    assert on_road.max() <= 0.02
 
 
 def test_no_building_stands_in_a_lane(town: Town) -> None:
@@ -163,7 +168,8 @@ def test_triangulation_covers_a_concave_polygon_exactly() -> None:
     polygon = np.array([[0, 0], [4, 0], [4, 4], [2, 1], [0, 4]], dtype=float)
     faces = triangulate(polygon)
     areas = [signed_area(polygon[face]) for face in faces]
-    assert len(faces) == 3 and min(areas) > 0
+    assert len(faces) == 3
+    assert min(areas) > 0
     assert sum(areas) == pytest.approx(signed_area(polygon))
 
 

@@ -95,11 +95,13 @@ def test_headings_follow_velocities_of_moving_vehicles(town: Town) -> None:
         speed = float(np.linalg.norm(item.box.velocity))
         if item.box.is_vehicle and speed > 3.0:
             cosines.append(item.box.velocity @ item.box.pose.rotation[:, 0] / speed)
-    assert len(cosines) > 5 and min(cosines) > np.cos(np.radians(12.0))
+    assert len(cosines) > 5
+    assert min(cosines) > np.cos(np.radians(12.0))
 
 
 def test_ids_are_unique_and_keep_model_and_size(town: Town) -> None:
-    traffic, seen = Traffic(town, 2), {}
+    traffic = Traffic(town, 2)
+    seen: dict[int, str] = {}
     for _ in range(10):
         traffic.step(1.0)
         ids = [o.box.object_id for o in traffic.state().objects]
@@ -125,20 +127,22 @@ def test_ego_vehicle_travels_and_never_jumps(town: Town) -> None:
 
 def test_traffic_still_flows_after_minutes(town: Town) -> None:
     traffic = Traffic(town, 6)
-    traffic.step(150.0)
-    begin = {o.box.object_id: o.box.center for o in traffic.state().objects}
-    traffic.step(30.0)
-    moved = [
-        o.box.is_vehicle and np.linalg.norm(o.box.center - begin[o.box.object_id]) > 20.0
-        for o in traffic.state().objects
-        if o.box.object_id in begin
-    ]
-    assert sum(moved) >= 5
+    traffic.step(120.0)
+    speeds: dict[int, list[float]] = {}
+    for _ in range(30):
+        traffic.step(1.0)
+        for item in traffic.state().objects:
+            if item.box.is_vehicle:
+                speed = float(np.linalg.norm(item.box.velocity))
+                speeds.setdefault(item.box.object_id, []).append(speed)
+    driving = [values for values in speeds.values() if max(values) > 0.5]
+    assert len(driving) >= 5
+    assert np.mean(np.concatenate(driving)) > 2.5
 
 
 def test_streets_are_busy_with_many_kinds_and_headings() -> None:
     near, labels, headings = [], set(), []
-    for seed in range(6):
+    for seed in range(4):
         state = Traffic(Town(20 + seed), seed).state()
         base_T_map = state.map_T_base.inverse()
         boxes = [o.box.transformed(base_T_map) for o in state.objects]
