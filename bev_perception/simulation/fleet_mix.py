@@ -8,8 +8,8 @@ import numpy as np
 Color = tuple[float, float, float]
 
 MOVING_MIX: dict[str, float] = {
-    "sedan": 0.22, "hatchback": 0.17, "estate": 0.11, "suv": 0.15, "pickup": 0.05, "van": 0.06,
-    "delivery_van": 0.05, "box_truck": 0.03, "tipper_truck": 0.02, "city_bus": 0.035,
+    "sedan": 0.20, "hatchback": 0.17, "estate": 0.11, "suv": 0.15, "pickup": 0.05, "van": 0.06,
+    "delivery_van": 0.05, "box_truck": 0.03, "tipper_truck": 0.02, "city_bus": 0.055,
     "motorcycle": 0.055, "bicycle": 0.05,
 }  # fmt: skip
 """Shares among moving vehicles."""

@@ -17,12 +17,16 @@ from bev_perception.simulation.footprints import (
     rectangles_overlap,
 )
 from bev_perception.simulation.lanes import LaneGraph
+from bev_perception.simulation.layout import Plot
 from bev_perception.simulation.parking import Bay, ParkingStrip
 from bev_perception.simulation.scene import CATALOG
 from bev_perception.simulation.town import Town
 from bev_perception.simulation.vehicles import AXLE_SHARE
 
 LONGEST_MODEL = "city_bus"
+GATE_CLEARANCE = 0.6
+"""Metres between a parked vehicle and a driveway's edge."""
+
 PASSING_MARGIN = 0.4
 """Metres of width that a passing vehicle needs beyond its own, both sides together."""
 
@@ -47,22 +51,14 @@ def park_vehicles(town: Town, seed: int, graph: LaneGraph) -> list[ParkedVehicle
     rng = np.random.default_rng((town.seed, seed, 20))
     taken = RectangleSet()
     parked: list[ParkedVehicle] = []
-    gates = np.array(
-        [(p.x, p.y) for layout in town.layouts for p in layout.plots if p.kind == "driveway"]
-    ).reshape(-1, 2)
+    gates = [_gate(p) for layout in town.layouts for p in layout.plots if p.kind == "driveway"]
     candidates: list[ParkedVehicle] = []
     for strip in town.strips:
         line = town.network.roads[strip.road].line
         fill = rng.uniform(0.65, 1.0)
-        if strip.kind == "parallel":
-            row = _parallel(strip, line, fill, rng)
-        else:
-            row = _angled(strip, line, fill, rng)
-        reach = 6.0 if strip.kind == "parallel" else 7.5
-        candidates += [
-            v for v in row
-            if len(gates) == 0 or np.hypot(*(gates - (v.x, v.y)).T).min() > reach
-        ]  # fmt: skip
+        draw = _parallel if strip.kind == "parallel" else _angled
+        row = draw(strip, line, fill, rng)
+        candidates += [v for v in row if not _blocks_gate(v, gates)]
     fill = rng.uniform(0.45, 0.9)
     candidates += [_in_bay(bay, rng) for bay in town.bays if rng.random() < fill]
     candidates += _bicycles(town, rng)
@@ -72,6 +68,22 @@ def park_vehicles(town: Town, seed: int, graph: LaneGraph) -> list[ParkedVehicle
             parked.append(vehicle)
     hit = _in_the_way(parked, graph)
     return [vehicle for vehicle, is_hit in zip(parked, hit) if not is_hit]
+
+
+def _gate(driveway: Plot) -> tuple[float, float, float]:
+    """Where a driveway meets the kerb, metres in map, and half its width."""
+    depth = driveway.width / 2.0
+    x = driveway.x + np.sin(driveway.yaw) * depth
+    y = driveway.y - np.cos(driveway.yaw) * depth
+    return float(x), float(y), driveway.length / 2.0
+
+
+def _blocks_gate(vehicle: ParkedVehicle, gates: list[tuple[float, float, float]]) -> bool:
+    length = CATALOG[vehicle.model].size[0]
+    return any(
+        np.hypot(x - vehicle.x, y - vehicle.y) < half + length / 2.0 + GATE_CLEARANCE
+        for x, y, half in gates
+    )
 
 
 def _in_the_way(parked: list[ParkedVehicle], graph: LaneGraph) -> NDArray[np.bool_]:
