@@ -58,7 +58,7 @@ def _add_tree(builder: MeshBuilder, foot: NDArray[np.float64], rng: np.random.Ge
 def _add_conifer(builder: MeshBuilder, foot: NDArray[np.float64], rng: np.random.Generator) -> None:
     height = rng.uniform(5.0, 10.0)
     builder.prism(foot, 0.14, height * 0.3, 6, BARK, Material.PLAIN)
-    color = _leaf_color(rng) * 0.7
+    color = np.array([rng.uniform(0.02, 0.05), rng.uniform(0.06, 0.12), rng.uniform(0.02, 0.04)])
     base, radius = 0.18 * height, height * rng.uniform(0.17, 0.23)
     for k in range(3):
         low = foot + (base + k * height * 0.22) * UP
