@@ -165,21 +165,23 @@ class BagWriter:
         """Perception's output: occupancy, probability, centres and boxes below /bev.
 
         Args:
-            output: in the base frame, levelled.
+            output: in levelled base_link. Centres and boxes are written in the base frame,
+                grids with an origin that is turned as far as the vehicle pitches and rolls.
             occupancy_threshold: probability from which a cell is occupied (100), else
                 free (0); cells that no camera sees are -1.
         """
-        stamp, frame, grid = output.stamp_ns, self._base_frame, output.grid
+        stamp, frame = output.stamp_ns, self._base_frame
+        base_T_level = output.level_T_base.inverse()
         for topic, values in (
             ("/bev/occupancy_grid", occupancy_values(output, occupancy_threshold)),
             ("/bev/probability_grid", probability_values(output)),
         ):
-            self._sink.write(
-                topic, OCCUPANCY_GRID, stamp, grid_to_message(stamp, frame, grid, values)
-            )
-        centers = centers_to_message(stamp, frame, output.objects)
+            message = grid_to_message(stamp, frame, output.grid, values, base_T_level)
+            self._sink.write(topic, OCCUPANCY_GRID, stamp, message)
+        objects = [box.transformed(base_T_level) for box in output.objects]
+        centers = centers_to_message(stamp, frame, objects)
         self._sink.write("/bev/centers", POINT_CLOUD, stamp, centers)
-        self.write_objects(stamp, output.objects, topic="/bev/markers")
+        self.write_objects(stamp, objects, topic="/bev/markers")
 
     def _write_image(
         self,

@@ -31,8 +31,22 @@ def probability_values(output: BevOutput) -> NDArray[np.int8]:
     return values
 
 
-def grid_to_message(stamp_ns: int, frame_id: str, grid: BevGrid, values: NDArray[np.int8]) -> Any:
-    """OccupancyGrid of (num_y, num_x) int8 in the grid's own order; the origin is not turned.
+def grid_to_message(
+    stamp_ns: int,
+    frame_id: str,
+    grid: BevGrid,
+    values: NDArray[np.int8],
+    base_T_level: RigidTransform | None = None,
+) -> Any:
+    """OccupancyGrid of (num_y, num_x) int8 in the grid's own order.
+
+    Args:
+        stamp_ns: nanoseconds.
+        frame_id: the vehicle frame.
+        grid: in the levelled vehicle frame.
+        values: in the grid's order.
+        base_T_level: turns the origin, so that a vehicle that pitches does not tilt the map;
+            None for a vehicle that stands level.
 
     Raises:
         BagError: the values' shape is not the grid's.
@@ -40,6 +54,8 @@ def grid_to_message(stamp_ns: int, frame_id: str, grid: BevGrid, values: NDArray
     if values.shape != grid.shape:
         raise BagError(f"occupancy values {values.shape} do not fit the grid {grid.shape}")
     origin = RigidTransform(np.eye(3), np.array([grid.x_min, grid.y_min, 0.0]))
+    if base_T_level is not None:
+        origin = base_T_level @ origin
     info = message_class("nav_msgs/msg/MapMetaData")(
         make_time(stamp_ns), grid.resolution, grid.num_x, grid.num_y, pose_to_message(origin)
     )
@@ -48,21 +64,29 @@ def grid_to_message(stamp_ns: int, frame_id: str, grid: BevGrid, values: NDArray
 
 
 def grid_from_message(message: Any, topic: str) -> tuple[BevGrid, NDArray[np.int8]]:
-    """Grid and its (num_y, num_x) int8 values.
+    """Grid in the levelled vehicle frame and its (num_y, num_x) int8 values.
 
     Raises:
-        BagError: a turned origin, or a buffer that does not fit the size.
+        BagError: an origin that is turned about the vertical or lies above or below the vehicle
+            frame, or a buffer that does not fit the size.
     """
     info = message.info
     origin = pose_from_message(info.origin)
-    if origin.angle_to(RigidTransform.identity()) > 1e-6:
-        raise BagError(f"{topic}: the occupancy grid's origin is turned; only shifts are supported")
+    level_T_base = origin.inverse().rotation
+    x_min, y_min, z = level_T_base @ origin.translation
+    yaw = float(np.arctan2(level_T_base[1, 0], level_T_base[0, 0]))
+    if abs(yaw) > 1e-6 or abs(z) > 1e-6:
+        raise BagError(
+            f"{topic}: the occupancy grid's origin is turned by {np.degrees(yaw):.3f} degrees "
+            f"about the vertical and lies {z:.3f} m high; only shifts in the plane and levelling "
+            f"are supported"
+        )
     data = np.asarray(message.data, dtype=np.int8)
     if data.size != info.width * info.height:
         raise BagError(
             f"{topic}: occupancy grid of {info.width}x{info.height} cells holds {data.size} values"
         )
-    x_min, y_min = origin.translation[:2]
     resolution = round(float(info.resolution), 6)  # float32 in the message
-    grid = BevGrid(float(x_min), float(y_min), resolution, int(info.width), int(info.height))
+    x_min, y_min = round(float(x_min), 9), round(float(y_min), 9)  # turned there and back
+    grid = BevGrid(x_min, y_min, resolution, int(info.width), int(info.height))
     return grid, data.reshape(grid.shape)

@@ -17,7 +17,6 @@ from tqdm import tqdm
 from bev_perception.bags import BagReader, BagWriter
 from bev_perception.cli.run_pictures import RunPictures
 from bev_perception.geometry import BevOutput, FrameSet, ObjectBox
-from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.rig_file import RigFile, load_rig_file
 from bev_perception.inference import load_engine
 from bev_perception.model import shipped_weights
@@ -148,7 +147,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
                 writer.write_pose(frame_set.stamp_ns, frame_set.world_T_base)
             writer.write_output(output, settings.occupancy_threshold)
             truth = reader.objects(frame_set.stamp_ns)
-            judge.update(frame_set, output, truth)
+            judge.update(output, truth)
             timings.update(output.timings_ms)
             pictures.add(frame_set, output, truth)
             _count_health(result.bad_sets, output)
@@ -171,14 +170,11 @@ class _Judge:
             self._evaluator = Evaluator()
         self._judged = 0
 
-    def update(
-        self, frame_set: FrameSet, output: BevOutput, truth: tuple[ObjectBox, ...] | None
-    ) -> None:
+    def update(self, output: BevOutput, truth: tuple[ObjectBox, ...] | None) -> None:
         if self._evaluator is None or truth is None:
             return
-        pose = frame_set.world_T_base
-        boxes = truth if pose is None else [box.transformed(levelled(pose)) for box in truth]
-        self._evaluator.update(output, boxes)
+        level_T_base = output.level_T_base
+        self._evaluator.update(output, [box.transformed(level_T_base) for box in truth])
         self._judged += 1
 
     def metrics(self) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bev_perception.geometry.boxes import ObjectBox
 from bev_perception.geometry.grid import BevGrid
+from bev_perception.geometry.transform import RigidTransform
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class BevOutput:
         objects: found from centres and offsets; poses in levelled base_link.
         health: per camera of the rig.
         timings_ms: per stage, milliseconds.
+        level_T_base: takes base_link points to the levelled base_link of everything above; the
+            identity where no ego pose was known.
     """
 
     stamp_ns: int
@@ -46,3 +49,4 @@ class BevOutput:
     objects: tuple[ObjectBox, ...] = ()
     health: Mapping[str, CameraHealth] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    level_T_base: RigidTransform = field(default_factory=RigidTransform.identity)

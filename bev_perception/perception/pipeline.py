@@ -108,7 +108,7 @@ class Pipeline:
         grid = self.engine.config.grid
         objects = find_objects(grid, raw.probability, raw.center, raw.offset, self.settings)
         if self.tracker is not None:
-            world_T_level = None if pose is None else pose @ level_T_base.inverse()
+            world_T_level = None if pose is None else pose @ table.level_T_base.inverse()
             objects = self.tracker.update(objects, frame_set.stamp_ns, world_T_level)
         moments = (started, prepared_at, table_at, engine_at, perf_counter())
         return BevOutput(
@@ -121,6 +121,7 @@ class Pipeline:
             objects=objects,
             health=health,
             timings_ms=_timings_ms(moments),
+            level_T_base=table.level_T_base,
         )
 
     def _health(self, frame_set: FrameSet) -> Mapping[str, CameraHealth]:

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from bev_perception.bags import BagReader
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox
-from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.rig_file import RigFile
 from bev_perception.inference import Engine
 from bev_perception.perception import Pipeline, PipelineSettings, Synchronizer, frame_sets
@@ -169,10 +168,8 @@ def evaluate_bag(
             objects = reader.objects(frame_set.stamp_ns) if number % stride == 0 else None
             if objects is None:
                 continue
-            pose = frame_set.world_T_base
-            if pose is not None and pipeline.settings.level:
-                objects = tuple(box.transformed(levelled(pose)) for box in objects)
-            evaluator.update(pipeline.process(frame_set), objects)
+            output = pipeline.process(frame_set)
+            evaluator.update(output, [box.transformed(output.level_T_base) for box in objects])
             judged += 1
     if not judged:
         raise BagError(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.geometry import BevOutput, FrameSet, ObjectBox, Rig, RigidTransform
+from bev_perception.geometry import BevOutput, FrameSet, ObjectBox, Rig
 from bev_perception.geometry.frames import levelled
 from bev_perception.visualization.bev_picture import bev_picture, output_picture
 from bev_perception.visualization.drawing import draw_boxes
@@ -79,9 +79,9 @@ def frame_picture(
     """Camera views with truth and predictions, beside them the BEV prediction and the truth.
 
     Args:
-        frame_set: images and ego pose; the pose says how base_link is levelled.
+        frame_set: the images.
         rig: calibration of the images as they are in the frame set.
-        output: what perception says, in levelled base_link.
+        output: what perception says, and how its base_link is levelled.
         truth: boxes in base_link; None when the bag has no labels.
         width: of the whole picture in pixels.
         title: written at the top.
@@ -89,9 +89,7 @@ def frame_picture(
     Returns:
         (H, W, 3) uint8 RGB with even sides, as video encoders want them.
     """
-    level_T_base = (
-        levelled(frame_set.world_T_base) if frame_set.world_T_base else RigidTransform.identity()
-    )
+    level_T_base = output.level_T_base
     base_T_level = level_T_base.inverse()
     predicted = [box.transformed(base_T_level) for box in output.objects]
     level_truth = None if truth is None else [box.transformed(level_T_base) for box in truth]
