@@ -211,8 +211,12 @@ class PreparedBagWriter:
         }
         text = json.dumps(description, indent=1)
         (self._partial / "description.json").write_text(text, encoding="utf-8")
-        if not self._path.exists():  # another process may have prepared the same bag meanwhile
+        try:
             self._partial.rename(self._path)
+        except OSError:
+            # Another process may have prepared the same bag meanwhile; its copy is as good.
+            if not self._path.is_dir():
+                raise
 
 
 def _rig_to_dict(rig: Rig) -> dict[str, Any]:

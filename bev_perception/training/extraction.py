@@ -44,12 +44,17 @@ def find_bags(paths: Sequence[Path]) -> list[Path]:
     """The bags among paths: each is a bag, or a folder with bags directly inside it.
 
     Raises:
-        BagError: a path does not exist or holds no bag.
+        BagError: a path does not exist, is another file or holds no bag.
     """
     bags: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
             raise BagError(f"{path} does not exist; expected a bag or a folder of bags")
+        if not (path.is_dir() or _is_bag(path)):
+            raise BagError(
+                f"{path} is not a bag; expected {' or '.join(BAG_SUFFIXES)}, a bag's folder or a "
+                f"folder of bags"
+            )
         found = [path] if _is_bag(path) else sorted(filter(_is_bag, path.iterdir()))
         if not found:
             raise BagError(
@@ -78,7 +83,10 @@ def prepare_bags(
 
     Raises:
         BagError: a bag cannot be read, or none of its sets is labelled.
+        ConfigurationError: the rig file cannot be used; known before any bag is read.
     """
+    if settings.rig_file is not None:
+        load_rig_file(settings.rig_file)
     places = [cache / _key(bag, settings) for bag in bags]
     missing = list({place: bag for bag, place in zip(bags, places) if not place.is_dir()}.items())
     bar = tqdm(total=len(missing), desc="prepare bags", unit="bag", disable=not show_progress)

@@ -112,6 +112,16 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_processes_may_prepare_the_same_bag_at_once(tmp_path):
+    rig, image = a_rig(0), np.full((1, *SIZE, 3), 7, dtype=np.uint8)
+    with PreparedBagWriter(tmp_path / "bag", rig, SIZE, {"bag": "bag"}) as writer:
+        writer.add(5, image, np.ones(1, dtype=bool), RigidTransform.identity(), ())
+        other, _ = a_bag(tmp_path / "other", rig)
+        other.path.rename(tmp_path / "bag")  # another process finishes first
+    assert len(PreparedBag(tmp_path / "bag")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
 def test_a_truncated_prepared_bag_is_refused_with_the_cure(tmp_path):
     bag, _ = a_bag(tmp_path / "bag", a_rig(0))
     with (bag.path / "images.raw").open("r+b") as file:

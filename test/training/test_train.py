@@ -226,6 +226,13 @@ def test_bags_are_prepared_once_and_again_when_they_change(tmp_path, bags):
     assert other.shape == (3, 2, 16, 48, 3)
 
 
+def test_a_rig_file_that_is_not_there_is_named_before_bags_are_read(tmp_path, bags):
+    settings = ExtractionSettings((32, 48), rig_file=tmp_path / "car.yaml")
+    with pytest.raises(ConfigurationError, match=r"rig file .*car\.yaml cannot be read"):
+        prepare_bags([bags[0]], tmp_path / "cache", settings, show_progress=False)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_prepared_samples_are_levelled(tmp_path, bags):
     bag = prepare_bags([bags[0]], tmp_path, ExtractionSettings((32, 48)), show_progress=False)[0]
     level = RigidTransform.from_euler(yaw=-WORLD_T_BASE.yaw) @ RigidTransform(
@@ -248,6 +255,9 @@ def test_bags_are_found_in_folders_and_a_wrong_path_is_named(tmp_path, bags):
         find_bags([tmp_path / "nowhere"])
     with pytest.raises(BagError, match="no bag"):
         find_bags([tmp_path])
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(BagError, match=r"notes\.txt is not a bag; expected .mcap"):
+        find_bags([tmp_path / "notes.txt"])
 
 
 def test_the_command_in_metadata_names_no_machine(tmp_path, monkeypatch):
