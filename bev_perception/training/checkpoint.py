@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ class CheckpointKeeper(Callback):
     Args:
         path: the checkpoint.
         config: the run, whose schedule and order the checkpoint belongs to.
+        num_samples: size of the training set, on which the order depends.
     """
 
-    def __init__(self, path: Path, config: TrainConfig) -> None:
+    def __init__(self, path: Path, config: TrainConfig, num_samples: int) -> None:
         self._path = path
-        self._config = config
+        self._facts = _facts(config, num_samples)
         self._every = config.checkpoint_every
         self._step = 0
 
@@ -57,15 +59,21 @@ class CheckpointKeeper(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Adds what a resumed run must agree with."""
-        checkpoint[FACTS_KEY] = _facts(self._config)
+        checkpoint[FACTS_KEY] = dict(self._facts)
 
 
-def check_resumable(path: Path, config: TrainConfig) -> None:
-    """Refuses a checkpoint from which this run cannot go on.
+def check_resumable(path: Path, config: TrainConfig, num_samples: int | None = None) -> None:
+    """Refuses a checkpoint from which this run cannot go on as it began.
+
+    Args:
+        path: the checkpoint.
+        config: this run.
+        num_samples: size of its training set; None while that is not known.
 
     Raises:
-        ConfigurationError: it is missing, damaged, or of a run with another model, schedule
-            or order of samples.
+        ConfigurationError: it is missing, damaged, or of a run with another model, schedule,
+            augmentation or order of samples. Lightning would restore the old schedule without
+            a word.
     """
     if not path.is_file():
         raise ConfigurationError(
@@ -79,8 +87,8 @@ def check_resumable(path: Path, config: TrainConfig) -> None:
         ) from error
     changed = [
         f"{name} {saved.get(name)} there, {value} here"
-        for name, value in _facts(config).items()
-        if saved.get(name) != value
+        for name, value in _facts(config, num_samples).items()
+        if value is not None and name in saved and saved[name] != value
     ]
     if changed:
         raise ConfigurationError(
@@ -89,13 +97,16 @@ def check_resumable(path: Path, config: TrainConfig) -> None:
         )
 
 
-def _facts(config: TrainConfig) -> dict[str, Any]:
-    """What decides schedule, order and shapes, as plain values."""
+def _facts(config: TrainConfig, num_samples: int | None) -> dict[str, Any]:
+    """What decides schedule, order, variations and shapes, as plain values."""
     return {
         "model": json.dumps(config.model.to_dict()),
         "max_steps": config.max_steps,
         "batch_size": config.batch_size,
         "accumulate": config.accumulate,
         "seed": config.seed,
-        "ema": config.optimizer.ema_decay is not None,
+        "optimizer": json.dumps(asdict(config.optimizer)),
+        "augmentation": json.dumps(asdict(config.augmentation)),
+        "targets": json.dumps(asdict(config.targets)),
+        "training sets": num_samples,
     }

@@ -58,6 +58,9 @@ def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
     """
     checkpoint = _checked_checkpoint(config)
     train_bags, validation_bags = _prepared(config, show_progress)
+    num_samples = sum(len(bag) for bag in train_bags)
+    if config.resume:
+        check_resumable(checkpoint, config, num_samples)
     config.out.mkdir(parents=True, exist_ok=True)
     _save_config(config)
     with warnings.catch_warnings():
@@ -73,7 +76,8 @@ def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
         )
         stopper = Stopper(config.max_minutes)
         progress = StepProgress(show_progress)
-        trainer = _trainer(config, stopper, progress, bool(validation_bags))
+        keeper = CheckpointKeeper(checkpoint, config, num_samples)
+        trainer = _trainer(config, [stopper, progress, keeper], bool(validation_bags))
         started = time.monotonic()
         _fit(trainer, module, data, checkpoint if config.resume else None, stopper, progress)
         minutes = (time.monotonic() - started) / 60.0
@@ -160,15 +164,10 @@ def _initial_model(config: TrainConfig) -> Segnet:
     return model.train()
 
 
-def _trainer(
-    config: TrainConfig, stopper: Stopper, progress: StepProgress, validates: bool
-) -> Trainer:
-    callbacks: list[Callback] = []
+def _trainer(config: TrainConfig, callbacks: list[Callback], validates: bool) -> Trainer:
     if config.optimizer.ema_decay is not None:
-        callbacks.append(AveragedWeights(config.optimizer.ema_decay))
-    # The keeper comes last: it saves what the others have done in this step.
-    keeper = CheckpointKeeper(config.out / CHECKPOINT_NAME, config)
-    callbacks += [stopper, progress, keeper]
+        # First, so that the keeper, which comes last, saves what the others did in this step.
+        callbacks = [AveragedWeights(config.optimizer.ema_decay), *callbacks]
     interval = config.validate_every * config.accumulate
     return Trainer(
         accelerator=config.accelerator,

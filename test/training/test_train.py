@@ -205,6 +205,12 @@ def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path, ba
     train(config, show_progress=False)
     with pytest.raises(ConfigurationError, match="max_steps 1 there, 9 here"):
         train(replace(config, max_steps=9, resume=True), show_progress=False)
+    faster = OptimizerConfig(learning_rate=0.01)
+    with pytest.raises(ConfigurationError, match=r"optimizer .*0\.002.* there, .*0\.01.* here"):
+        train(replace(config, optimizer=faster, resume=True), show_progress=False)
+    fewer = replace(config.data, train=(bags[1],), validation=(bags[0],))
+    with pytest.raises(ConfigurationError, match="training sets 3 there, 2 here"):
+        train(replace(config, data=fewer, resume=True), show_progress=False)
     (tmp_path / CHECKPOINT_NAME).write_bytes(b"not a checkpoint")
     with pytest.raises(ConfigurationError, match="damaged"):
         train(replace(config, resume=True), show_progress=False)
