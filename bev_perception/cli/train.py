@@ -60,7 +60,7 @@ COMMAND = Command(
         ),
         (
             "go on with a training that was stopped",
-            "bev train out/train_towns --out out/train --resume true",
+            "bev train --config out/train/config.yaml --resume true",
         ),
     ),
     add_arguments=_add_arguments,

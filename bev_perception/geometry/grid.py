@@ -45,6 +45,8 @@ class BevGrid:
             raise ConfigurationError(
                 f"grid needs a whole number of cells per side, got {self.num_x} x {self.num_y}"
             )
+        object.__setattr__(self, "num_x", int(self.num_x))
+        object.__setattr__(self, "num_y", int(self.num_y))
 
     @classmethod
     def centered(cls, half_extent: float, resolution: float) -> BevGrid:

@@ -27,8 +27,8 @@ class PipelineSettings:
         object_height_m: height given to every object, metres; a passenger car's.
         level: whether the map is levelled with gravity where the ego pose is known.
         level_tolerance_deg: the tap table is kept until the vehicle's attitude differs from the
-            table's by more than this. 0.1 degrees move a point by a quarter of a pixel
-            at the tiny model's focal length of 141 pixels.
+            table's by more than this. 0.1 degrees move a point by a third of a pixel, a
+            twentieth of a feature cell, at the tiny model's focal length of 201 pixels.
         track: whether objects get ids and velocities over time.
     """
 

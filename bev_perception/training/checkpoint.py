@@ -93,7 +93,8 @@ def check_resumable(path: Path, config: TrainConfig, num_samples: int | None = N
     if changed:
         raise ConfigurationError(
             f"checkpoint {path} is of another run: {'; '.join(changed)}; resume with the options "
-            f"it was started with, or start anew from its weights with --init_weights"
+            f"it was started with (config.yaml beside it), or start anew from its weights with "
+            f"--init_weights"
         )
 
 

@@ -84,3 +84,11 @@ def test_a_grid_that_does_not_fit_is_refused(
         BevGrid.centered(half_extent, resolution)
     with pytest.raises(ConfigurationError, match="whole number of cells"):
         BevGrid(0.0, 0.0, 0.5, 10, 0)
+
+
+def test_whole_cell_counts_may_come_as_floats_and_fractions_may_not():
+    grid = BevGrid(-8.0, -4.0, 0.5, 32.0, 16.0)
+    assert grid == BevGrid(-8.0, -4.0, 0.5, 32, 16)
+    assert grid.cell_centers.shape == (16, 32, 2)
+    with pytest.raises(ConfigurationError, match=r"whole number.*31\.5"):
+        BevGrid(-8.0, -4.0, 0.5, 31.5, 16)
