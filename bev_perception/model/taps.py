@@ -97,6 +97,16 @@ class TapTable:
         """Feature cells of one rig: cameras * rows * columns."""
         return self.num_cameras * self.feature_shape[0] * self.feature_shape[1]
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the tables."""
+        tables = [self.forward] if self.backward is None else [self.forward, self.backward]
+        return sum(
+            tensor.nbytes
+            for table in tables
+            for tensor in (table.indices, table.offsets, table.weights)
+        )
+
     def with_backward(self) -> TapTable:
         """A table that can also be differentiated through; itself when it already can."""
         if self.backward is not None:

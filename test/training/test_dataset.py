@@ -162,6 +162,19 @@ def test_equal_rigs_share_one_table_and_a_lost_camera_makes_another():
     assert tables.table(a_rig(0, 90), np.array([True, False])) is not first
 
 
+def test_tables_are_kept_up_to_their_memory_the_oldest_goes_first():
+    present = np.ones(1, dtype=bool)
+    rigs = [a_rig(yaw) for yaw in (0, 10, 20)]
+    size = max(build_tap_table(rig, CONFIG, backward=True).num_bytes for rig in rigs)
+    tables = TapTableCache(CONFIG, max_bytes=int(2.5 * size))
+    first, second, third = (tables.table(rig, present) for rig in rigs)
+    assert tables.table(rigs[2], present) is third
+    assert tables.table(rigs[1], present) is second
+    assert tables.table(rigs[0], present) is not first
+    none_fits = TapTableCache(CONFIG, max_bytes=1)
+    assert none_fits.table(rigs[0], present) is none_fits.table(rigs[0], present)
+
+
 def test_the_position_alone_decides_the_variation(tmp_path):
     bag, _ = a_bag(tmp_path / "bag", a_rig(0, 90))
     one, two = (SegnetDataset([bag], CONFIG, None, AugmentationConfig(), 3) for _ in range(2))
