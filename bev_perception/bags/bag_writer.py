@@ -165,8 +165,8 @@ class BagWriter:
         """Perception's output: occupancy, probability, centres and boxes below /bev.
 
         Args:
-            output: in levelled base_link. Centres and boxes are written in the base frame,
-                grids with an origin that is turned as far as the vehicle pitches and rolls.
+            output: in levelled base_link. Centres and boxes are points in space and written in
+                the base frame, tilt undone; grids are flat messages and stay levelled.
             occupancy_threshold: probability from which a cell is occupied (100), else
                 free (0); cells that no camera sees are -1.
         """
@@ -176,7 +176,7 @@ class BagWriter:
             ("/bev/occupancy_grid", occupancy_values(output, occupancy_threshold)),
             ("/bev/probability_grid", probability_values(output)),
         ):
-            message = grid_to_message(stamp, frame, output.grid, values, base_T_level)
+            message = grid_to_message(stamp, frame, output.grid, values)
             self._sink.write(topic, OCCUPANCY_GRID, stamp, message)
         objects = [box.transformed(base_T_level) for box in output.objects]
         centers = centers_to_message(stamp, frame, objects)

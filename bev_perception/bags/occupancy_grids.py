@@ -31,22 +31,12 @@ def probability_values(output: BevOutput) -> NDArray[np.int8]:
     return values
 
 
-def grid_to_message(
-    stamp_ns: int,
-    frame_id: str,
-    grid: BevGrid,
-    values: NDArray[np.int8],
-    base_T_level: RigidTransform | None = None,
-) -> Any:
-    """OccupancyGrid of (num_y, num_x) int8 in the grid's own order.
+def grid_to_message(stamp_ns: int, frame_id: str, grid: BevGrid, values: NDArray[np.int8]) -> Any:
+    """OccupancyGrid of (num_y, num_x) int8 in the grid's own order; the origin is not turned.
 
-    Args:
-        stamp_ns: nanoseconds.
-        frame_id: the vehicle frame.
-        grid: in the levelled vehicle frame.
-        values: in the grid's order.
-        base_T_level: turns the origin, so that a vehicle that pitches does not tilt the map;
-            None for a vehicle that stands level.
+    The cells are those of the levelled vehicle frame. The message carries no tilt because its
+    readers are flat: nav2 takes the origin's position and the vehicle's heading and ignores
+    every other angle, which for a levelled grid is exact.
 
     Raises:
         BagError: the values' shape is not the grid's.
@@ -54,8 +44,6 @@ def grid_to_message(
     if values.shape != grid.shape:
         raise BagError(f"occupancy values {values.shape} do not fit the grid {grid.shape}")
     origin = RigidTransform(np.eye(3), np.array([grid.x_min, grid.y_min, 0.0]))
-    if base_T_level is not None:
-        origin = base_T_level @ origin
     info = message_class("nav_msgs/msg/MapMetaData")(
         make_time(stamp_ns), grid.resolution, grid.num_x, grid.num_y, pose_to_message(origin)
     )
@@ -64,29 +52,21 @@ def grid_to_message(
 
 
 def grid_from_message(message: Any, topic: str) -> tuple[BevGrid, NDArray[np.int8]]:
-    """Grid in the levelled vehicle frame and its (num_y, num_x) int8 values.
+    """Grid and its (num_y, num_x) int8 values.
 
     Raises:
-        BagError: an origin that is turned about the vertical or lies above or below the vehicle
-            frame, or a buffer that does not fit the size.
+        BagError: a turned origin, or a buffer that does not fit the size.
     """
     info = message.info
     origin = pose_from_message(info.origin)
-    level_T_base = origin.inverse().rotation
-    x_min, y_min, z = level_T_base @ origin.translation
-    yaw = float(np.arctan2(level_T_base[1, 0], level_T_base[0, 0]))
-    if abs(yaw) > 1e-6 or abs(z) > 1e-6:
-        raise BagError(
-            f"{topic}: the occupancy grid's origin is turned by {np.degrees(yaw):.3f} degrees "
-            f"about the vertical and lies {z:.3f} m high; only shifts in the plane and levelling "
-            f"are supported"
-        )
+    if origin.angle_to(RigidTransform.identity()) > 1e-6:
+        raise BagError(f"{topic}: the occupancy grid's origin is turned; only shifts are supported")
     data = np.asarray(message.data, dtype=np.int8)
     if data.size != info.width * info.height:
         raise BagError(
             f"{topic}: occupancy grid of {info.width}x{info.height} cells holds {data.size} values"
         )
     resolution = round(float(info.resolution), 6)  # float32 in the message
-    x_min, y_min = round(float(x_min), 9), round(float(y_min), 9)  # turned there and back
-    grid = BevGrid(x_min, y_min, resolution, int(info.width), int(info.height))
+    x_min, y_min = origin.translation[:2]
+    grid = BevGrid(float(x_min), float(y_min), resolution, int(info.width), int(info.height))
     return grid, data.reshape(grid.shape)
