@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from bev_perception.bags.typestore import bag_typestore
-from bev_perception.errors import BagError
+from bev_perception.errors import BagError, BevError
 
 STORAGE_SUFFIXES = {".mcap": "mcap", ".db3": "sqlite3"}
 _MENDING = {
@@ -148,6 +148,21 @@ class BagFile:
         elif "compression" in text.lower():
             advice = "decompress it with `ros2 bag convert` and try again"
         return BagError(f"{self.path}: cannot be read as a ROS 2 bag: {text}; {advice}")
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Names the bag in errors that do not: one of two hundred may be the bad one.
+
+    Raises:
+        BevError: of the same kind, its message beginning with the path.
+    """
+    try:
+        yield
+    except BevError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error
 
 
 def describe(error: Exception) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 
-from bev_perception.bags.bag_file import BagFile
+from bev_perception.bags.bag_file import BagFile, about
 from bev_perception.bags.bag_index import build_index, message_stamp_ns
 from bev_perception.bags.bag_rig import calibration_of, image_size_error, rig_camera
 from bev_perception.bags.compressed_images import image_from_compressed
@@ -61,11 +61,12 @@ class BagReader:
         self._rig_file = rig_file
         self._bag = BagFile(self.path)
         try:
-            connections = self._bag.connections
-            self._cameras = find_cameras(connections, rig_file)
-            labels = find_labels(connections, rig_file.labels_topic if rig_file else None)
-            info_topics = [camera.camera_info_topic for camera in self._cameras.values()]
-            self._index = build_index(self._bag, info_topics, labels)
+            with about(self.path):
+                connections = self._bag.connections
+                self._cameras = find_cameras(connections, rig_file)
+                labels = find_labels(connections, rig_file.labels_topic if rig_file else None)
+                info_topics = [camera.camera_info_topic for camera in self._cameras.values()]
+                self._index = build_index(self._bag, info_topics, labels)
             self._labels = StampedTopic(self._bag, labels, self._index.labels) if labels else None
         except BaseException:
             self._bag.close()
@@ -114,9 +115,9 @@ class BagReader:
         Raises:
             BagError: TF has no conventional one and no rig file names one.
         """
-        if self._rig_file is not None:
-            return self._rig_file.base_frame
-        return find_base_frame(self.transform_tree)
+        with about(self.path):
+            rig_file = self._rig_file
+            return rig_file.base_frame if rig_file else find_base_frame(self.transform_tree)
 
     @property
     def stamp_range_ns(self) -> tuple[int, int]:
@@ -164,7 +165,9 @@ class BagReader:
                     f"back while recording (a restarted simulation?): split the bag there"
                 )
             previous[camera.name] = stamp
-            yield CameraFrame(camera.name, stamp, self._image(connection, raw, camera))
+            with about(self.path):
+                image = self._image(connection, raw, camera)
+            yield CameraFrame(camera.name, stamp, image)
 
     def world_T_base(self, stamp_ns: int) -> RigidTransform | None:
         """Ego pose in map or odom, whichever TF connects at that time; None if neither."""
@@ -187,7 +190,8 @@ class BagReader:
         """
         if self._labels is None:
             return None
-        return objects_at(self._labels, self._frames, stamp_ns, tolerance_ns)
+        with about(self.path):
+            return objects_at(self._labels, self._frames, stamp_ns, tolerance_ns)
 
     def points(
         self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS
@@ -233,7 +237,8 @@ class BagReader:
 
     @cached_property
     def _rig(self) -> Rig:
-        return Rig({name: self._rig_camera(name) for name in self.camera_topics})
+        with about(self.path):
+            return Rig({name: self._rig_camera(name) for name in self.camera_topics})
 
     @cached_property
     def _cameras_of_known_size(self) -> dict[str, PinholeCamera]:
@@ -276,10 +281,8 @@ class BagReader:
         cameras = self.camera_topics
         unknown = [name for name in names or () if name not in cameras]
         if unknown:
-            raise BagError(
-                f"{self.path}: no camera {', '.join(map(repr, unknown))}; "
-                f"its cameras are {', '.join(cameras)}"
-            )
+            names_text = ", ".join(map(repr, unknown))
+            raise BagError(f"{self.path}: no camera {names_text}; it has {', '.join(cameras)}")
         return [cameras[name] for name in (cameras if names is None else names)]
 
     def _image(self, connection: Connection, raw: bytes, camera: CameraTopics) -> NDArray[np.uint8]:

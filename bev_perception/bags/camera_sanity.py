@@ -108,10 +108,10 @@ def doubts(camera: PinholeCamera) -> list[str]:
         )
     ratio = camera.fx / camera.fy
     if not 1 / _MAX_FOCAL_RATIO < ratio < _MAX_FOCAL_RATIO:
-        texts.append(f"fx = {camera.fx:.1f} and fy = {camera.fy:.1f} differ; pixels are not square")
+        texts.append(f"fx = {camera.fx:.6g} and fy = {camera.fy:.6g} differ; pixels are not square")
     if not 10.0 < camera.horizontal_fov_deg < 170.0 and camera.distortion_model != "equidistant":
         texts.append(
-            f"fx = {camera.fx:.1f} over {camera.width} pixels is a field of view of "
+            f"fx = {camera.fx:.6g} over {camera.width} pixels is a field of view of "
             f"{camera.horizontal_fov_deg:.0f} degrees; is fx in pixels?"
         )
     return texts

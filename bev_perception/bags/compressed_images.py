@@ -42,7 +42,8 @@ def image_from_compressed(message: Any, topic: str) -> NDArray[np.uint8]:
     if image is None:
         raise BagError(
             f"{topic}: an image of {data.size} bytes in format {message.format!r} does not "
-            f"decode (first bytes {data[:4].tobytes().hex() or 'none'}); the recording is damaged"
+            f"decode (first bytes {data[:4].tobytes().hex() or 'none'}); the recording is damaged: "
+            f"cut that part out, or leave the camera out with a rig file that names the others"
         )
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)
 

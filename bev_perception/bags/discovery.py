@@ -66,10 +66,12 @@ def find_cameras(
     for name, entry in rig_file.cameras.items():
         topic = entry.image_topic or (found[name].image_topic if name in found else None)
         if topic not in images:
-            wanted = f"image topic {topic!r}" if topic else f"a conventional topic of {name!r}"
+            wanted = f"image topic {topic!r}" if topic else "image topic of that name"
+            known = f"; cameras found by name are {', '.join(found)}" if found and not topic else ""
             raise BagError(
-                f"rig file: camera {name!r}: the bag has no {wanted}; "
-                f"its image topics are {', '.join(sorted(images)) or 'none'}"
+                f"{rig_file.path or 'rig file'}: camera {name!r}: the bag has no {wanted}; its "
+                f"image topics are {', '.join(sorted(images)) or 'none'}{known}; give the right "
+                f"image_topic"
             )
         base = _base(topic)
         cameras[name] = CameraTopics(

@@ -160,6 +160,21 @@ def test_a_camera_without_camera_info(raw_bag: WriteBag) -> None:
         reader.rig()
 
 
+def test_what_a_bag_lacks_names_the_bag(raw_bag: WriteBag) -> None:
+    """Of two hundred bags to train on, one may be the bad one."""
+    strange = image()
+    strange[3].encoding = "yuv9"
+    path = raw_bag([strange, tf()])
+    with BagReader(path) as reader:
+        for ask in (reader.rig, lambda: next(reader.camera_frames())):
+            with pytest.raises(BagError) as caught:
+                ask()
+            assert str(caught.value).startswith(f"{path}: ")
+    rig_file = RigFile("base_link", {"fornt": RigFileCamera()}, path=Path("car.yaml"))
+    with pytest.raises(BagError, match=r"raw: car\.yaml: camera 'fornt'.*of that name.*front"):
+        BagReader(path, rig_file)
+
+
 def test_an_uncalibrated_camera(raw_bag: WriteBag) -> None:
     with (
         BagReader(raw_bag([image(), info(k=np.zeros(9)), tf()])) as reader,
