@@ -75,7 +75,12 @@ def draw_polylines(
         thickness: pixels.
         rim: pixels by which a dark line below is thicker; 0 for none.
     """
-    pieces = [piece for line in polylines for piece in _clip_to_image(line, image.shape)]
+    pieces = [
+        piece
+        for line in polylines
+        if np.isfinite(line).all()  # an impossible calibration projects to nowhere
+        for piece in _clip_to_image(line, image.shape)
+    ]
     if not pieces:
         return
     fixed = [np.round(piece * (1 << SUBPIXEL_BITS)).astype(np.int32) for piece in pieces]

@@ -140,3 +140,12 @@ def test_ground_grid_can_be_levelled() -> None:
     image = draw_ground_grid(gray(), viewed, base_T_ground=base_T_ground, labels=False)
     changed = np.nonzero((image != 90).any(axis=(1, 2)))[0]
     assert changed.min() == pytest.approx(119.5 - 160.0 * np.tan(np.radians(4.0)), abs=2.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_impossible_calibration_draws_nothing_and_says_nothing() -> None:
+    intrinsics = PinholeCamera.from_intrinsics(WIDTH, HEIGHT, 1e300, 1e300, 159.5, 119.5)
+    viewed = RigCamera(intrinsics, camera().base_T_camera)
+    with np.errstate(over="ignore"):
+        image = draw_boxes(gray(), viewed, [box(9.0, 1.0)])
+    assert image.shape == gray().shape
