@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,17 @@ class RunResult:
     model: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence per camera that could not always be used."""
+        return [
+            f"camera {name}: no usable image in {sum(causes.values())} of {self.num_sets} sets ("
+            + ", ".join(f"{cause} {count}" for cause, count in causes.items())
+            + "); bev inspect says more"
+            for name, causes in self.bad_sets.items()
+            if causes
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for run.json, without the metrics, which have their own file."""
         return {
@@ -138,8 +149,13 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         result = RunResult(model=engine.config.to_dict(), settings=settings.to_dict())
         judge = _Judge(bool(reader.label_stamps_ns))
         timings = _Timings()
-        sets = _with_progress(
-            timings.reading(frame_sets(reader, synchronizer)), reader.stamp_range_ns
+        # Closed before an error is told, so that the bar does not stand on its line.
+        sets = stack.enter_context(
+            closing(
+                _with_progress(
+                    timings.reading(frame_sets(reader, synchronizer)), reader.stamp_range_ns
+                )
+            )
         )
         for frame_set in sets:
             output = pipeline.process(frame_set)
@@ -213,7 +229,7 @@ class _Timings:
 
 def _with_progress(
     sets: Iterator[FrameSet], stamp_range_ns: tuple[int, int]
-) -> Iterator[FrameSet]:
+) -> Generator[FrameSet, None, None]:
     """The sets with a bar over the seconds of the recording."""
     first, last = stamp_range_ns
     layout = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s of the recording [{elapsed}]"

@@ -40,17 +40,24 @@ def _run(arguments: Arguments) -> None:
     from bev_perception.cli.output_directory import result_directory, write_json, write_run_file
     from bev_perception.cli.result_tables import accuracy_table, as_text, timing_table
     from bev_perception.cli.run_report import run_report
-    from bev_perception.cli.town_recording import TownJob, record_town
+    from bev_perception.cli.town_recording import TownJob, check_renderable, record_town
+    from bev_perception.geometry.rig_file import load_rig
     from bev_perception.model import load_weights
     from bev_perception.resources import config_path
     from bev_perception.visualization import write_report
 
     require(arguments.sets >= 1, f"--sets must be at least 1, got {arguments.sets}")
+    require(arguments.town >= 0, f"--town must be 0 or more, got {arguments.town}")
+    require(
+        0.1 <= arguments.rate_hz <= 100.0,
+        f"--rate-hz must lie between 0.1 and 100, got {arguments.rate_hz:g}",
+    )
     require(arguments.pictures >= 1, f"--pictures must be at least 1, got {arguments.pictures}")
     started = time.monotonic()
     rig_file = Path(arguments.rig) if arguments.rig else config_path("rigs/default.yaml")
+    check_renderable(load_rig(rig_file), rig_file)
     out = Path(arguments.out)
-    with result_directory(out, arguments.overwrite) as folder:
+    with result_directory(out, arguments.overwrite, "demo") as folder:
         load_weights(resolve_weights(arguments.weights))  # refused now, not after the drive
         drive = folder / DRIVE_BAG
         job = TownJob(arguments.town, drive, rig_file, arguments.sets, arguments.rate_hz)

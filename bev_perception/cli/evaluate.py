@@ -38,7 +38,8 @@ def _run(arguments: Arguments) -> None:
 
     require(arguments.stride >= 1, f"--stride must be at least 1, got {arguments.stride}")
     out = Path(arguments.out)
-    with result_directory(out, arguments.overwrite) as folder:
+    inputs = [Path(bag) for bag in arguments.bags]
+    with result_directory(out, arguments.overwrite, "evaluate", inputs) as folder:
         bags = find_bags([Path(bag) for bag in arguments.bags])
         rig_file = load_optional_rig(arguments.rig)
         engine = load_engine(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,14 +41,16 @@ def _run(arguments: Arguments) -> None:
 
     require(arguments.pictures >= 1, f"--pictures must be at least 1, got {arguments.pictures}")
     out = Path(arguments.out)
-    with result_directory(out, arguments.overwrite) as folder:
-        with BagReader(Path(arguments.bag), load_optional_rig(arguments.rig)) as reader:
-            artist = _Artist(reader, folder, arguments.pictures)
+    inputs = [Path(arguments.bag)]
+    with result_directory(out, arguments.overwrite, "inspect", inputs) as folder:
+        with (
+            BagReader(Path(arguments.bag), load_optional_rig(arguments.rig)) as reader,
+            closing(_Artist(reader, folder, arguments.pictures)) as artist,
+        ):
             inspection = inspect_bag(reader, artist.add)
-        artist.close()
         text = inspection_text(inspection)
-        print(text)
         if inspection.fatal is not None:
+            print(text)
             raise inspection.fatal
         (folder / "inspection.txt").write_text(text, encoding="utf-8")
         write_json(folder / "inspection.json", inspection.to_dict())
@@ -60,6 +63,7 @@ def _run(arguments: Arguments) -> None:
             tables=inspection_tables(inspection),
         )
         write_report(folder / "report.html", report)
+    print(text)  # once the results are in place: a reader that hangs up early loses nothing
     print(f"report:   {out / 'report.html'}")
     print(f"pictures: {out / 'cameras_*.jpg'}")
 

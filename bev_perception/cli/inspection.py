@@ -26,6 +26,7 @@ class Synchronisation:
     Attributes:
         complete, partial: sets with all cameras, and with some missing.
         missing: sets that lack a camera, by camera.
+        alone: cameras that are never in a set with another one, and their sets' number.
         delay_ms: median delay behind the earliest image of a set, by camera.
         dropped: images in no set, by camera, by cause.
         without_pose: sets at whose time no ego pose is known.
@@ -36,6 +37,7 @@ class Synchronisation:
     complete: int = 0
     partial: int = 0
     missing: Counter[str] = field(default_factory=Counter)
+    alone: dict[str, int] = field(default_factory=dict)
     delay_ms: dict[str, float] = field(default_factory=dict)
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
     without_pose: int = 0
@@ -105,7 +107,10 @@ def inspect_bag(reader: BagReader, on_set: Callable[[FrameSet], object]) -> Insp
         inspection.synchronisation = _synchronise(reader, inspection.rig, on_set)
     except BevError as error:
         inspection.fatal = error
-    inspection.findings = list(dict.fromkeys(inspection.summary.problems))
+    found = list(inspection.summary.problems)
+    if inspection.fatal is not None:
+        found.append(str(inspection.fatal).removeprefix(f"{inspection.summary.path}: "))
+    inspection.findings = list(dict.fromkeys(found))
     if inspection.synchronisation is not None:
         inspection.findings += _findings(inspection.summary, inspection.synchronisation)
     return inspection
@@ -116,14 +121,22 @@ def _synchronise(
 ) -> Synchronisation:
     synchronizer = Synchronizer(rig.names)
     result, delays = Synchronisation(), defaultdict(list)
+    singles: Counter[str] = Counter()
+    together: set[str] = set()
     for frame_set in frame_sets(reader, synchronizer):
         absent = [name for name in rig.names if name not in frame_set.frames]
         result.missing.update(absent)
+        if len(frame_set.frames) > 1:
+            together.update(frame_set.frames)
+        else:
+            singles.update(list(frame_set.frames))
         for name, frame in frame_set.frames.items():
             delays[name].append((frame.stamp_ns - frame_set.stamp_ns) / 1e6)
         result.without_pose += frame_set.world_T_base is None
         result.labelled += reader.objects(frame_set.stamp_ns) is not None
         on_set(frame_set)
+    if len(rig.names) > 1:
+        result.alone = {name: singles[name] for name in singles if name not in together}
     statistics = synchronizer.statistics
     result.complete, result.partial = statistics.complete_sets, statistics.partial_sets
     result.dropped = {name: dict(causes) for name, causes in statistics.dropped.items() if causes}
@@ -134,9 +147,18 @@ def _synchronise(
 
 def _findings(summary: BagSummary, sync: Synchronisation) -> list[str]:
     findings = [
-        f"camera {name} is missing in {count} of {sync.total} sets; check its rate and its gaps"
-        for name, count in sync.missing.items()
+        f"camera {name} is never within 50 ms of another camera: {count} of {sync.total} sets hold "
+        f"it alone; check its clock"
+        for name, count in sync.alone.items()
     ]
+    shared = sync.total - sum(sync.alone.values())
+    for name, count in sync.missing.items():
+        lacking = count - sum(sync.alone.values())  # of the sets that several cameras share
+        if name not in sync.alone and lacking > 0:
+            findings.append(
+                f"camera {name} is missing in {lacking} of {shared} sets; check its rate and its "
+                f"gaps"
+            )
     findings += [
         f"camera {name} usually comes {delay:.0f} ms after the first of its set; trigger the "
         f"cameras together, or expect moving objects to be displaced"

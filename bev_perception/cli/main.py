@@ -12,9 +12,7 @@ from bev_perception.cli import demo, evaluate, inspect, run, simulate, train
 from bev_perception.cli.parser import build_parser
 from bev_perception.errors import BevError
 
-COMMANDS = tuple(
-    module.COMMAND for module in (demo, simulate, inspect, run, train, evaluate)
-)
+COMMANDS = tuple(module.COMMAND for module in (demo, simulate, inspect, run, train, evaluate))
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -54,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (BevError, OSError) as error:
-        text = " ".join(str(error).split())
+        text = " ".join(_in_words(error).split())
         print(f"{name}: error: {text}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except ModuleNotFoundError as error:
@@ -68,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_BAD_INPUT
     return 0
+
+
+def _in_words(error: BevError | OSError) -> str:
+    """The message, without the operating system's numbers."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,38 +19,93 @@ RUN_FILE = "run.json"
 """Says what made a result folder; only folders that hold it are ever replaced."""
 
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors that only writing can meet."""
+
+
 @contextmanager
-def result_directory(out: Path, overwrite: bool = False) -> Iterator[Path]:
+def result_directory(
+    out: Path, overwrite: bool = False, command: str = "", inputs: Iterable[Path] = ()
+) -> Iterator[Path]:
     """A folder to fill, moved to its place when the block ends well, removed otherwise.
 
     Args:
         out: the final place. It must not exist, be an empty folder, or, with overwrite, be a
             result folder of an earlier run.
         overwrite: replace such earlier results.
+        command: the command at work; results of another one are never replaced.
+        inputs: what the command reads; a folder that holds any of it is never replaced.
 
     Yields:
         An empty folder beside ``out``.
 
     Raises:
-        ConfigurationError: ``out`` is taken.
+        ConfigurationError: ``out`` is taken or cannot be written, or the disk is full.
     """
     out = Path(out)
-    check_free(out, overwrite)
-    created = [folder for folder in (out.parent, *out.parent.parents) if not folder.exists()]
+    check_free(out, overwrite, command)
+    _check_apart(out, inputs)
+    created = missing_folders(out.parent)
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        _move_into_place(partial, out)
+        with writing_to(out):
+            partial.mkdir(parents=True)
+        with writing_to(out, UNWRITABLE):
+            yield partial
+        with writing_to(out):
+            _move_into_place(partial, out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
-        for folder in created:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        remove_empty(created)
         raise
 
 
-def check_free(out: Path, overwrite: bool) -> None:
+@contextmanager
+def writing_to(out: Path, errors: Container[int | None] | None = None) -> Iterator[None]:
+    """Tells errors of the operating system as ones about ``--out``.
+
+    Args:
+        out: the folder.
+        errors: which ones, as the block reads other files too; default all.
+
+    Raises:
+        ConfigurationError: in place of such an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if errors is not None and error.errno not in errors:
+            raise
+        raise ConfigurationError(
+            f"--out {out} cannot be written: {error.strerror or error}; choose another folder, or "
+            f"check its permissions and the free space"
+        ) from error
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """The folder and its parents as far as they do not exist, innermost first."""
+    return [place for place in (folder, *folder.parents) if not place.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Removes those folders that are empty, in the order given."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _check_apart(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuses to put results in the place of an input, or of a folder that an input is in."""
+    place = out.resolve()
+    for path in inputs:
+        source = Path(path).resolve()
+        if out.exists() and any(out.iterdir()) and place in (source, *source.parents):
+            raise ConfigurationError(
+                f"--out {out} holds the input {path}, which would be lost; choose another folder"
+            )
+
+
+def check_free(out: Path, overwrite: bool, command: str = "") -> None:
     """Refuses a place that holds something that must not be lost.
 
     Raises:
@@ -69,6 +125,12 @@ def check_free(out: Path, overwrite: bool) -> None:
     if not overwrite:
         raise ConfigurationError(
             f"--out {out} holds earlier results; choose another folder or give --overwrite"
+        )
+    earlier = read_run_file(out).get("command")
+    if command and earlier != command:
+        raise ConfigurationError(
+            f"--out {out} holds results of bev {earlier}, which bev {command} does not replace; "
+            f"choose another folder, or remove them yourself"
         )
 
 

@@ -20,6 +20,11 @@ Arguments = jsonargparse.Namespace
 
 _UNKNOWN_OPTION = re.compile(r"unrecognized arguments: .*?(--[\w.-]+)")
 
+_LACKING = re.compile(r"the following arguments are required: ([\w., -]+)")
+_PARSER_KEY = re.compile(r'Parser key "([\w.]+)": ')
+_EXPECTED = re.compile(r"Expected an? <class '(\w+)'>\. Got value: (\S+)")
+_NOT_ACCEPTED = re.compile(r"Subcommand '\w+' does not accept option '([\w.-]+)'")
+
 
 @dataclass(frozen=True)
 class Command:
@@ -56,7 +61,15 @@ class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
 
 
 class Parser(jsonargparse.ArgumentParser):
-    """Complains in one line and exits with 2."""
+    """Complains in one line and exits with 2.
+
+    Attributes:
+        chosen: the command that the parser of all commands was built for, for messages.
+        underscores: whether options are spelt with underscores, as train's are.
+    """
+
+    chosen: str | None = None
+    underscores: bool = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", _HelpFormatter)
@@ -65,14 +78,31 @@ class Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """One line on stderr, the way to the help included."""
-        text = " ".join(message.split()).rstrip(".")
+        text = _in_our_words(" ".join(message.split()).rstrip("."), self.underscores)
         unknown = _UNKNOWN_OPTION.search(text)
         if unknown:
             options = [option for action in self._actions for option in action.option_strings]
             close = difflib.get_close_matches(unknown[1], options, n=1)
             text += f": did you mean {close[0]}?" if close else ""
-        print(f"{self.prog}: error: {text}; see {self.prog} --help", file=sys.stderr)
+        prog = f"{self.prog} {self.chosen}" if self.chosen else self.prog
+        print(f"{prog}: error: {text}; see {prog} --help", file=sys.stderr)
         raise SystemExit(2)
+
+
+def _in_our_words(text: str, underscores: bool) -> str:
+    """The parser library's message in terms of what was typed."""
+    between = "_" if underscores else "-"
+    text = _LACKING.sub(lambda match: f"missing: {_as_typed(match[1])}", text)
+    text = _PARSER_KEY.sub(lambda match: f"--{match[1].replace('_', between)}: ", text, count=1)
+    text = _EXPECTED.sub(lambda match: f"expected {match[1]}, got {match[2]!r}", text)
+    return _NOT_ACCEPTED.sub(lambda match: f"unknown option {match[1]!r}", text)
+
+
+def _as_typed(keys: str) -> str:
+    """``run.bag, run.out`` as ``BAG, --out``."""
+    names = [key.strip().rpartition(".")[2] for key in keys.split(",")]
+    positional = ("bag", "bags")
+    return ", ".join("BAG" if name in positional else f"--{name}" for name in names)
 
 
 def build_parser(commands: Sequence[Command], version: str, chosen: str | None) -> Parser:
@@ -100,6 +130,8 @@ def build_parser(commands: Sequence[Command], version: str, chosen: str | None) 
         )
         if command.name == chosen:
             command.add_arguments(child)
+            child.underscores = any("_" in key for key in child._option_string_actions)
+            parser.chosen = chosen
         subcommands.add_subcommand(command.name, child, help=command.summary)
         child.prog = f"bev {command.name}"
     return parser

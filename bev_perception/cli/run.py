@@ -44,7 +44,8 @@ def _run(arguments: Arguments) -> None:
         track=arguments.track,
     )
     out = Path(arguments.out)
-    with result_directory(out, arguments.overwrite) as folder:
+    inputs = [Path(arguments.bag)]
+    with result_directory(out, arguments.overwrite, "run", inputs) as folder:
         result = run_bag(Path(arguments.bag), folder, options)
         write_run_file(folder, "run", {"arguments": arguments.as_dict(), **result.to_dict()})
         if result.metrics is not None:
@@ -53,6 +54,8 @@ def _run(arguments: Arguments) -> None:
         print(as_text(accuracy_table(result.metrics)), end="\n\n")
     print(as_text(timing_table(result.timings_ms)), end="\n\n")
     print(f"{result.num_sets} sets; {result.synchronisation}")
+    for warning in result.warnings:
+        print(warning)
     print(f"output bag: {out / OUTPUT_BAG}")
 
 

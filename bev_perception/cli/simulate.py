@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +18,9 @@ from bev_perception.cli.parser import (
     require,
 )
 from bev_perception.errors import ConfigurationError
+
+MAX_TOWNS = 100_000
+"""In one range."""
 
 _RANGE = re.compile(r"(\d+)(?:\.\.(\d+))?")
 
@@ -36,6 +40,10 @@ def town_seeds(text: str) -> list[int]:
             raise ConfigurationError(
                 f"--town {text!r}: {part.strip()!r} is no seed or range; write for example 7, "
                 f"7..12 or 7,9,20..25"
+            )
+        if last - first >= MAX_TOWNS:
+            raise ConfigurationError(
+                f"--town {text!r}: {last - first + 1} towns are too many, at most {MAX_TOWNS}"
             )
         seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))
@@ -67,12 +75,13 @@ def _add_arguments(parser: Parser) -> None:
 def _run(arguments: Arguments) -> None:
     from tqdm import tqdm
 
+    from bev_perception.cli.output_directory import missing_folders, remove_empty
     from bev_perception.cli.town_recording import TownJob, record_towns
 
     seeds = town_seeds(arguments.town)
     settings = _checked_settings(arguments)
     out = Path(arguments.out)
-    existed = out.exists()
+    created = missing_folders(out)
     _prepare_folder(out, settings, arguments.overwrite, seeds)
     jobs = [
         TownJob(seed=seed, path=out / bag_name(seed), rig_file=Path(settings["rig"]),
@@ -90,13 +99,15 @@ def _run(arguments: Arguments) -> None:
         with tqdm(total=total, desc="simulate", unit="set", dynamic_ncols=True) as bar:
             record_towns(jobs, arguments.jobs, bar.update)
     except BaseException:
-        _remove_if_nothing_finished(out, existed)
+        _remove_if_nothing_finished(out)
+        remove_empty(created)
         raise
     print(f"{len(jobs)} bags in {out}")
 
 
 def _checked_settings(arguments: Arguments) -> dict[str, Any]:
     """What the bags depend on; refuses impossible values before anything is written."""
+    from bev_perception.cli.town_recording import check_renderable
     from bev_perception.geometry.rig_file import load_rig
     from bev_perception.resources import config_path
 
@@ -111,41 +122,57 @@ def _checked_settings(arguments: Arguments) -> dict[str, Any]:
         f"--jpeg-quality must lie between 1 and 100, or be 0 for raw, got {arguments.jpeg_quality}",
     )
     rig = Path(arguments.rig) if arguments.rig else config_path("rigs/default.yaml")
-    load_rig(rig)
+    check_renderable(load_rig(rig), rig)
     names = ("sets", "rate_hz", "jpeg_quality", "storage", "lidar")
-    return {"rig": str(rig.resolve()), **{name: arguments[name] for name in names}}
+    digest = hashlib.sha256(rig.read_bytes()).hexdigest()
+    chosen = {name: arguments[name] for name in names}
+    return {"rig": str(rig.resolve()), "rig_sha256": digest, **chosen}
 
 
-def _prepare_folder(
-    out: Path, settings: dict[str, Any], overwrite: bool, seeds: list[int]
-) -> None:
+def _prepare_folder(out: Path, settings: dict[str, Any], overwrite: bool, seeds: list[int]) -> None:
     """Makes the folder, or checks that its bags were made with the same settings."""
-    from bev_perception.cli.output_directory import check_free, read_run_file, write_run_file
+    from bev_perception.cli.output_directory import (
+        check_free,
+        read_run_file,
+        write_run_file,
+        writing_to,
+    )
 
-    if out.is_dir() and any(out.iterdir()):
-        check_free(out, overwrite=True)
-        earlier = read_run_file(out).get("settings")
-        if overwrite:
-            for seed in seeds:
-                shutil.rmtree(out / bag_name(seed), ignore_errors=True)
-        elif earlier != settings:
-            raise ConfigurationError(
-                f"--out {out} holds bags of other settings ({earlier} instead of {settings}); "
-                f"choose another folder or give --overwrite"
-            )
-    else:
-        check_free(out, overwrite)
-    out.mkdir(parents=True, exist_ok=True)
-    write_run_file(out, "simulate", {"settings": settings})
+    with writing_to(out):
+        if out.is_dir() and any(out.iterdir()):
+            check_free(out, True, "simulate")
+            replaced = [out / bag_name(seed) for seed in seeds] if overwrite else []
+            kept = [bag for bag in out.glob("town_*") if bag not in replaced]
+            difference = _difference(read_run_file(out).get("settings") or {}, settings)
+            if kept and difference:
+                raise ConfigurationError(
+                    f"--out {out} holds {len(kept)} bags of other settings ({difference}); choose "
+                    f"another folder, or give --overwrite with all its towns"
+                )
+            for bag in replaced:
+                shutil.rmtree(bag, ignore_errors=True)
+        else:
+            check_free(out, overwrite)
+        out.mkdir(parents=True, exist_ok=True)
+        write_run_file(out, "simulate", {"settings": settings})
 
 
-def _remove_if_nothing_finished(out: Path, existed: bool) -> None:
+def _difference(earlier: dict[str, Any], settings: dict[str, Any]) -> str:
+    """What differs, in words; a rig file counts by its content where that is known."""
+    compared = dict(settings)
+    compared.pop("rig" if "rig_sha256" in earlier else "rig_sha256")
+    return ", ".join(
+        f"{name} {earlier.get(name)} there, {value} now"
+        for name, value in compared.items()
+        if earlier.get(name) != value
+    )
+
+
+def _remove_if_nothing_finished(out: Path) -> None:
     from bev_perception.cli.output_directory import RUN_FILE
 
     if [entry.name for entry in out.iterdir()] == [RUN_FILE]:
         (out / RUN_FILE).unlink()
-        if not existed:
-            out.rmdir()
 
 
 COMMAND = Command(

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import jsonargparse
 
-from bev_perception.cli.parser import Arguments, Command, Parser
+from bev_perception.cli.parser import Arguments, Command, Parser, require
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -31,6 +33,12 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _run(arguments: Arguments) -> None:
+    from bev_perception.cli.output_directory import (
+        UNWRITABLE,
+        missing_folders,
+        remove_empty,
+        writing_to,
+    )
     from bev_perception.training.configuration import TrainConfig
     from bev_perception.training.train import train
 
@@ -41,10 +49,46 @@ def _run(arguments: Arguments) -> None:
     values.pop("config")
     config = TrainConfig(**values)
     config = replace(config, data=replace(config.data, train=(*bags, *config.data.train)))
-    result = train(config)
+    _check_numbers(config.to_dict())
+    _check_accelerator(config.accelerator)
+    cache = config.data.cache_dir or config.out / "prepared"
+    created = [*missing_folders(cache), *missing_folders(config.out)]
+    try:
+        with writing_to(config.out, UNWRITABLE):
+            result = train(config)
+    except BaseException:
+        remove_empty(created)
+        raise
     for name, value in result.metrics.items():
         print(f"{name}: {value:.4f}")
     print(f"{result.steps} steps; weights: {result.weights}")
+
+
+def _check_numbers(values: Mapping[str, object], where: str = "") -> None:
+    """Refuses what is no number: YAML has .nan and .inf, and comparisons let them pass."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            _check_numbers(value, f"{where}{name}.")
+        elif isinstance(value, float):
+            require(math.isfinite(value), f"{where}{name} must be a finite number, got {value}")
+
+
+def _check_accelerator(name: str) -> None:
+    """Refuses hardware that is not there now, not after the bags have been prepared."""
+    import torch
+
+    known = ("auto", "cpu", "gpu", "cuda", "mps")
+    require(name in known, f"unknown accelerator {name!r}, expected one of {', '.join(known)}")
+    there = {
+        "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    require(
+        there.get(name, True),
+        f"accelerator {name!r} is asked for, but torch {torch.__version__} sees none here; use "
+        f"--accelerator cpu, or a torch build and driver for it",
+    )
 
 
 COMMAND = Command(

@@ -61,6 +61,7 @@ class BagRecipe:
         focal: k[0] of the CameraInfo.
         mounted: cameras that have a transform.
         labels: whether there is a labelled car.
+        label_frame: that its box is in.
     """
 
     cameras: Sequence[str] = ("front", "left")
@@ -70,6 +71,7 @@ class BagRecipe:
     focal: float | None = None
     mounted: Sequence[str] = ("front", "left")
     labels: bool = True
+    label_frame: str = "base_link"
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def _messages(recipe: BagRecipe) -> Iterator[tuple[str, str, int, Any]]:
         pose = [("map", "base_link", RigidTransform.from_euler(translation=(0.5 * index, 0, 0)))]
         yield "/tf", TF, stamp, transforms_to_message(stamp, pose)
         if recipe.labels:
-            markers = boxes_to_markers(stamp, "base_link", [car])
+            markers = boxes_to_markers(stamp, recipe.label_frame, [car])
             yield "/ground_truth/objects", MARKER_ARRAY, stamp, markers
         for name in recipe.cameras:
             late = stamp + round(recipe.offset_s.get(name, 0.0) * SECOND)

@@ -48,6 +48,19 @@ def test_a_bag_that_cannot_be_used(
     assert re.search(message, error), error
 
 
+def test_an_error_stands_on_a_line_of_its_own(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    """Not behind a progress bar, and inspect counts it among the findings."""
+    bag = make_bag(label_frame="lidar")
+    for arguments in (("run", bag, "--weights", weights), ("inspect", bag)):
+        result = bev(*arguments, "--out", tmp_path / "out")
+        assert result.code == 2
+        assert re.search(r"ground_truth/objects.*'lidar'.*'base_link'", result.error)
+    assert result.out.count("no transform from its frame 'lidar'") == 1
+    assert "nothing to complain about" not in result.out
+
+
 @pytest.mark.parametrize("name", ["inspect", "run", "evaluate"])
 def test_a_missing_bag(command: Callable, name: str, tmp_path: Path) -> None:
     error = command(name, tmp_path / "absent")
@@ -112,3 +125,28 @@ def test_simulation_and_demo_refuse_a_bad_rig_before_any_work(
         assert result.code == 2
         assert re.search(r"car\.yaml.*front.*no mounting", result.error)
     assert list(tmp_path.iterdir()) == [rig]
+
+
+def test_simulation_refuses_cameras_that_would_crash_the_renderer(
+    bev: Callable, weights: Path, tmp_path: Path
+) -> None:
+    rig = tmp_path / "car.yaml"
+    rig.write_text(
+        "cameras:\n  front: {width: 1000000000, height: 64, horizontal_fov_deg: 100, "
+        "position: [0, 0, 1.6], rpy_deg: [0, 0, 0]}\n"
+    )
+    for arguments in (("simulate", "--town", "1"), ("demo", "--weights", weights)):
+        result = bev(*arguments, "--rig", rig, "--out", tmp_path / "out")
+        assert result.code == 2
+        assert re.search(r"car\.yaml.*'front'.*1000000000x64.*at most", result.error)
+    assert list(tmp_path.iterdir()) == [rig]
+
+
+def test_a_training_that_fails_leaves_no_folders(
+    bev: Callable, make_bag: Callable, tmp_path: Path
+) -> None:
+    bag = make_bag(encoding="yuv9")
+    result = bev("train", bag, "--data.extraction_processes", 1, "--out", tmp_path / "a" / "out")
+    assert result.code == 2
+    assert "yuv9" in result.error
+    assert list(tmp_path.iterdir()) == [bag]

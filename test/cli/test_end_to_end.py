@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,7 +61,14 @@ def test_simulate_goes_on_where_it_was_stopped(
         assert reader.objects(stamps[0]) is not None
     refused = bev("simulate", "--town", 5, *common[:4], "--rate-hz", 1, "--out", out)
     assert refused.code == 2
-    assert "other settings" in refused.error
+    assert "2 bags of other settings (rate_hz 5.0 there, 1.0 now)" in refused.error
+    rig_file = Path(shutil.copy(rig_file, tmp_path / "the_same_elsewhere.yaml"))
+    moved = bev("simulate", "--town", 3, "--rig", rig_file, *common[2:])
+    assert moved.code == 0
+    rig_file.write_text(rig_file.read_text().replace("1.6", "1.7"))
+    edited = bev("simulate", "--town", 3, "--rig", rig_file, *common[2:], "--overwrite")
+    assert "1 bags of other settings (rig_sha256" in edited.error, "town 4 would be another car's"
+    assert (out / "town_00003").is_dir()
 
 
 def test_ctrl_c_in_the_middle_leaves_nothing(rig_file: Path, tmp_path: Path) -> None:
@@ -115,6 +123,30 @@ def test_inspect_tells_what_is_in_a_bag(bev: Callable, make_bag: Callable, tmp_p
     assert inspection["cameras"][0]["camera"]["fx"] == pytest.approx(40.3, abs=0.1)
     assert len(inspection["findings"]) >= 2
     assert {path.name for path in out.iterdir()} >= {"cameras_00.jpg", "report.html"}
+
+
+def test_a_camera_that_is_never_with_the_others_is_the_one_named(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    cameras = ("front", "left", "rear")
+    bag = make_bag(cameras=cameras, infos=cameras, mounted=cameras, offset_s={"rear": 30.0})
+    told = bev("inspect", bag, "--out", tmp_path / "inspection").out
+    assert "camera rear is never within 50 ms of another camera: 3 of 6 sets" in told
+    assert "is missing in" not in told
+    done = bev("run", bag, "--weights", weights, "--pictures", 0, "--out", tmp_path / "run")
+    assert "camera rear: no usable image in 3 of 6 sets (" in done.out
+
+
+def test_a_reader_that_hangs_up_early_loses_no_results(
+    bev: Callable, make_bag: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*values: object, **options: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", gone)
+    monkeypatch.setattr("os.dup2", lambda *places: None)
+    assert bev("inspect", make_bag(), "--out", tmp_path / "out").code == 0
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 @pytest.mark.skipif(not KEYFRAME.is_dir(), reason="no real keyframe beside this checkout")

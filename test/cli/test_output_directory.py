@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -17,10 +18,16 @@ from bev_perception.cli.output_directory import (
 from bev_perception.errors import ConfigurationError
 
 
-def fill(out: Path, text: str, overwrite: bool = False) -> None:
-    with result_directory(out, overwrite) as folder:
+def fill(
+    out: Path,
+    text: str,
+    overwrite: bool = False,
+    command: str = "test",
+    inputs: tuple[Path, ...] = (),
+) -> None:
+    with result_directory(out, overwrite, command, inputs) as folder:
         (folder / "result.txt").write_text(text)
-        write_run_file(folder, "test", {"text": text})
+        write_run_file(folder, command, {"text": text})
 
 
 def test_results_appear_when_complete(tmp_path: Path) -> None:
@@ -70,6 +77,32 @@ def test_what_bev_did_not_make_is_never_replaced(tmp_path: Path, overwrite: bool
             fill(tmp_path / taken, "mine", overwrite)
     assert (tmp_path / "home" / "thesis.tex").exists()
     assert (tmp_path / "file").read_text() == "a file"
+
+
+def test_results_of_another_command_are_not_replaced(tmp_path: Path) -> None:
+    fill(tmp_path / "towns", "an hour of simulation", command="simulate")
+    with pytest.raises(ConfigurationError, match=r"bev simulate.*bev inspect"):
+        fill(tmp_path / "towns", "mine", overwrite=True, command="inspect")
+    assert (tmp_path / "towns" / "result.txt").read_text() == "an hour of simulation"
+
+
+def test_a_folder_that_holds_an_input_is_not_replaced(tmp_path: Path) -> None:
+    fill(tmp_path / "out", "first")
+    for source in (tmp_path / "out", tmp_path / "out" / "drive" / "drive.mcap"):
+        with pytest.raises(ConfigurationError, match=r"--out .*out holds the input .*lost"):
+            fill(tmp_path / "out", "second", overwrite=True, inputs=(source,))
+    assert (tmp_path / "out" / "result.txt").read_text() == "first"
+
+
+def test_a_full_disk_and_a_place_that_cannot_be_made_name_out(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/hidden/place")
+    message = r"--out .*a cannot be written: No space left.*free space"
+    with pytest.raises(ConfigurationError, match=message), result_directory(tmp_path / "a"):
+        raise full
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigurationError, match=r"--out .*out cannot be written"):
+        fill(tmp_path / "file" / "out", "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
