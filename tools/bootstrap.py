@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST_TESTED = (3, 10), (3, 12)
-APT_PACKAGES_OF_LIBRARY = {
+PACKAGE_OF_LIBRARY = {
     "libEGL.so.1": "libegl1",
     "libGL.so.1": "libgl1",
 }
@@ -66,7 +66,7 @@ def check_python() -> None:
 
 def ensure_libraries() -> None:
     """Installs EGL and Mesa's software renderer through apt where that is allowed."""
-    missing = [package for library, package in APT_PACKAGES_OF_LIBRARY.items() if not loads(library)]
+    missing = [package for library, package in PACKAGE_OF_LIBRARY.items() if not loads(library)]
     has_gpu_driver = loads("libEGL_nvidia.so.0")
     if not has_gpu_driver and not loads(MESA_EGL_LIBRARY):
         missing += [MESA_EGL_PACKAGE, MESA_DRIVER_PACKAGE]

@@ -102,7 +102,7 @@ def _run(arguments: Arguments) -> None:
         _remove_if_nothing_finished(out)
         remove_empty(created)
         raise
-    print(f"{len(jobs)} bags in {out}")
+    print(f"{len(jobs)} {'bag' if len(jobs) == 1 else 'bags'} in {out}")
 
 
 def _checked_settings(arguments: Arguments) -> dict[str, Any]:

@@ -29,6 +29,8 @@ FOCAL_KEYS = ("fx", "fy", "cx", "cy")
 DISTORTION_KEYS = ("distortion_model", "distortion")
 INTRINSIC_KEYS = ("width", "height", "horizontal_fov_deg", *FOCAL_KEYS, *DISTORTION_KEYS)
 EXTRINSIC_KEYS = ("position", "rpy_deg")
+MAX_MOUNTING_M = 100.0
+"""Farther from the vehicle frame is a mistake, most often millimetres."""
 NAME_KEYS = ("image_topic", "camera_info_topic", "frame_id")
 CAMERA_KEYS = (*NAME_KEYS, *INTRINSIC_KEYS, *EXTRINSIC_KEYS)
 
@@ -254,6 +256,11 @@ def _mounting(section: _Section) -> RigidTransform | None:
         return None
     section.require(EXTRINSIC_KEYS, given)
     position = section.numbers("position", 3, " [x, y, z] in metres")
+    if max(abs(value) for value in position) > MAX_MOUNTING_M:
+        raise ConfigurationError(
+            f"{section.where}: position {position} lies more than {MAX_MOUNTING_M:g} m from the "
+            f"vehicle frame; it is in metres, not millimetres"
+        )
     angles = section.numbers("rpy_deg", 3, " [roll, pitch, yaw] in degrees")
     roll, pitch, yaw = (math.radians(angle) for angle in angles)
     return RigidTransform.from_euler(roll, pitch, yaw, position) @ BODY_T_OPTICAL

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from bev_perception.errors import ConfigurationError, WeightsError
@@ -62,7 +62,8 @@ def save_weights(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file(tensors, partial, metadata=header)
+        # save_file would leave a file that only its owner can read.
+        partial.write_bytes(save(tensors, metadata=header))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

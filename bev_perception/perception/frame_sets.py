@@ -75,5 +75,5 @@ def _explain_no_sets(synchronizer: Synchronizer) -> None:
         f"no two cameras have images within {synchronizer.tolerance_ns / 1e6:g} ms of each "
         f"other; stamps: {spans}"
         + (f"; without images: {', '.join(silent)}" if silent else "")
-        + "; check the cameras' clocks, or widen the tolerance"
+        + "; check the clocks of the cameras or their drivers"
     )

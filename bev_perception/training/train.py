@@ -57,6 +57,8 @@ def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
         KeyboardInterrupt: Ctrl-C; the checkpoint is written before, resume goes on from it.
     """
     checkpoint = _checked_checkpoint(config)
+    seed_everything(config.seed, verbose=False)
+    model = _initial_model(config)  # before the bags, so that unfit weights cost no time
     train_bags, validation_bags = _prepared(config, show_progress)
     num_samples = sum(len(bag) for bag in train_bags)
     if config.resume:
@@ -65,8 +67,7 @@ def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
     _save_config(config)
     with warnings.catch_warnings():
         _quieten_lightning()
-        seed_everything(config.seed, verbose=False)
-        module = SegnetModule(_initial_model(config), config)
+        module = SegnetModule(model, config)
         data = SegnetData(
             SegnetDataset(
                 train_bags, config.model, config.targets, config.augmentation, config.seed

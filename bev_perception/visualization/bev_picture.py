@@ -193,8 +193,16 @@ def _draw_rings(canvas: NDArray[np.uint8], view: BevView) -> None:
 
 def _draw_ego(canvas: NDArray[np.uint8], view: BevView) -> None:
     rear, front, side = -EGO_REAR_OVERHANG_M, EGO_LENGTH_M - EGO_REAR_OVERHANG_M, EGO_WIDTH_M / 2
-    body = np.array([[rear, side], [rear, -side], [front - 0.6, -side], [front, -0.3 * side],
-                     [front, 0.3 * side], [front - 0.6, side]])
+    body = np.array(
+        [
+            [rear, side],
+            [rear, -side],
+            [front - 0.6, -side],
+            [front, -0.3 * side],
+            [front, 0.3 * side],
+            [front - 0.6, side],
+        ]
+    )
     _fill(canvas, view, body, RIM)
     points = [_fixed(view.to_pixels(body))]
     cv2.polylines(canvas, points, True, EGO, 1, cv2.LINE_AA, _SUBPIXEL_BITS)

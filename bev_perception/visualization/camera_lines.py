@@ -124,9 +124,7 @@ def _arcs(
     return before * first[:, None] + after * last[:, None]
 
 
-def _runs(
-    pixels: NDArray[np.float64], valid: NDArray[np.bool_]
-) -> list[NDArray[np.float64]]:
+def _runs(pixels: NDArray[np.float64], valid: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     """Consecutive valid pixels as separate polylines."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]])))
     return [pixels[a:b] for a, b in zip(edges[::2], edges[1::2]) if b - a >= 2]

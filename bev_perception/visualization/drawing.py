@@ -59,9 +59,7 @@ def draw_boxes(
     camera = camera.resized(width, height)
     thickness = thickness or max(1, round(width / 900))
     position = camera.base_T_camera.translation
-    ordered = sorted(
-        boxes_base, key=lambda box: -float(np.linalg.norm(box.center - position))
-    )
+    ordered = sorted(boxes_base, key=lambda box: -float(np.linalg.norm(box.center - position)))
     for box in ordered:
         _draw_box(canvas, camera, box, color or TRUTH, thickness)
     return canvas
@@ -98,9 +96,7 @@ def _touches(lines: list[NDArray[np.float64]], shape: tuple[int, ...]) -> bool:
     return bool((high >= 0).all() and low[0] < shape[1] and low[1] < shape[0])
 
 
-def _tint_front(
-    canvas: NDArray[np.uint8], camera: RigCamera, box: ObjectBox, color: Color
-) -> None:
+def _tint_front(canvas: NDArray[np.uint8], camera: RigCamera, box: ObjectBox, color: Color) -> None:
     """Fills the front face lightly when all of it projects and it is not absurdly near."""
     corners = box.corners[list(_FRONT_FACE)]
     if (camera.base_T_camera.inverse().apply(corners)[:, 2] < NEAR_M).any():

@@ -96,9 +96,7 @@ def frame_picture(
     panels = 1 if truth is None else 2
     camera_width = _camera_width(rig, output, width, panels)
     notes = {name: health.cause for name, health in output.health.items() if not health.ok}
-    cameras = camera_picture(
-        frame_set, rig, truth or (), predicted, camera_width, notes=notes
-    )
+    cameras = camera_picture(frame_set, rig, truth or (), predicted, camera_width, notes=notes)
     bev_width = (width - camera_width - panels * _GAP) // panels
     views = [output_picture(output, level_truth, bev_width, "prediction")]
     if level_truth is not None:

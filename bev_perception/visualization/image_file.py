@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from bev_perception.errors import ConfigurationError
 
 
-def encode_image(
-    image: NDArray[np.uint8], suffix: str = ".jpg", quality: int = 88
-) -> bytes:
+def encode_image(image: NDArray[np.uint8], suffix: str = ".jpg", quality: int = 88) -> bytes:
     """(H, W, 3) uint8 RGB as the bytes of a ``.jpg`` or ``.png`` file.
 
     Raises:

@@ -44,15 +44,26 @@ def draw_text(
     base = round(position[1] + height / 2)
     if plate > 0:
         pad = max(2, round(0.45 * height))
-        shade(image, left - pad, base - round(height) - pad, width + 2 * pad,
-              round(height) + 2 * pad, plate)
+        shade(
+            image,
+            left - pad,
+            base - round(height) - pad,
+            width + 2 * pad,
+            round(height) + 2 * pad,
+            plate,
+        )
     cv2.putText(
         image, text, (left, base), _FONT, height / _HEIGHT_AT_SCALE_1, color, 1, cv2.LINE_AA
     )
 
 
 def shade(
-    image: NDArray[np.uint8], left: int, top: int, width: int, height: int, opacity: float,
+    image: NDArray[np.uint8],
+    left: int,
+    top: int,
+    width: int,
+    height: int,
+    opacity: float,
     color: Color = PAPER,
 ) -> None:
     """Blends a rectangle of one colour into the image, in place, clipped to it."""

@@ -136,3 +136,9 @@ def test_a_mistake_is_refused_with_the_file_and_the_key(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no_such\.yaml"):
         load_rig_file(tmp_path / "no_such.yaml")
+
+
+def test_a_position_in_millimetres_is_refused(tmp_path: Path) -> None:
+    text = COMPLETE.replace("[1.5, 0.2, 1.4]", "[1500, 200, 1400]")
+    with pytest.raises(ConfigurationError, match="not millimetres"):
+        load_rig_file(written(tmp_path, text))

@@ -51,14 +51,23 @@ def test_saving_leaves_one_file_and_makes_its_folder(model, tmp_path):
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["w.safetensors"]
 
 
+def test_others_may_read_what_the_umask_lets_them(model, path):
+    plain = path.with_name("plain")
+    plain.touch()
+    save_weights(path, model)
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
 def test_failed_saving_leaves_the_old_file(model, path, monkeypatch):
     before = path.read_bytes()
 
-    def full_disk(tensors, filename, metadata):
-        Path(filename).write_bytes(b"half")
+    write = Path.write_bytes
+
+    def full_disk(file, content):
+        write(file, content[: len(content) // 2])
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("bev_perception.model.weights.save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_weights(path, model)
     assert path.read_bytes() == before

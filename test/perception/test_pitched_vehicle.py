@@ -54,9 +54,7 @@ def make_rig() -> Rig:
         name: RigidTransform.from_euler(0.0, 0.1, np.radians(yaw), (0.4, 0.1, 1.6))
         for name, yaw in {"front": 0, "left": 90, "rear": 180, "right": -90}.items()
     }
-    return Rig(
-        {name: RigCamera(camera, pose @ BODY_T_OPTICAL) for name, pose in mountings.items()}
-    )
+    return Rig({name: RigCamera(camera, pose @ BODY_T_OPTICAL) for name, pose in mountings.items()})
 
 
 def paint(entry: RigCamera, world_T_base: RigidTransform, disc: np.ndarray) -> np.ndarray:

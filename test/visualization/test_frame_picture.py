@@ -49,7 +49,13 @@ def frame_set(names: list[str], world_T_base: RigidTransform | None = None) -> F
 def output(objects: tuple[ObjectBox, ...] = (), health: dict | None = None) -> BevOutput:
     zeros = np.zeros(GRID.shape, np.float32)
     return BevOutput(
-        1, GRID, zeros, zeros > 1, zeros, np.zeros((2, *GRID.shape), np.float32), objects,
+        1,
+        GRID,
+        zeros,
+        zeros > 1,
+        zeros,
+        np.zeros((2, *GRID.shape), np.float32),
+        objects,
         health or {},
     )
 

@@ -35,9 +35,7 @@ def test_other_kinds_of_images_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoder", [entry[0] for entry in video._ENCODERS])
-def test_videos_play_back(
-    tmp_path: Path, encoder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_videos_play_back(tmp_path: Path, encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if encoder not in av.codecs_available:
         pytest.skip(f"this PyAV has no {encoder}")
     chosen = tuple(entry for entry in video._ENCODERS if entry[0] == encoder)
