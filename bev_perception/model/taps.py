@@ -37,12 +37,6 @@ class GatherTable:
             self.weights.to(device, non_blocking=non_blocking),
         )
 
-    def pin_memory(self) -> GatherTable:
-        """The table in page-locked memory."""
-        return GatherTable(
-            self.indices.pin_memory(), self.offsets.pin_memory(), self.weights.pin_memory()
-        )
-
     def transposed(self, num_inputs: int) -> GatherTable:
         """The table of the transposed matrix, which turns output gradients into input ones."""
         shape = (len(self.offsets) - 1, num_inputs)
@@ -122,11 +116,6 @@ class TapTable:
         """The table on another device."""
         backward = None if self.backward is None else self.backward.to(device, non_blocking)
         return self._replaced(self.forward.to(device, non_blocking), backward)
-
-    def pin_memory(self) -> TapTable:
-        """The table in page-locked memory, for torch's DataLoader."""
-        backward = None if self.backward is None else self.backward.pin_memory()
-        return self._replaced(self.forward.pin_memory(), backward)
 
     @staticmethod
     def batch(tables: Sequence[TapTable]) -> TapTable:

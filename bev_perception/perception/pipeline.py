@@ -71,11 +71,6 @@ class Pipeline:
         self._images = self._preparation.empty_images()
         self._table: _Table | None = None
 
-    @property
-    def prepared_rig(self) -> Rig:
-        """Calibration of the images that the network gets, extrinsics to base_link."""
-        return self._preparation.rig
-
     def process(self, frame_set: FrameSet) -> BevOutput:
         """One moment.
 

@@ -62,17 +62,6 @@ class Batch:
             self.offset.to(device, non_blocking=non_blocking),
         )
 
-    def pin_memory(self) -> Batch:
-        """The batch in page-locked memory, for torch's DataLoader."""
-        return Batch(
-            self.images.pin_memory(),
-            self.taps.pin_memory(),
-            self.segmentation.pin_memory(),
-            self.valid.pin_memory(),
-            self.center.pin_memory(),
-            self.offset.pin_memory(),
-        )
-
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Stacks examples of rigs with equally many cameras."""
