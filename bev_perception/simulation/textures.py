@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 SURFACE_SIZE = 512
 FACADE_SIZE = 128
-FACADE_STYLES = 4
 SENSOR_NOISE_SIZE = 512
 
 

@@ -145,8 +145,8 @@ def center_matches(
 ) -> CenterCounts:
     """Matches predicted to true centres, best score first, each to its nearest free one.
 
-    True objects that are not visible are neither missed nor hit, and predictions on them are
-    not counted. Matching knows no border: the region decides afterwards, by the true centre
+    True objects that are not visible are neither missed nor hit, and predictions nearest to
+    them are not counted. Matching knows no border: the region decides afterwards, by the true centre
     where there is one, so an object at the edge is not counted twice.
 
     Args:
@@ -165,11 +165,11 @@ def center_matches(
     matched = np.zeros(len(centers), dtype=bool)
     false_positives = 0
     for index in np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable"):
-        reachable = distances[index] <= max_distance_m
-        free = np.flatnonzero(reachable & ~matched & counts_as)
+        free = np.flatnonzero((distances[index] <= max_distance_m) & ~matched)
         if len(free):
-            matched[free[np.argmin(distances[index, free])]] = True
-        elif not (reachable & ~counts_as).any() and region.contains(found[index]):
+            nearest = free[np.argmin(distances[index, free])]
+            matched[nearest] = counts_as[nearest]  # one that does not count stays free for others
+        elif region.contains(found[index]):
             false_positives += 1
     wanted = counts_as & in_region
     hits = int((matched & wanted).sum())

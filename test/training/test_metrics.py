@@ -77,6 +77,12 @@ def test_objects_that_are_not_visible_count_neither_way():
     assert counts([], [[0.5, 0.0]], visible=[False]) == (0, 0, 0)
 
 
+def test_a_prediction_on_a_hidden_object_does_not_find_its_visible_neighbour():
+    truth, visible = [[0.5, 0.0], [1.9, 0.0]], [False, True]
+    assert counts([[0.6, 0.0]], truth, visible=visible) == (0, 0, 1)
+    assert counts([[0.6, 0.0], [1.8, 0.0]], truth, visible=visible) == (1, 0, 0)
+
+
 def test_the_region_decides_by_the_true_centre():
     near = Region("near", "ring", 0.0, 10.0)
     assert counts([[10.5, 0.0]], [[9.5, 0.0]], region=near) == (1, 0, 0)
