@@ -146,8 +146,8 @@ def center_matches(
     """Matches predicted to true centres, best score first, each to its nearest free one.
 
     True objects that are not visible are neither missed nor hit, and predictions nearest to
-    them are not counted. Matching knows no border: the region decides afterwards, by the true centre
-    where there is one, so an object at the edge is not counted twice.
+    them are not counted. Matching knows no border: the region decides afterwards, by the true
+    centre where there is one, so an object at the edge is not counted twice.
 
     Args:
         predicted: (P, 2) metres.
