@@ -23,6 +23,17 @@ MAY_USE: dict[str, frozenset[str]] = {
     "simulation": frozenset({"geometry"}),
     "training": frozenset({"geometry", "model", "inference", "perception", "bags"}),
     "visualization": frozenset({"geometry"}),
+    "ros": frozenset(
+        {
+            "geometry",
+            "model",
+            "inference",
+            "perception",
+            "bags",
+            "simulation",
+            "visualization",
+        }
+    ),
     "cli": ALL,
 }
 """Rooms that a room may import beside itself and the modules of EVERYWHERE."""
@@ -30,11 +41,14 @@ MAY_USE: dict[str, frozenset[str]] = {
 EVERYWHERE = frozenset({"errors", "resources"})
 
 ONLY_IN: dict[str, frozenset[str]] = {
-    "torch": frozenset({"model", "inference", "perception", "training", "cli"}),
+    "torch": frozenset({"model", "inference", "perception", "training", "ros", "cli"}),
     "lightning": frozenset({"training", "cli"}),
     "rosbags": frozenset({"bags"}),
     "moderngl": frozenset({"simulation"}),
-    "rclpy": frozenset(),
+    "rclpy": frozenset({"ros"}),
+    "tf2_msgs": frozenset({"ros"}),
+    "sensor_msgs": frozenset({"ros"}),
+    "cv_bridge": frozenset({"ros"}),
 }
 """Third-party packages that only some rooms may import."""
 
