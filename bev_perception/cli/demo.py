@@ -40,10 +40,11 @@ def _run(arguments: Arguments) -> None:
     from bev_perception.cli.output_directory import result_directory, write_json, write_run_file
     from bev_perception.cli.result_tables import accuracy_table, as_text, timing_table
     from bev_perception.cli.run_report import run_report
-    from bev_perception.cli.town_recording import TownJob, check_renderable, record_town
+    from bev_perception.cli.town_recording import TownJob, record_town
     from bev_perception.geometry.rig_file import load_rig
     from bev_perception.model import load_weights
     from bev_perception.resources import config_path
+    from bev_perception.simulation.renderable import check_renderable
     from bev_perception.visualization import write_report
 
     require(arguments.sets >= 1, f"--sets must be at least 1, got {arguments.sets}")

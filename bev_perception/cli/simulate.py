@@ -107,9 +107,9 @@ def _run(arguments: Arguments) -> None:
 
 def _checked_settings(arguments: Arguments) -> dict[str, Any]:
     """What the bags depend on; refuses impossible values before anything is written."""
-    from bev_perception.cli.town_recording import check_renderable
     from bev_perception.geometry.rig_file import load_rig
     from bev_perception.resources import config_path
+    from bev_perception.simulation.renderable import check_renderable
 
     require(arguments.sets >= 1, f"--sets must be at least 1, got {arguments.sets}")
     require(arguments.jobs >= 1, f"--jobs must be at least 1, got {arguments.jobs}")

@@ -13,13 +13,8 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from bev_perception.bags import BagWriter
-from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import Rig
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.simulation.simulator import Simulator
-
-MAX_SIDE = 8192
-"""Pixels. Mesa's software renderer takes 16384 at most, and far more than that crashes it."""
 
 _stop: Event | None = None
 """In a worker process: set when the parent was interrupted."""
@@ -47,21 +42,6 @@ class TownJob:
     jpeg_quality: int | None = 92
     storage: str = "mcap"
     lidar: bool = False
-
-
-def check_renderable(rig: Rig, rig_file: Path) -> None:
-    """Refuses cameras that no graphics library draws; some crash where they should refuse.
-
-    Raises:
-        ConfigurationError: an image side beyond MAX_SIDE.
-    """
-    for name, entry in rig.cameras.items():
-        width, height = entry.camera.width, entry.camera.height
-        if max(width, height) > MAX_SIDE:
-            raise ConfigurationError(
-                f"{rig_file}: camera {name!r} of {width}x{height} is too large to simulate; a side "
-                f"may have at most {MAX_SIDE} pixels"
-            )
 
 
 def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> None:
