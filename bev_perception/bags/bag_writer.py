@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from bev_perception.bags.bag_sink import BagSink
 from bev_perception.bags.camera_info import camera_to_message
 from bev_perception.bags.compressed_images import image_to_compressed
-from bev_perception.bags.headers import NANOSECONDS
 from bev_perception.bags.images import image_to_message
 from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.bags.occupancy_grids import (
@@ -24,7 +22,7 @@ from bev_perception.bags.occupancy_grids import (
     probability_values,
 )
 from bev_perception.bags.point_clouds import centers_to_message, points_to_message
-from bev_perception.bags.poses import odometry_to_message, transforms_to_message
+from bev_perception.bags.poses import odometry_to_message, transforms_to_message, twist_since
 from bev_perception.bags.typestore import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
@@ -132,7 +130,7 @@ class BagWriter:
         self, stamp_ns: int, world_T_base: RigidTransform, world_frame: str = WORLD_FRAME
     ) -> None:
         """Ego pose on /tf and /odom; the velocity is that since the pose before."""
-        linear, angular = self._velocity(stamp_ns, world_T_base)
+        linear, angular = twist_since(self._last_pose, stamp_ns, world_T_base)
         base = self._base_frame
         transform = transforms_to_message(stamp_ns, [(world_frame, base, world_T_base)])
         self._sink.write("/tf", TF, stamp_ns, transform)
@@ -171,17 +169,15 @@ class BagWriter:
                 free (0); cells that no camera sees are -1.
         """
         stamp, frame = output.stamp_ns, self._base_frame
-        base_T_level = output.level_T_base.inverse()
         for topic, values in (
             ("/bev/occupancy_grid", occupancy_values(output, occupancy_threshold)),
             ("/bev/probability_grid", probability_values(output)),
         ):
             message = grid_to_message(stamp, frame, output.grid, values)
             self._sink.write(topic, OCCUPANCY_GRID, stamp, message)
-        objects = [box.transformed(base_T_level) for box in output.objects]
-        centers = centers_to_message(stamp, frame, objects)
+        centers = centers_to_message(stamp, frame, output.base_objects)
         self._sink.write("/bev/centers", POINT_CLOUD, stamp, centers)
-        self.write_objects(stamp, objects, topic="/bev/markers")
+        self.write_objects(stamp, output.base_objects, topic="/bev/markers")
 
     def _write_image(
         self,
@@ -208,18 +204,6 @@ class BagWriter:
             topic, kind = f"{base}/image_raw/compressed", COMPRESSED_IMAGE
             message = image_to_compressed(image, stamp_ns, frame, jpeg_quality, topic)
         self._sink.write(topic, kind, stamp_ns, message)
-
-    def _velocity(
-        self, stamp_ns: int, world_T_base: RigidTransform
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Linear (m/s) and angular (rad/s) velocity in the base frame since the last pose."""
-        if self._last_pose is None or stamp_ns <= self._last_pose[0]:
-            return np.zeros(3), np.zeros(3)
-        elapsed_s = (stamp_ns - self._last_pose[0]) / NANOSECONDS
-        before = self._last_pose[1]
-        moved = world_T_base.translation - before.translation
-        turned = Rotation.from_matrix((before.inverse() @ world_T_base).rotation).as_rotvec()
-        return world_T_base.inverse().rotate(moved) / elapsed_s, turned / elapsed_s
 
 
 def optical_frame(name: str, entry: RigCamera) -> str:

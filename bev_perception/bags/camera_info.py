@@ -75,22 +75,29 @@ def calibration_from_message(
 def camera_to_message(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> Any:
     """sensor_msgs/CameraInfo of a camera whose images are neither binned nor cropped."""
     types = message_class
-    distorted = camera.distortion_model != "none"
-    p = np.zeros((3, 4))
-    p[:, :3] = camera.matrix
     return types(CAMERA_INFO)(
         header=make_header(stamp_ns, frame_id),
-        height=camera.height,
-        width=camera.width,
-        distortion_model=camera.distortion_model if distorted else "plumb_bob",
-        d=np.array(camera.distortion if distorted else (0.0,) * 5, dtype=np.float64),
-        k=camera.matrix.reshape(-1).copy(),
-        r=np.eye(3).reshape(-1),
-        p=p.reshape(-1),
+        **calibration_fields(camera),
         binning_x=0,
         binning_y=0,
         roi=types("sensor_msgs/msg/RegionOfInterest")(0, 0, 0, 0, False),
     )
+
+
+def calibration_fields(camera: PinholeCamera) -> dict[str, Any]:
+    """Size, distortion and matrices as CameraInfo names them; arrays are flat float64."""
+    distorted = camera.distortion_model != "none"
+    p = np.zeros((3, 4))
+    p[:, :3] = camera.matrix
+    return {
+        "height": camera.height,
+        "width": camera.width,
+        "distortion_model": camera.distortion_model if distorted else "plumb_bob",
+        "d": np.array(camera.distortion if distorted else (0.0,) * 5, dtype=np.float64),
+        "k": camera.matrix.reshape(-1).copy(),
+        "r": np.eye(3).reshape(-1),
+        "p": p.reshape(-1),
+    }
 
 
 def _distortion(model: str, d: Any) -> tuple[str, tuple[float, ...]]:

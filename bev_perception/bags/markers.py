@@ -20,8 +20,10 @@ from bev_perception.bags.typestore import MARKER_ARRAY, message_class
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import ObjectBox, RigidTransform
 
-_CUBE = 1
-_ADD, _DELETE, _DELETE_ALL = 0, 2, 3
+CUBE = 1
+ADD, DELETE, DELETE_ALL = 0, 2, 3
+"""Values of visualization_msgs/Marker.type (the line above) and .action."""
+
 _COLORS = {
     "pedestrian": (0.95, 0.35, 0.20),
     "bicycle": (0.20, 0.75, 0.95),
@@ -41,24 +43,29 @@ def boxes_from_markers(message: Any, topic: str) -> list[tuple[str, ObjectBox]]:
     standing: dict[tuple[str, int], Any] = {}
     for marker in message.markers:
         key = (marker.ns, int(marker.id))
-        if marker.action == _DELETE_ALL:
+        if marker.action == DELETE_ALL:
             standing.clear()
-        elif marker.action == _DELETE:
+        elif marker.action == DELETE:
             standing.pop(key, None)
-        elif marker.action == _ADD and marker.type == _CUBE:
+        elif marker.action == ADD and marker.type == CUBE:
             standing[key] = marker
     return [_box(marker, topic) for marker in standing.values()]
 
 
 def boxes_to_markers(stamp_ns: int, frame_id: str, boxes: Iterable[ObjectBox]) -> Any:
     """MarkerArray: DELETEALL, then one cube per box."""
-    markers = [_marker(stamp_ns, frame_id, action=_DELETE_ALL)]
+    markers = [_marker(stamp_ns, frame_id, action=DELETE_ALL)]
     for box in boxes:
-        color = (*_COLORS.get(box.label, _DEFAULT_COLOR), 0.5)
+        color = marker_color(box.label)
         marker = _marker(stamp_ns, frame_id, box.label, box.object_id, box.pose, box.size, color)
         marker.text = object_text(box)
         markers.append(marker)
     return message_class(MARKER_ARRAY)(markers)
+
+
+def marker_color(label: str) -> tuple[float, float, float, float]:
+    """Red, green, blue, alpha in 0..1 of a class's cubes."""
+    return (*_COLORS.get(label, _DEFAULT_COLOR), 0.5)
 
 
 def object_text(box: ObjectBox) -> str:
@@ -111,7 +118,7 @@ def _marker(
     pose: RigidTransform | None = None,
     size: Sequence[float] | np.ndarray = (1.0, 1.0, 1.0),
     color: Sequence[float] = (0.0, 0.0, 0.0, 0.0),
-    action: int = _ADD,
+    action: int = ADD,
 ) -> Any:
     """A visualization_msgs/Marker cube that stays until it is deleted."""
     types = message_class
@@ -123,7 +130,7 @@ def _marker(
         header=make_header(stamp_ns, frame_id),
         ns=label,
         id=marker_id,
-        type=_CUBE,
+        type=CUBE,
         action=action,
         pose=pose_to_message(pose or RigidTransform.identity()),
         scale=make_vector(size),

@@ -97,11 +97,23 @@ def points_to_message(stamp_ns: int, frame_id: str, points: NDArray[np.floating]
 
 def centers_to_message(stamp_ns: int, frame_id: str, objects: Sequence[ObjectBox]) -> Any:
     """PointCloud2 of object centres with the CENTER_FIELDS."""
-    rows = [
-        (*box.center, box.score, box.object_id, box.velocity[0], box.velocity[1]) for box in objects
-    ]
-    table = np.array(rows, dtype=np.dtype(list(CENTER_FIELDS)))
+    table = center_table(objects)
     return _cloud(stamp_ns, frame_id, CENTER_FIELDS, table, len(table))
+
+
+def center_table(objects: Sequence[ObjectBox]) -> NDArray[np.void]:
+    """(N,) structured array of object centres with the CENTER_FIELDS."""
+    rows = [
+        (*box.center.tolist(), box.score, box.object_id, *box.velocity[:2].tolist())
+        for box in objects
+    ]
+    return np.array(rows, dtype=np.dtype(list(CENTER_FIELDS)))
+
+
+def described_fields(fields: Sequence[tuple[str, str]]) -> list[tuple[str, int, int, int]]:
+    """(name, offset, datatype, count) of each PointField of packed (name, type code) fields."""
+    offsets = np.cumsum([0, *(np.dtype(code).itemsize for _, code in fields)]).tolist()
+    return [(name, offset, _CODES[code], 1) for (name, code), offset in zip(fields, offsets)]
 
 
 def _cloud(
@@ -113,19 +125,16 @@ def _cloud(
 ) -> Any:
     """A PointCloud2 of packed little-endian rows."""
     field_class = message_class("sensor_msgs/msg/PointField")
-    descriptions, offset = [], 0
-    for name, code in fields:
-        descriptions.append(field_class(name, offset, _CODES[code], 1))
-        offset += np.dtype(code).itemsize
+    point_step = sum(np.dtype(code).itemsize for _, code in fields)
     data = np.frombuffer(table.tobytes(), dtype=np.uint8)
     return message_class(POINT_CLOUD)(
         header=make_header(stamp_ns, frame_id),
         height=1,
         width=count,
-        fields=descriptions,
+        fields=[field_class(*described) for described in described_fields(fields)],
         is_bigendian=False,
-        point_step=offset,
-        row_step=offset * count,
+        point_step=point_step,
+        row_step=point_step * count,
         data=data,
         is_dense=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,3 +51,9 @@ class BevOutput:
     health: Mapping[str, CameraHealth] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     level_T_base: RigidTransform = field(default_factory=RigidTransform.identity)
+
+    @cached_property
+    def base_objects(self) -> tuple[ObjectBox, ...]:
+        """The objects in base_link as it is tilted: what is published and recorded."""
+        base_T_level = self.level_T_base.inverse()
+        return tuple(box.transformed(base_T_level) for box in self.objects)

@@ -64,24 +64,36 @@ class TransformTree:
             for child, edge in sorted(self._edges.items())
         ]
 
-    def add_static(self, parent: str, child: str, parent_T_child: RigidTransform) -> None:
-        """An edge that holds at all times; a later one replaces it."""
-        edge = self._edge(parent, child, is_static=True)
-        edge.transforms[:] = [parent_T_child]
+    def add_static(self, parent: str, child: str, parent_T_child: RigidTransform) -> bool:
+        """An edge that holds at all times; a later one replaces it.
 
-    def add(self, parent: str, child: str, stamp_ns: int, parent_T_child: RigidTransform) -> None:
-        """A sample of a moving edge; stamps may arrive in any order, equal ones replace."""
+        Returns:
+            Whether that changed anything.
+        """
+        edge = self._edge(parent, child, is_static=True)
+        is_new = edge.transforms != [parent_T_child]
+        edge.transforms[:] = [parent_T_child]
+        return is_new
+
+    def add(self, parent: str, child: str, stamp_ns: int, parent_T_child: RigidTransform) -> bool:
+        """A sample of a moving edge; stamps may arrive in any order, equal ones replace.
+
+        Returns:
+            Whether that changed anything.
+        """
         edge = self._edge(parent, child, is_static=False)
         position = bisect_left(edge.stamps_ns, stamp_ns)
         if position < len(edge.stamps_ns) and edge.stamps_ns[position] == stamp_ns:
+            is_new = edge.transforms[position] != parent_T_child
             edge.transforms[position] = parent_T_child
-            return
+            return is_new
         edge.stamps_ns.insert(position, stamp_ns)
         edge.transforms.insert(position, parent_T_child)
         if self._history_ns is not None:
             oldest = edge.stamps_ns[-1] - self._history_ns
             expired = bisect_left(edge.stamps_ns, oldest)
             del edge.stamps_ns[:expired], edge.transforms[:expired]
+        return True
 
     def clear_moving(self) -> None:
         """Forgets moving edges, for a clock that jumped back; static ones stay."""

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera messages: Image, CompressedImage and CameraInfo, to arrays and back.
+
+A received array field is an array.array, which NumPy reads without a copy. A sent one must
+be an array.array too: given NumPy or a list, rclpy looks at every element, which for a
+camera image takes up to a thousand times longer.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from bev_perception.bags import images
+from bev_perception.bags.camera_info import calibration_fields
+from bev_perception.bags.compressed_images import image_from_compressed
+from bev_perception.geometry import PinholeCamera
+from bev_perception.ros.cv_bridge_images import can_convert, converted_image
+from bev_perception.ros.stamps import header_message
+
+OWN_ENCODINGS = frozenset({"rgb8", "bgr8", "rgba8", "bgra8", "mono8"})
+"""What cameras mostly send: read here without copies, whether cv_bridge is there or not."""
+
+
+def image_from_message(message: Image | CompressedImage, topic: str) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 RGB of an Image or CompressedImage.
+
+    rgb8 is a view of the message's own buffer, perhaps with padded rows. Encodings outside
+    OWN_ENCODINGS are converted by cv_bridge where it is installed and works.
+
+    Raises:
+        BagError: an encoding or codec that nobody here reads, or damaged data.
+    """
+    if hasattr(message, "format"):
+        return image_from_compressed(message, topic)
+    if message.encoding not in OWN_ENCODINGS and can_convert(message.encoding):
+        return converted_image(message, topic)
+    return images.image_from_message(message, topic)
+
+
+def raw_image_problem(message: Image) -> str:
+    """What is wrong with encoding, step or length of an Image, in words; empty when nothing.
+
+    Looks at no pixel, so it fits into a subscription's callback.
+    """
+    if message.encoding not in images.SUPPORTED_ENCODINGS and can_convert(message.encoding):
+        return ""
+    return images.image_problem(message)
+
+
+def image_message(image: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
+    """rgb8 Image of a (height, width, 3) uint8 RGB array.
+
+    Raises:
+        BagError: shape or type differ.
+    """
+    images.check_image(image, frame_id)
+    message = Image()
+    message.header = header_message(stamp_ns, frame_id)
+    message.height, message.width = image.shape[:2]
+    message.encoding = "rgb8"
+    message.step = 3 * message.width
+    message.data = array("B", image.tobytes())
+    return message
+
+
+def camera_info_message(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> CameraInfo:
+    """CameraInfo of a camera whose images are neither binned nor cropped."""
+    fields: dict[str, Any] = calibration_fields(camera)
+    fields["d"] = array("d", fields["d"])
+    return CameraInfo(header=header_message(stamp_ns, frame_id), **fields)
