@@ -52,25 +52,45 @@ def rig_camera(
     Raises:
         BagError, CalibrationError: no usable calibration or no transform to base_frame.
     """
+
+    def base_T_frame(frame: str) -> tuple[RigidTransform, str]:
+        info = index.infos.get(topics.camera_info_topic)
+        stamps = info.stamps_ns if info else []
+        if not frame or not stamps:
+            stamp, image_frame = first_image()
+            frame, stamps = frame or image_frame, stamps or [stamp]
+        if not frame:
+            raise BagError(
+                f"camera {topics.name!r}: frame_id is empty in {topics.image_topic} and "
+                f"{topics.camera_info_topic}; name its optical frame in a rig file"
+            )
+        return mounting(index.tree, base_frame, frame, stamps, topics.name), frame
+
+    return mounted_camera(override, lambda: calibration_of(index, topics), base_T_frame)
+
+
+def mounted_camera(
+    override: RigFileCamera,
+    calibration: Callable[[], CameraCalibration],
+    base_T_frame: Callable[[str], tuple[RigidTransform, str]],
+) -> RigCamera:
+    """Puts calibration and mounting together, the same for bags and for live cameras.
+
+    Args:
+        override: what a rig file says; wins.
+        calibration: from CameraInfo; asked only without intrinsics in the rig file.
+        base_T_frame: mounting of an optical frame and that frame's name, for the name known
+            so far (perhaps empty); asked only without a mounting in the rig file.
+    """
     camera, camera_T_image, frame = override.camera, RigidTransform.identity(), override.frame_id
     if camera is None:
-        calibration = calibration_of(index, topics)
-        camera, camera_T_image = calibration.camera, calibration.camera_T_image
-        frame = frame or calibration.frame_id
+        found = calibration()
+        camera, camera_T_image = found.camera, found.camera_T_image
+        frame = frame or found.frame_id
     if override.base_T_camera is not None:
         return RigCamera(camera, override.base_T_camera, frame or "")
-    info = index.infos.get(topics.camera_info_topic)
-    stamps = info.stamps_ns if info else []
-    if not frame or not stamps:
-        stamp, image_frame = first_image()
-        frame, stamps = frame or image_frame, stamps or [stamp]
-    if not frame:
-        raise BagError(
-            f"camera {topics.name!r}: frame_id is empty in {topics.image_topic} and "
-            f"{topics.camera_info_topic}; name its optical frame in a rig file"
-        )
-    base_T_frame = mounting(index.tree, base_frame, frame, stamps, topics.name)
-    return RigCamera(camera, base_T_frame @ camera_T_image, frame)
+    base_T_named, frame = base_T_frame(frame or "")
+    return RigCamera(camera, base_T_named @ camera_T_image, frame)
 
 
 def mounting(

@@ -23,14 +23,16 @@ class VehicleFrames:
     Attributes:
         tree: all transforms.
         base_frame: name of the vehicle frame.
+        world_frames: names of gravity-aligned frames at rest, best first.
     """
 
     tree: TransformTree
     base_frame: str
+    world_frames: tuple[str, ...] = WORLD_FRAMES
 
     def world_T_base(self, stamp_ns: int) -> RigidTransform | None:
-        """Ego pose in the first of WORLD_FRAMES that connects at that time, else None."""
-        poses = (self._pose(frame, stamp_ns) for frame in WORLD_FRAMES)
+        """Ego pose in the first of world_frames that connects at that time, else None."""
+        poses = (self._pose(frame, stamp_ns) for frame in self.world_frames)
         return next((pose for pose in poses if pose is not None), None)
 
     def base_T_frame(self, frame: str, stamp_ns: int, topic: str) -> RigidTransform:
@@ -59,7 +61,7 @@ class VehicleFrames:
         """
         if from_ns == to_ns:
             return RigidTransform.identity()
-        for frame in WORLD_FRAMES:
+        for frame in self.world_frames:
             before, after = self._pose(frame, from_ns), self._pose(frame, to_ns)
             if before is not None and after is not None:
                 return after.inverse() @ before

@@ -105,20 +105,20 @@ class TransformTree:
         Raises:
             UnknownFrameError, DisconnectedFramesError, OutOfRangeError.
         """
-        target, source = _clean(target), _clean(source)
-        for frame in (target, source):
-            if frame not in self._frames:
-                raise UnknownFrameError(self._unknown(frame))
-        target_path, source_path = self._ancestors(target), self._ancestors(source)
-        common = next((frame for frame in source_path if frame in target_path), None)
-        if common is None:
-            raise DisconnectedFramesError(
-                f"TF does not connect {source!r} (root {source_path[-1]!r}) with {target!r} "
-                f"(root {target_path[-1]!r}); a transform between the two trees is missing"
-            )
-        common_T_source = self._climb(source_path, common, stamp_ns)
-        common_T_target = self._climb(target_path, common, stamp_ns)
+        target_path, source_path = self._paths(_clean(target), _clean(source))
+        common_T_source = self._climb(source_path, stamp_ns)
+        common_T_target = self._climb(target_path, stamp_ns)
         return common_T_target.inverse() @ common_T_source
+
+    def latest_ns(self, target: str, source: str) -> int | None:
+        """Newest time at which ``lookup`` can answer; None where only static edges lie between.
+
+        Raises:
+            UnknownFrameError, DisconnectedFramesError.
+        """
+        paths = self._paths(_clean(target), _clean(source))
+        edges = [self._edges[child] for path in paths for child in path]
+        return min((edge.stamps_ns[-1] for edge in edges if not edge.is_static), default=None)
 
     def _unknown(self, frame: str) -> str:
         close = difflib.get_close_matches(frame, self._frames, n=1)
@@ -144,9 +144,23 @@ class TransformTree:
             path.append(self._edges[path[-1]].parent)
         return path
 
-    def _climb(self, path: list[str], ancestor: str, stamp_ns: int) -> RigidTransform:
+    def _paths(self, target: str, source: str) -> tuple[list[str], list[str]]:
+        """Frames from each up to their first common ancestor, that one left out."""
+        for frame in (target, source):
+            if frame not in self._frames:
+                raise UnknownFrameError(self._unknown(frame))
+        target_path, source_path = self._ancestors(target), self._ancestors(source)
+        common = next((frame for frame in source_path if frame in target_path), None)
+        if common is None:
+            raise DisconnectedFramesError(
+                f"TF does not connect {source!r} (root {source_path[-1]!r}) with {target!r} "
+                f"(root {target_path[-1]!r}); a transform between the two trees is missing"
+            )
+        return target_path[: target_path.index(common)], source_path[: source_path.index(common)]
+
+    def _climb(self, path: list[str], stamp_ns: int) -> RigidTransform:
         ancestor_T_frame = RigidTransform.identity()
-        for child in path[: path.index(ancestor)]:
+        for child in path:
             ancestor_T_frame = self._at(child, stamp_ns) @ ancestor_T_frame
         return ancestor_T_frame
 

@@ -7,7 +7,12 @@ from bev_perception.model.presets import PRESETS, preset, tiny_config
 from bev_perception.model.segnet import Segnet, SegnetOutput
 from bev_perception.model.tap_builder import build_tap_table
 from bev_perception.model.taps import GatherTable, TapTable
-from bev_perception.model.weights import load_weights, save_weights, shipped_weights
+from bev_perception.model.weights import (
+    load_weights,
+    resolve_weights,
+    save_weights,
+    shipped_weights,
+)
 
 __all__ = [
     "ENCODERS",
@@ -21,6 +26,7 @@ __all__ = [
     "lift",
     "load_weights",
     "preset",
+    "resolve_weights",
     "save_weights",
     "shipped_weights",
     "tiny_config",

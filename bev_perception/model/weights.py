@@ -39,6 +39,18 @@ def shipped_weights(name: str = "tiny") -> Path:
     return path
 
 
+def resolve_weights(name: str) -> Path:
+    """A file if the text looks like one, else shipped weights of that name.
+
+    Raises:
+        WeightsError: no shipped weights have that name.
+    """
+    path = Path(name)
+    if path.suffix or path.exists() or len(path.parts) != 1:
+        return path
+    return shipped_weights(name)
+
+
 def save_weights(
     path: str | os.PathLike[str], model: Segnet, metadata: Mapping[str, Any] | None = None
 ) -> None:
