@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
-from bev_perception.bags.headers import make_header
+from bev_perception.bags.headers import NANOSECONDS, make_header
 from bev_perception.bags.typestore import ODOMETRY, TF, message_class
 from bev_perception.geometry import RigidTransform
 
@@ -89,6 +90,24 @@ def odometry_to_message(
         message_class("geometry_msgs/msg/PoseWithCovariance")(pose_to_message(pose), np.zeros(36)),
         message_class("geometry_msgs/msg/TwistWithCovariance")(twist, np.zeros(36)),
     )
+
+
+def twist_since(
+    earlier: tuple[int, RigidTransform] | None, stamp_ns: int, world_T_base: RigidTransform
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Linear (m/s) and angular (rad/s) velocity in the base frame since an earlier pose.
+
+    Args:
+        earlier: stamp and pose before, None where there is none; then, as after a jump of the
+            clock, both velocities are zero.
+        stamp_ns, world_T_base: the pose now.
+    """
+    if earlier is None or stamp_ns <= earlier[0]:
+        return np.zeros(3), np.zeros(3)
+    elapsed_s = (stamp_ns - earlier[0]) / NANOSECONDS
+    moved = world_T_base.translation - earlier[1].translation
+    turned = Rotation.from_matrix((earlier[1].inverse() @ world_T_base).rotation).as_rotvec()
+    return world_T_base.inverse().rotate(moved) / elapsed_s, turned / elapsed_s
 
 
 def _rigid(rotation: Any, translation: Any) -> RigidTransform:
