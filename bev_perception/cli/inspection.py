@@ -12,7 +12,7 @@ import numpy as np
 
 from bev_perception.bags import BagReader, BagSummary
 from bev_perception.errors import BevError
-from bev_perception.geometry import FrameSet, PinholeCamera, Rig
+from bev_perception.geometry import CameraFrame, FrameSet, PinholeCamera, Rig
 from bev_perception.perception import Synchronizer, frame_sets
 
 LARGE_DELAY_MS = 20.0
@@ -119,7 +119,7 @@ def inspect_bag(reader: BagReader, on_set: Callable[[FrameSet], object]) -> Insp
 def _synchronise(
     reader: BagReader, rig: Rig, on_set: Callable[[FrameSet], object]
 ) -> Synchronisation:
-    synchronizer = Synchronizer(rig.names)
+    synchronizer: Synchronizer[CameraFrame] = Synchronizer(rig.names)
     result, delays = Synchronisation(), defaultdict(list)
     singles: Counter[str] = Counter()
     together: set[str] = set()

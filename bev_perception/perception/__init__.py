@@ -7,6 +7,7 @@ from bev_perception.perception.objects import find_objects
 from bev_perception.perception.pipeline import Pipeline
 from bev_perception.perception.preparation import Preparation, PreparedSet
 from bev_perception.perception.settings import PipelineSettings
+from bev_perception.perception.synchronized_set import Stamped, SynchronizedSet
 from bev_perception.perception.synchronizer import Synchronizer
 from bev_perception.perception.synchronizer_statistics import (
     DROP_CAUSES,
@@ -22,6 +23,8 @@ __all__ = [
     "PipelineSettings",
     "Preparation",
     "PreparedSet",
+    "Stamped",
+    "SynchronizedSet",
     "Synchronizer",
     "SynchronizerStatistics",
     "Tracker",

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from bev_perception.errors import BevError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+from bev_perception.perception.synchronized_set import SynchronizedSet
 from bev_perception.perception.synchronizer import Synchronizer
 
 NANOSECONDS = 1_000_000_000
@@ -30,7 +30,9 @@ class FrameSource(Protocol):
         ...
 
 
-def frame_sets(source: FrameSource, synchronizer: Synchronizer | None = None) -> Iterator[FrameSet]:
+def frame_sets(
+    source: FrameSource, synchronizer: Synchronizer[CameraFrame] | None = None
+) -> Iterator[FrameSet]:
     """Synchronised sets of a source, in order, with world_T_base filled in.
 
     Args:
@@ -44,20 +46,23 @@ def frame_sets(source: FrameSource, synchronizer: Synchronizer | None = None) ->
     """
     synchronizer = synchronizer or Synchronizer(source.rig().names)
     met = False
-    for frame_set in _synchronised(source, synchronizer):
-        met = met or len(frame_set.frames) > 1
-        yield replace(frame_set, world_T_base=source.world_T_base(frame_set.stamp_ns))
+    for found in _synchronised(source, synchronizer):
+        met = met or len(found.frames) > 1
+        pose = source.world_T_base(found.stamp_ns)
+        yield FrameSet(found.stamp_ns, found.frames, found.missing, pose)
     if not met:
         _explain_no_sets(synchronizer)
 
 
-def _synchronised(source: FrameSource, synchronizer: Synchronizer) -> Iterator[FrameSet]:
+def _synchronised(
+    source: FrameSource, synchronizer: Synchronizer[CameraFrame]
+) -> Iterator[SynchronizedSet[CameraFrame]]:
     for frame in source.camera_frames(synchronizer.cameras):
         yield from synchronizer.add(frame)
     yield from synchronizer.flush()
 
 
-def _explain_no_sets(synchronizer: Synchronizer) -> None:
+def _explain_no_sets(synchronizer: Synchronizer[CameraFrame]) -> None:
     ranges = synchronizer.statistics.stamp_ranges_ns
     if not ranges:
         raise BevError(

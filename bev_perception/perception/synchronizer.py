@@ -15,41 +15,19 @@ frame that is still to come, and may come early enough, the set waits for it.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Generic
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import CameraFrame, FrameSet
+from bev_perception.perception.camera_stream import CameraStream
+from bev_perception.perception.synchronized_set import Frame, SynchronizedSet
 from bev_perception.perception.synchronizer_statistics import SynchronizerStatistics
-
-_INTERVALS_KEPT = 8
 
 _OTHER_CLOCK = 10
 """Stamps that differ by more than this many timeouts come from clocks that disagree."""
 
 
-class _Stream:
-    """Frames of one camera that wait, and the pace at which they come."""
-
-    def __init__(self) -> None:
-        self.queue: deque[CameraFrame] = deque()
-        self.newest_ns: int | None = None
-        self.last_arrival = 0
-        self.intervals_ns: deque[int] = deque(maxlen=_INTERVALS_KEPT)
-
-    @property
-    def head_ns(self) -> int:
-        return self.queue[0].stamp_ns
-
-    @property
-    def next_ns(self) -> float:
-        """Stamp of the frame behind the head; the earliest to expect if it has not come."""
-        if len(self.queue) > 1:
-            return self.queue[1].stamp_ns
-        return self.head_ns + min(self.intervals_ns, default=math.inf)
-
-
-class Synchronizer:
+class Synchronizer(Generic[Frame]):
     """Collects frames, gives out sets in the order of their stamps.
 
     A set is given out as soon as every camera has shown its frame or that it has none;
@@ -63,6 +41,10 @@ class Synchronizer:
     greater number of cameras that still send is kept back: one camera with a wrong clock
     loses its own frames, not those of the others. When more than max_queue frames arrive
     without any decision, the anchor is not waited for longer.
+
+    A camera that let at least three sets in a row, over at least three timeouts, time out is
+    silent: sets no longer wait for it. They do again from its first frame that waiting would
+    have caught; that frame itself may find its set given out.
 
     Args:
         cameras: names, in the rig's order.
@@ -93,7 +75,7 @@ class Synchronizer:
         self.statistics = SynchronizerStatistics.of(self.cameras)
         self._forget()
 
-    def add(self, frame: CameraFrame) -> list[FrameSet]:
+    def add(self, frame: Frame) -> list[SynchronizedSet[Frame]]:
         """Takes one frame, returns the sets that it completes, usually none or one.
 
         Raises:
@@ -116,10 +98,9 @@ class Synchronizer:
         if len(self._behind) > 1:
             self._jump_back()
             stream, newest, cause = self._streams[frame.camera], None, ""
-        if newest is None or frame.stamp_ns > newest:
-            if newest is not None:
-                stream.intervals_ns.append(frame.stamp_ns - newest)
-            stream.newest_ns = frame.stamp_ns
+        stream.note_stamp(frame.stamp_ns)
+        if self._served_ns is None or frame.stamp_ns >= self._served_ns - self.timeout_ns:
+            stream.note_back()
         if cause:
             self.statistics.count_dropped(frame.camera, cause)
         else:
@@ -129,9 +110,36 @@ class Synchronizer:
         self._undecided += 1
         return self._decide()
 
-    def flush(self) -> list[FrameSet]:
+    def give_up(self) -> list[SynchronizedSet[Frame]]:
+        """Goes on without waiting longer for the present anchor; nothing where nothing waits.
+
+        For a caller with a clock of its own: when all cameras stop, no stamp comes any more
+        that would time the last set out.
+        """
+        return self._decide(give_up=True)
+
+    def flush(self) -> list[SynchronizedSet[Frame]]:
         """All that waits, as at the end of a bag; the clock goes on from there."""
-        return self._decide(at_end=True)
+        sets: list[SynchronizedSet[Frame]] = []
+        while self.waiting_stamp_ns is not None:
+            sets += self.give_up()
+        return sets
+
+    @property
+    def waiting_stamp_ns(self) -> int | None:
+        """Stamp of the anchor whose set is waited for, nanoseconds; None when nothing waits."""
+        heads = [stream.head_ns for stream in self._streams.values() if stream.queue]
+        return min(heads, default=None)
+
+    @property
+    def silent_cameras(self) -> tuple[str, ...]:
+        """Cameras that sets do not wait for at present."""
+        anchor_ns = self._served_ns if self.waiting_stamp_ns is None else self.waiting_stamp_ns
+        return tuple(
+            name
+            for name, stream in self._streams.items()
+            if anchor_ns is not None and stream.is_silent(anchor_ns, self.timeout_ns)
+        )
 
     def _check_parameters(self) -> None:
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
@@ -150,7 +158,9 @@ class Synchronizer:
             raise ConfigurationError(f"max_queue must be at least 2, got {self.max_queue}")
 
     def _forget(self) -> None:
-        self._streams: Mapping[str, _Stream] = {name: _Stream() for name in self.cameras}
+        self._streams: Mapping[str, CameraStream[Frame]] = {
+            name: CameraStream() for name in self.cameras
+        }
         self._served_ns: int | None = None
         self._served_without: frozenset[str] = frozenset()
         self._behind: set[str] = set()
@@ -164,7 +174,7 @@ class Synchronizer:
                 self.statistics.count_dropped(frame.camera, "clock jump")
         self._forget()
 
-    def _refusal(self, frame: CameraFrame, newest_ns: int | None) -> str:
+    def _refusal(self, frame: Frame, newest_ns: int | None) -> str:
         """Why a frame cannot be queued, or nothing."""
         if newest_ns is not None and frame.stamp_ns <= newest_ns:
             return "duplicate" if frame.stamp_ns == newest_ns else "out of order"
@@ -181,27 +191,36 @@ class Synchronizer:
             return "late" if behind <= nearest else ""
         return ""
 
-    def _decide(self, at_end: bool = False) -> list[FrameSet]:
-        sets: list[FrameSet] = []
+    def _decide(self, give_up: bool = False) -> list[SynchronizedSet[Frame]]:
+        """Sets that can be given out; the present anchor's even when it should wait."""
+        sets: list[SynchronizedSet[Frame]] = []
         while any(stream.queue for stream in self._streams.values()):
-            members = self._members(at_end)
+            members = self._members(give_up)
             if members is None:
                 break
+            give_up = False
             complete_set = self._take(members)
             if complete_set is not None:
                 sets.append(complete_set)
         return sets
 
-    def _members(self, at_end: bool) -> list[str] | None:
+    def _members(self, give_up: bool) -> list[str] | None:
         """Cameras of the next set, by stamp; None to wait."""
         heads = sorted(
             (stream.head_ns, name) for name, stream in self._streams.items() if stream.queue
         )
         anchor_ns = heads[0][0]
         group = [name for head_ns, name in heads if head_ns - anchor_ns <= self.tolerance_ns]
-        give_up = at_end or self._timed_out(anchor_ns, group)
-        if len(heads) < len(self.cameras) and not give_up:
+        give_up = give_up or self._timed_out(anchor_ns, group)
+        awaited = [
+            stream
+            for stream in self._streams.values()
+            if not stream.queue and not stream.is_silent(anchor_ns, self.timeout_ns)
+        ]
+        if awaited and not give_up:
             return None
+        for stream in awaited:
+            stream.note_missed(anchor_ns)
         first, narrower_ns = self._narrower(group)
         if not first:
             return group
@@ -244,7 +263,7 @@ class Synchronizer:
         ]
         return len(past) >= 2 or any(name in group for name in past)
 
-    def _take(self, members: Sequence[str]) -> FrameSet | None:
+    def _take(self, members: Sequence[str]) -> SynchronizedSet[Frame] | None:
         frames = {name: self._streams[name].queue.popleft() for name in members}
         self._undecided = 0
         self._behind.clear()
@@ -260,4 +279,4 @@ class Synchronizer:
         else:
             self.statistics.complete_sets += 1
         ordered = {name: frames[name] for name in self.cameras if name in frames}
-        return FrameSet(self._served_ns, ordered, missing)
+        return SynchronizedSet(self._served_ns, ordered, missing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import CameraFrame, FrameSet
-from bev_perception.perception import Synchronizer
+from bev_perception.geometry import CameraFrame
+from bev_perception.perception import SynchronizedSet, Synchronizer
 
 MS = 1_000_000
 IMAGE = np.zeros((1, 1, 3), dtype=np.uint8)
@@ -24,11 +25,11 @@ def frame(camera: str, ms: float) -> CameraFrame:
     return CameraFrame(camera, round(ms * MS), IMAGE)
 
 
-def feed(synchronizer: Synchronizer, frames: list[CameraFrame]) -> list[FrameSet]:
+def feed(synchronizer: Synchronizer, frames: list[CameraFrame]) -> list[SynchronizedSet]:
     return [found for each in frames for found in synchronizer.add(each)]
 
 
-def contents(sets: list[FrameSet]) -> list[dict[str, float]]:
+def contents(sets: list[SynchronizedSet]) -> list[dict[str, float]]:
     """Per set: stamp in milliseconds by camera."""
     return [{name: entry.stamp_ns / MS for name, entry in each.frames.items()} for each in sets]
 
@@ -76,6 +77,17 @@ def brute_force(frames: list[CameraFrame], tolerance_ns: int) -> list[dict[str, 
         left = [entry for entry in left if all(entry is not used for used in chosen.values())]
         sets.append({name: chosen[name].stamp_ns / MS for name in NAMES if name in chosen})
     return sets
+
+
+def first_after_a_long_gap(frames: list[CameraFrame], gap_ms: float) -> set[int]:
+    """id of every frame whose camera had sent nothing for longer than gap_ms."""
+    found = set()
+    before = dict.fromkeys(NAMES, min((each.stamp_ns for each in frames), default=0))
+    for each in sorted(frames, key=lambda entry: entry.stamp_ns):
+        if each.stamp_ns - before[each.camera] > gap_ms * MS:
+            found.add(id(each))
+        before[each.camera] = each.stamp_ns
+    return found
 
 
 def test_a_full_set_is_given_out_by_the_frame_that_completes_it():
@@ -158,6 +170,97 @@ def test_a_frame_after_its_set_was_given_out_is_late():
     assert feed(synchronizer, [frame("left", 10)]) == []
     assert synchronizer.statistics.dropped["left"] == {"late": 1}
     assert contents(synchronizer.add(frame("left", 105))) == [{"front": 101, "left": 105}]
+
+
+def silence(
+    synchronizer: Synchronizer, first_ms: float, num_sets: int
+) -> list[tuple[float, float]]:
+    """(stamp of a set, stamp of the frame that brought it out), front and left sending at 10 Hz."""
+    return [
+        (found.stamp_ns / MS, ms)
+        for ms in np.arange(num_sets) * 100 + first_ms
+        for name in ("front", "left")
+        for found in synchronizer.add(frame(name, ms))
+    ]
+
+
+@pytest.mark.parametrize("sent_before", [True, False])
+def test_a_camera_that_fell_silent_does_not_delay_every_set(sent_before):
+    synchronizer = Synchronizer(("front", "left", "rear"), timeout_ns=200 * MS)
+    if sent_before:
+        synchronizer.add(frame("rear", 0))
+    given = silence(synchronizer, 100, 30)
+    delays = [brought_ms - stamp_ms for stamp_ms, brought_ms in given if stamp_ms >= 100]
+    assert synchronizer.silent_cameras == ("rear",)
+    assert max(delays) == 300
+    assert delays[-20:] == [0] * 20
+    assert len(delays) == 30
+
+
+def test_a_silent_camera_is_waited_for_again_from_its_first_frame():
+    synchronizer = Synchronizer(("front", "left", "rear"), timeout_ns=200 * MS)
+    silence(synchronizer, 0, 20)
+    assert synchronizer.add(frame("rear", 1900)) == []
+    assert synchronizer.statistics.dropped["rear"] == {"late": 1}
+    assert synchronizer.silent_cameras == ()
+    assert silence(synchronizer, 2000, 1) == []
+    assert contents(synchronizer.add(frame("rear", 2000))) == [
+        {"front": 2000, "left": 2000, "rear": 2000}
+    ]
+
+
+def test_a_camera_whose_clock_lags_delays_only_the_first_sets():
+    """Its frames are refused, and what is refused is not worth waiting for."""
+    synchronizer = Synchronizer(("front", "left", "rear"), timeout_ns=200 * MS)
+    for index in range(20):
+        synchronizer.add(frame("rear", index * 100))
+        silence(synchronizer, 60_000 + index * 100, 1)
+    assert synchronizer.silent_cameras == ("rear",)
+    assert silence(synchronizer, 62_000, 1) == [(62_000, 62_000)]
+
+
+def test_a_short_loss_is_waited_out():
+    synchronizer = Synchronizer(("front", "left", "rear"), timeout_ns=200 * MS)
+    synchronizer.add(frame("rear", 0))
+    silence(synchronizer, 0, 6)
+    assert synchronizer.silent_cameras == ()
+
+
+def test_giving_up_goes_on_with_one_anchor_at_a_time():
+    synchronizer = Synchronizer(("front", "left"), timeout_ns=1000 * MS)
+    assert synchronizer.waiting_stamp_ns is None
+    assert synchronizer.give_up() == []
+    feed(synchronizer, [frame("front", 0), frame("front", 100)])
+    assert synchronizer.waiting_stamp_ns == 0
+    assert contents(synchronizer.give_up()) == [{"front": 0}]
+    assert synchronizer.waiting_stamp_ns == 100 * MS
+    assert contents(synchronizer.add(frame("left", 105))) == [{"front": 100, "left": 105}]
+    assert synchronizer.waiting_stamp_ns is None
+
+
+def test_a_camera_that_was_given_up_again_and_again_is_silent():
+    """The caller's clock says so where no stamps come that could."""
+    synchronizer = Synchronizer(("front", "left"), timeout_ns=200 * MS)
+    for index in range(8):
+        synchronizer.add(frame("front", index * 150))
+        synchronizer.give_up()
+    assert synchronizer.silent_cameras == ("left",)
+    assert contents(synchronizer.add(frame("front", 1200))) == [{"front": 1200}]
+
+
+def test_anything_with_a_camera_and_a_stamp_is_synchronised():
+    """For example messages that are decoded only when their set is given out."""
+
+    @dataclass(frozen=True)
+    class Message:
+        camera: str
+        stamp_ns: int
+        data: bytes
+
+    synchronizer: Synchronizer[Message] = Synchronizer(("front", "left"))
+    synchronizer.add(Message("front", 5, b"f"))
+    (found,) = synchronizer.add(Message("left", 7, b"l"))
+    assert [message.data for message in found.frames.values()] == [b"f", b"l"]
 
 
 def test_duplicates_and_frames_out_of_order_are_dropped_and_counted():
@@ -284,21 +387,26 @@ def test_without_loss_every_set_is_complete_and_none_is_lost(seed, tolerance_ms)
     assert synchronizer.statistics.total_dropped == 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     tolerance_ms=st.integers(5, 60),
-    loss=st.floats(0.0, 0.7),
+    loss=st.floats(0.0, 0.8),
     delay=st.floats(0.0, 5.0),
 )
 def test_with_losses_it_equals_brute_force_in_whatever_order_cameras_arrive(
     seed, tolerance_ms, loss, delay
 ):
-    frames = make_stream(seed, tolerance_ms, loss)
-    synchronizer = Synchronizer(NAMES, tolerance_ms * MS, 10 * tolerance_ms * MS, max_queue=60)
+    """Nothing is lost but, perhaps, the frame with which a silent camera comes back."""
+    timeout_ms = 10 * tolerance_ms
+    frames = make_stream(seed, tolerance_ms, loss, num_sets=40)
+    synchronizer = Synchronizer(NAMES, tolerance_ms * MS, timeout_ms * MS, max_queue=60)
     sets = feed(synchronizer, as_arriving(frames, seed + 1, delay * tolerance_ms))
     sets += synchronizer.flush()
-    assert contents(sets) == brute_force(frames, tolerance_ms * MS)
+    used = {id(entry) for found in sets for entry in found.frames.values()}
+    assert {id(entry) for entry in frames} - used <= first_after_a_long_gap(frames, 2 * timeout_ms)
+    taken = [entry for entry in frames if id(entry) in used]
+    assert contents(sets) == brute_force(taken, tolerance_ms * MS)
 
 
 @settings(max_examples=100, deadline=None)

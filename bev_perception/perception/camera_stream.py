@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the synchroniser knows about one camera."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Generic
+
+from bev_perception.perception.synchronized_set import Frame
+
+SILENT_SETS = 3
+"""Sets in a row that must have timed out without a camera before it counts as silent."""
+
+SILENT_TIMEOUTS = 3
+"""Timeouts, in the stamps of those sets, that must have passed as well."""
+
+_INTERVALS_KEPT = 8
+
+
+class CameraStream(Generic[Frame]):
+    """Frames of one camera that wait, the pace at which they come, and the sets it missed."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Frame] = deque()
+        self.newest_ns: int | None = None
+        self.last_arrival = 0
+        self._intervals_ns: deque[int] = deque(maxlen=_INTERVALS_KEPT)
+        self._missed_sets = 0
+        self._missing_since_ns = 0
+
+    @property
+    def head_ns(self) -> int:
+        """Stamp of the frame that waits longest."""
+        return self.queue[0].stamp_ns
+
+    @property
+    def next_ns(self) -> float:
+        """Stamp of the frame behind the head; the earliest to expect if it has not come."""
+        if len(self.queue) > 1:
+            return self.queue[1].stamp_ns
+        return self.head_ns + min(self._intervals_ns, default=math.inf)
+
+    def note_stamp(self, stamp_ns: int) -> None:
+        """A frame came, whatever becomes of it."""
+        if self.newest_ns is not None and stamp_ns <= self.newest_ns:
+            return
+        if self.newest_ns is not None:
+            self._intervals_ns.append(stamp_ns - self.newest_ns)
+        self.newest_ns = stamp_ns
+
+    def note_missed(self, anchor_ns: int) -> None:
+        """A set was waited for until its timeout and had to go without this camera."""
+        if self._missed_sets == 0:
+            self._missing_since_ns = anchor_ns
+        self._missed_sets += 1
+
+    def note_back(self) -> None:
+        """The camera sends in time, or would have if it had been waited for."""
+        self._missed_sets = 0
+
+    def is_silent(self, anchor_ns: int, timeout_ns: int) -> bool:
+        """Whether a set of that anchor need not wait for this camera."""
+        return (
+            self._missed_sets >= SILENT_SETS
+            and anchor_ns - self._missing_since_ns > SILENT_TIMEOUTS * timeout_ns
+        )
