@@ -20,6 +20,8 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from bev_perception.bags.bag_parts import join_parts
+from bev_perception.bags.raw_topic import RawTopic
 from bev_perception.bags.typestore import bag_typestore
 from bev_perception.errors import BagError
 
@@ -35,21 +37,35 @@ class BagSink:
         path: folder that the bag will be; must not exist.
         storage: key of STORAGES.
         compressed: zstd, by chunk for mcap and by message for sqlite3.
+        numbered: files are named NAME_0, NAME_1 as rosbag2 does, so that split can be used.
 
     Raises:
         BagError: the path exists, or the storage is unknown.
     """
 
-    def __init__(self, path: Path, storage: str, compressed: bool) -> None:
+    def __init__(self, path: Path, storage: str, compressed: bool, numbered: bool = False) -> None:
         if storage not in STORAGES:
             raise BagError(f"{path}: unknown storage {storage!r}, expected {' or '.join(STORAGES)}")
         self.path = path
         self._storage = storage
         self._compressed = compressed
+        self._numbered = numbered
         self._refuse_existing()
         self._folder: Path | None = None
         self._writer: Writer | None = None
         self._connections: dict[str, Connection] = {}
+        self._parts: list[Path] = []
+        self._raw_topics: dict[str, RawTopic] = {}
+
+    @property
+    def num_parts(self) -> int:
+        """Files begun so far."""
+        return len(self._parts)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is written until it is complete; None while it is not open."""
+        return self._folder
 
     def open(self) -> None:
         """Begins writing into a hidden folder beside the path.
@@ -62,14 +78,7 @@ class BagSink:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             folder = tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent)
             self._folder = Path(folder)
-            plugin = STORAGES[self._storage]
-            writer = Writer(self._folder / self.path.name, version=9, storage_plugin=plugin)
-            if self._compressed:
-                by_chunk = plugin is StoragePlugin.MCAP
-                mode = CompressionMode.STORAGE if by_chunk else CompressionMode.MESSAGE
-                writer.set_compression(mode, CompressionFormat.ZSTD)
-            writer.open()
-            self._writer = writer
+            self._open_part()
         except OSError as error:
             self.discard()
             raise self._cannot_write(error) from error
@@ -113,6 +122,86 @@ class BagSink:
         except OSError as error:
             raise self._cannot_write(error) from error
 
+    def write_raw(self, topic: RawTopic, log_ns: int, data: bytes) -> None:
+        """Adds a serialized message as it is.
+
+        Args:
+            topic: announced on first use; what the first use says of it stays.
+            log_ns: time of recording.
+            data: the message in CDR.
+
+        Raises:
+            BagError: the bag is not open, a topic changes its type, or the disk is full.
+        """
+        if self._writer is None:
+            raise BagError(f"{self.path}: the bag is not open; call open() first")
+        try:
+            connection = self._connections.get(topic.name)
+            if connection is None:
+                known = self._raw_topics.setdefault(topic.name, topic)
+                connection = self._writer.add_connection(
+                    known.name,
+                    known.msgtype,
+                    msgdef=known.definition,
+                    rihs01=known.digest,
+                    offered_qos_profiles=known.qos,
+                )
+                self._connections[topic.name] = connection
+            if connection.msgtype != topic.msgtype:
+                raise BagError(
+                    f"{self.path}: {topic.name} holds {connection.msgtype}, "
+                    f"{topic.msgtype} does not fit"
+                )
+            self._writer.write(connection, log_ns, data)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def split(self) -> None:
+        """Completes the present file and begins the next one; for numbered bags.
+
+        Raises:
+            BagError: the bag is not open, or the disk is full.
+        """
+        if self._writer is None or not self._numbered:
+            raise BagError(f"{self.path}: only a numbered bag that is open can be split")
+        try:
+            self._writer.close()
+            self._connections.clear()
+            self._open_part()
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def salvage(self) -> Path | None:
+        """After a failed write: the bag gets the files that were complete before.
+
+        Returns:
+            Where the file is that was cut off, for tools that recover it; None where the
+            storage leaves nothing to recover.
+
+        Raises:
+            BagError: nothing can be moved into place.
+        """
+        if self._folder is None:
+            return None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(Exception):  # the disk is full: what matters is on it already
+                writer.abort()
+        try:
+            part = self._parts.pop()
+            files = list(part.glob("*.mcap"))
+            remains = self.path.with_name(f"{self.path.name}.cut_off.mcap") if files else None
+            if remains is not None:
+                files[0].rename(remains)
+            if self._parts:
+                self._refuse_existing()
+                self._assemble()
+            return remains
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        finally:
+            self.discard()
+
     def commit(self) -> None:
         """Completes the bag and moves it to its path.
 
@@ -124,7 +213,7 @@ class BagSink:
         try:
             self._writer.close()
             self._refuse_existing()
-            (self._folder / self.path.name).rename(self.path)
+            self._assemble()
         except OSError as error:
             raise self._cannot_write(error) from error
         finally:
@@ -140,6 +229,30 @@ class BagSink:
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _open_part(self) -> None:
+        """Begins the next file, in a folder of its own until the bag is complete."""
+        assert self._folder is not None
+        number = len(self._parts)
+        name = f"{self.path.name}_{number}" if self._numbered else self.path.name
+        folder = self._folder / "parts" / name if self._numbered else self._folder / name
+        plugin = STORAGES[self._storage]
+        writer = Writer(folder, version=9, storage_plugin=plugin)
+        if self._compressed:
+            by_chunk = plugin is StoragePlugin.MCAP
+            mode = CompressionMode.STORAGE if by_chunk else CompressionMode.MESSAGE
+            writer.set_compression(mode, CompressionFormat.ZSTD)
+        writer.open()
+        self._writer = writer
+        self._parts.append(folder)
+
+    def _assemble(self) -> None:
+        """Moves the complete files to the path."""
+        assert self._folder is not None
+        bag = self._folder / self.path.name
+        if self._numbered:
+            join_parts(self._parts, bag)
+        bag.rename(self.path)
 
     def _refuse_existing(self) -> None:
         if self.path.exists() or self.path.is_symlink():

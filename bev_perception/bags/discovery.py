@@ -127,6 +127,24 @@ def find_points(connections: Iterable[Connection]) -> Connection | None:
     )
 
 
+def is_camera_topic(topic: str, msgtype: str) -> bool:
+    """Whether find_cameras would take a topic for the images of a camera."""
+    if msgtype not in (IMAGE, COMPRESSED_IMAGE) or _NOT_A_CAMERA.search(topic):
+        return False
+    return _IMAGE_TOPIC.fullmatch(topic) is not None
+
+
+def is_label_topic(topic: str, msgtype: str) -> bool:
+    """Whether find_labels would take a topic for labelled objects."""
+    labels = msgtype in _LABEL_TYPES and _LABEL_TOPIC.search(topic)
+    return bool(labels) and not topic.startswith(_OWN_OUTPUT)
+
+
+def info_topic(image_topic: str) -> str:
+    """Where CameraInfo is by convention."""
+    return f"{_base(image_topic)}/camera_info"
+
+
 def camera_names(bases: Sequence[str]) -> list[str]:
     """Short distinct names for topic bases: the parts in which they differ.
 
