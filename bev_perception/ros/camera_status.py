@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well a part of the node does, in a word and in a sentence for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+
+class Level(IntEnum):
+    """Levels of diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+    STALE = 3
+
+
+class Cause(Enum):
+    """Why a camera does not contribute, or not fully; the first that holds is reported."""
+
+    OTHER_TYPE = "type mismatch"
+    OTHER_QOS = "QoS mismatch"
+    NEVER_PUBLISHED = "never published"
+    STOPPED = "stopped"
+    WRONG_ENCODING = "wrong encoding"
+    UNDECODABLE = "undecodable"
+    NO_INFO = "no CameraInfo"
+    UNCALIBRATED = "uncalibrated"
+    NO_TRANSFORM = "no TF"
+    WRONG_SIZE = "wrong size"
+    BLACK_IMAGE = "black image"
+    LATE = "late"
+    BAD_STAMPS = "bad stamps"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of diagnostics.
+
+    Attributes:
+        name: of the part, for example "camera front".
+        level: OK; WARN for less than all; ERROR for nothing; STALE for nothing new.
+        message: one sentence: what is and what to do.
+        values: figures, as text.
+        hardware_id: what it is about, for example the camera's frame.
+    """
+
+    name: str
+    level: Level
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    hardware_id: str = ""
+
+
+@dataclass(frozen=True)
+class CameraStatus(Status):
+    """Status of a camera: ERROR when it contributes nothing, WARN when less than it sends."""
+
+    cause: Cause = Cause.NONE
