@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,39 +13,42 @@ from bev_perception.bags.headers import make_header
 from bev_perception.bags.typestore import IMAGE, message_class
 from bev_perception.errors import BagError
 
-_CHANNELS = {
-    "rgb8": 3,
-    "bgr8": 3,
-    "rgba8": 4,
-    "bgra8": 4,
-    "mono8": 1,
-    "bayer_rggb8": 1,
-    "bayer_bggr8": 1,
-    "bayer_gbrg8": 1,
-    "bayer_grbg8": 1,
-    "yuv422": 2,
-    "uyvy": 2,
-    "yuv422_yuy2": 2,
-    "yuyv": 2,
-}
-"""Bytes per pixel of the encodings with one byte per channel."""
 
-_TO_RGB = {
-    "bgr8": cv2.COLOR_BGR2RGB,
-    "rgba8": cv2.COLOR_RGBA2RGB,
-    "bgra8": cv2.COLOR_BGRA2RGB,
-    "mono8": cv2.COLOR_GRAY2RGB,
-    "bayer_rggb8": cv2.COLOR_BAYER_RGGB2RGB,
-    "bayer_bggr8": cv2.COLOR_BAYER_BGGR2RGB,
-    "bayer_gbrg8": cv2.COLOR_BAYER_GBRG2RGB,
-    "bayer_grbg8": cv2.COLOR_BAYER_GRBG2RGB,
-    "yuv422": cv2.COLOR_YUV2RGB_UYVY,
-    "uyvy": cv2.COLOR_YUV2RGB_UYVY,
-    "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
-    "yuyv": cv2.COLOR_YUV2RGB_YUY2,
+class _Layout(NamedTuple):
+    """How an encoding stores a pixel, and OpenCV's conversion from that to RGB."""
+
+    channels: int
+    to_rgb: int | None
+    byte_depth: int = 1
+
+
+_BY_CHANNELS = {
+    "rgb": _Layout(3, None),
+    "bgr": _Layout(3, cv2.COLOR_BGR2RGB),
+    "rgba": _Layout(4, cv2.COLOR_RGBA2RGB),
+    "bgra": _Layout(4, cv2.COLOR_BGRA2RGB),
+    "mono": _Layout(1, cv2.COLOR_GRAY2RGB),
+    "bayer_rggb": _Layout(1, cv2.COLOR_BAYER_RGGB2RGB),
+    "bayer_bggr": _Layout(1, cv2.COLOR_BAYER_BGGR2RGB),
+    "bayer_gbrg": _Layout(1, cv2.COLOR_BAYER_GBRG2RGB),
+    "bayer_grbg": _Layout(1, cv2.COLOR_BAYER_GRBG2RGB),
 }
 
-SUPPORTED_ENCODINGS = (*_CHANNELS, "mono16")
+_PAIRED = {
+    "yuv422": _Layout(2, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": _Layout(2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": _Layout(2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": _Layout(2, cv2.COLOR_YUV2RGB_YUY2),
+}
+"""Two neighbours in a row share their colour."""
+
+_LAYOUTS = {
+    **{f"{name}8": layout for name, layout in _BY_CHANNELS.items()},
+    **_PAIRED,
+    **{f"{name}16": layout._replace(byte_depth=2) for name, layout in _BY_CHANNELS.items()},
+}
+
+SUPPORTED_ENCODINGS = tuple(_LAYOUTS)
 """Values of sensor_msgs/Image.encoding that image_from_message takes."""
 
 
@@ -53,7 +56,8 @@ def image_from_message(message: Any, topic: str) -> NDArray[np.uint8]:
     """(height, width, 3) uint8 RGB of a sensor_msgs/Image.
 
     rgb8 is a view of the message's own buffer, perhaps read-only and with padded rows;
-    other encodings are converted. mono16 keeps its upper eight bits.
+    other encodings are converted. Sixteen bits become eight with white staying white, as
+    cv_bridge scales them.
 
     Raises:
         BagError: an encoding that is not supported, or a buffer too short for its size.
@@ -61,11 +65,13 @@ def image_from_message(message: Any, topic: str) -> NDArray[np.uint8]:
     problem = image_problem(message)
     if problem:
         raise BagError(f"{topic}: {problem}")
-    encoding = message.encoding
-    rows = _rows(message)
-    if encoding == "mono16":
-        return _converted(_upper_bytes(message, rows), cv2.COLOR_GRAY2RGB)
-    return rows if encoding == "rgb8" else _converted(rows, _TO_RGB[encoding])
+    layout = _LAYOUTS[message.encoding]
+    image = _rows(message, layout)
+    if layout.to_rgb is not None:
+        image = cv2.cvtColor(image, layout.to_rgb)
+    if layout.byte_depth == 2:
+        image = cv2.convertScaleAbs(image, alpha=255.0 / 65535.0)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def image_problem(message: Any) -> str:
@@ -73,13 +79,14 @@ def image_problem(message: Any) -> str:
 
     Looks at the numbers beside the pixels only, so it costs microseconds.
     """
-    if message.encoding not in SUPPORTED_ENCODINGS:
+    layout = _LAYOUTS.get(message.encoding)
+    if layout is None:
         return (
             f"image encoding {message.encoding!r} is not supported, expected one of "
             f"{', '.join(SUPPORTED_ENCODINGS)}; convert the topic, for example with image_proc"
         )
     height, width, step = int(message.height), int(message.width), int(message.step)
-    row_bytes = width * _bytes_per_pixel(message.encoding)
+    row_bytes = width * layout.channels * layout.byte_depth
     needed = step * (height - 1) + row_bytes if height else 0
     present = len(message.data)
     if height < 1 or width < 1 or step < row_bytes or present < needed:
@@ -87,6 +94,11 @@ def image_problem(message: Any) -> str:
             f"image of {width}x{height} in {message.encoding} with step {step} needs "
             f"a step of at least {row_bytes} and {needed} bytes, got {present} bytes; "
             f"the message is damaged or its sender fills it wrongly"
+        )
+    if message.encoding in _PAIRED and width % 2:
+        return (
+            f"image of {width}x{height} in {message.encoding}, which stores pixels in pairs, has "
+            f"an odd width; its sender names the wrong encoding or width"
         )
     return ""
 
@@ -115,26 +127,18 @@ def check_image(image: NDArray[np.uint8], topic: str) -> None:
         )
 
 
-def _converted(rows: NDArray[np.uint8], code: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(rows, code), dtype=np.uint8)
+def _rows(message: Any, layout: _Layout) -> NDArray[Any]:
+    """(height, width[, channels]) view of the buffer, row padding left out.
 
-
-def _bytes_per_pixel(encoding: str) -> int:
-    return 2 if encoding == "mono16" else _CHANNELS[encoding]
-
-
-def _rows(message: Any) -> NDArray[np.uint8]:
-    """(height, width[, channels]) view of the buffer, row padding left out."""
+    Sixteen bits are copied, since they may lie in foreign byte order.
+    """
     height, width, step = int(message.height), int(message.width), int(message.step)
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    channels = _bytes_per_pixel(message.encoding)
-    shape: tuple[int, ...] = (height, width, channels)
-    strides: tuple[int, ...] = (step, channels, 1)
-    if channels == 1:
-        shape, strides = shape[:2], (step, 1)
-    return np.lib.stride_tricks.as_strided(data, shape, strides, writeable=data.flags.writeable)
-
-
-def _upper_bytes(message: Any, pairs: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(height, width) uint8: the more significant byte of each 16-bit pixel."""
-    return np.ascontiguousarray(pairs[..., 0 if message.is_bigendian else 1])
+    pixel_bytes = layout.channels * layout.byte_depth
+    shape: tuple[int, ...] = (height, width, layout.channels)
+    strides: tuple[int, ...] = (step, pixel_bytes, layout.byte_depth)
+    if layout.channels == 1:
+        shape, strides = shape[:2], strides[:2]
+    order = ">" if message.is_bigendian else "<"
+    dtype = np.dtype(np.uint8) if layout.byte_depth == 1 else np.dtype(f"{order}u2")
+    rows: NDArray[Any] = np.ndarray(shape, dtype, buffer=message.data, strides=strides)
+    return rows if layout.byte_depth == 1 else rows.astype(np.uint16)

@@ -65,12 +65,37 @@ def test_channels_are_ordered_and_padding_is_left_out(
 
 
 @pytest.mark.parametrize("big", [0, 1])
-def test_mono16_keeps_the_upper_byte_in_either_byte_order(big: int) -> None:
-    values = np.array([[0x1234, 0xFF00]], dtype=">u2" if big else "<u2")
+def test_sixteen_bits_are_scaled_to_eight_in_either_byte_order(big: int) -> None:
+    values = np.arange(65536, dtype=">u2" if big else "<u2").reshape(256, 256)
     message = padded(values.view(np.uint8), "mono16", big=big)
-    message.width = 2  # two bytes each
+    message.width = 256  # two bytes each
     image = image_from_message(message, "/t")
-    np.testing.assert_array_equal(image, [[[0x12] * 3, [0xFF] * 3]])
+    expected = np.rint(np.arange(65536) * (255.0 / 65535.0)).reshape(256, 256)
+    np.testing.assert_array_equal(image, np.repeat(expected[..., None], 3, axis=-1))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    name=st.sampled_from(["rgb", "bgr", "rgba", "bgra", "bayer_rggb", "bayer_grbg"]),
+    padding=st.integers(0, 3),
+    seed=st.integers(0, 2**31),
+)
+def test_sixteen_bit_colours_are_those_of_eight_bits(name: str, padding: int, seed: int) -> None:
+    channels = 1 if name.startswith("bayer") else len(name)
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 8, channels), dtype=np.uint8)
+    if name.startswith("bayer"):
+        pixels[:] = pixels[0, 0]  # interpolating and rounding do not commute
+    wide = (pixels.astype("<u2") * 257).view(np.uint8)
+    message = padded(wide, f"{name}16", padding)
+    message.width = 8
+    image = image_from_message(message, "/t")
+    np.testing.assert_array_equal(image, image_from_message(padded(pixels, f"{name}8"), "/t"))
+
+
+def test_a_pair_encoding_of_odd_width_is_refused() -> None:
+    message = padded(np.zeros((2, 3, 2), dtype=np.uint8), "yuv422_yuy2")
+    with pytest.raises(BagError, match=r"/t: image of 3x2 in yuv422_yuy2.*odd width"):
+        image_from_message(message, "/t")
 
 
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
