@@ -9,13 +9,18 @@ called from any thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from threading import RLock
 
 from bev_perception.geometry import CameraHealth
-from bev_perception.ros.camera_status import CameraStatus, Cause, Level
+from bev_perception.ros.camera_status import (
+    DEFAULT_THRESHOLDS,
+    CameraStatus,
+    CameraThresholds,
+    Cause,
+    Level,
+)
 from bev_perception.ros.endpoints import Publisher, Subscribed
-from bev_perception.ros.image_stream import SECOND, ImageStream
+from bev_perception.ros.event_stream import SECOND, EventStream
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -43,35 +48,6 @@ _UNSTEADY = {
     Cause.BAD_STAMPS,
 }
 """Causes that may come and go from image to image."""
-
-
-@dataclass(frozen=True)
-class CameraThresholds:
-    """When a cause holds.
-
-    Attributes:
-        startup_s: what is still missing is a warning for so long, then an error; discovery
-            takes up to 2.5 s.
-        stopped_s, stopped_periods: a camera has stopped when the larger of the two has passed
-            without an image; a period is the median of its last intervals.
-        window_s: time over which shares are taken.
-        min_images: images in the window below which there are no shares.
-        some_share: from this share of images refused or dropped a warning.
-        most_share: from this share an error.
-        clear_after_s: a cause that comes and goes is reported until it has been away so long.
-    """
-
-    startup_s: float = 3.0
-    stopped_s: float = 1.0
-    stopped_periods: float = 5.0
-    window_s: float = 3.0
-    min_images: int = 3
-    some_share: float = 0.1
-    most_share: float = 0.9
-    clear_after_s: float = 1.0
-
-
-DEFAULT_THRESHOLDS = CameraThresholds()
 
 
 class CameraMonitor:
@@ -108,7 +84,7 @@ class CameraMonitor:
         self._info = Subscribed(info_topic, CAMERA_INFO)
         self._needs_info = needs_info
         self._needs_transform = needs_transform
-        self._stream = ImageStream(thresholds.window_s)
+        self._stream = EventStream(thresholds.window_s)
         self._stamp_ns: int | None = None
         self._refusals: dict[Cause, str] = {}
         self._health: tuple[CameraHealth, int] | None = None
@@ -197,7 +173,7 @@ class CameraMonitor:
                 level, text = self._faults[first][0]
                 values["cause"] = first.value
                 values["other causes"] = ", ".join(cause.value for cause in causes[1:])
-            message = f"{name}: {text.removeprefix(f'{name}: ')}"
+            message = f"{name}: {_without_name(text, self.name)}"
             return CameraStatus(name, level, message, values, self.frame_id, first)
 
     def _advance(self, now_ns: int) -> None:
@@ -353,3 +329,8 @@ def health_cause(health: CameraHealth) -> Cause:
     if health.ok or health.cause.startswith("no image"):
         return Cause.NONE
     return Cause.BLACK_IMAGE if health.cause.startswith("image ") else Cause.WRONG_SIZE
+
+
+def _without_name(text: str, camera: str) -> str:
+    """Errors name their camera themselves."""
+    return text.removeprefix(f"camera {camera}: ").removeprefix(f"camera {camera!r}: ")

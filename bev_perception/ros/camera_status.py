@@ -60,3 +60,32 @@ class CameraStatus(Status):
     """Status of a camera: ERROR when it contributes nothing, WARN when less than it sends."""
 
     cause: Cause = Cause.NONE
+
+
+@dataclass(frozen=True)
+class CameraThresholds:
+    """When a cause holds.
+
+    Attributes:
+        startup_s: what is still missing is a warning for so long, then an error; discovery
+            takes up to 2.5 s.
+        stopped_s, stopped_periods: a camera has stopped when the larger of the two has passed
+            without an image; a period is the median of its last intervals.
+        window_s: time over which shares are taken.
+        min_images: images in the window below which there are no shares.
+        some_share: from this share of images refused or dropped a warning.
+        most_share: from this share an error.
+        clear_after_s: a cause that comes and goes is reported until it has been away so long.
+    """
+
+    startup_s: float = 3.0
+    stopped_s: float = 1.0
+    stopped_periods: float = 5.0
+    window_s: float = 3.0
+    min_images: int = 3
+    some_share: float = 0.1
+    most_share: float = 0.9
+    clear_after_s: float = 1.0
+
+
+DEFAULT_THRESHOLDS = CameraThresholds()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of the images of one camera: since the start and of late."""
+"""What became of things that arrive one after the other: since the start and of late."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECOND = 1_000_000_000
 _ARRIVALS_KEPT = 32
 
 
-class ImageStream:
+class EventStream:
     """Arrivals and counts by kind, in steady time that the caller gives.
 
     Args:
@@ -20,7 +20,7 @@ class ImageStream:
 
     Attributes:
         now_ns: the time to which advance has brought it.
-        totals: images by kind since the start.
+        totals: events by kind since the start; "received" are the arrivals.
     """
 
     def __init__(self, window_s: float) -> None:
@@ -48,20 +48,24 @@ class ImageStream:
         return runs_on
 
     def arrive(self) -> None:
-        """An image came now."""
+        """Something came now."""
         self._arrivals.append(self.now_ns)
         self.count("received")
 
     def count(self, kind: str, count: int = 1) -> None:
-        """So many images were of a kind."""
+        """So many were of a kind."""
         self.totals[kind] += count
         self._recent[kind] += count
         self._window.append((self.now_ns, kind, count))
 
-    def share(self, kind: str, min_images: int) -> float:
-        """Of the images of the window, 0 to 1; 0 if fewer than min_images came."""
+    def recent(self, kind: str) -> int:
+        """How many were of a kind within the window."""
+        return self._recent[kind]
+
+    def share(self, kind: str, min_received: int) -> float:
+        """Of what came within the window, 0 to 1; 0 if that is fewer than min_received."""
         received = self._recent["received"]
-        if received < max(1, min_images):
+        if received < max(1, min_received):
             return 0.0
         return min(1.0, self._recent[kind] / received)
 
@@ -72,18 +76,18 @@ class ImageStream:
 
     @property
     def silent_s(self) -> float | None:
-        """Seconds since the last image; None before the first."""
+        """Seconds since the last arrival; None before the first."""
         return (self.now_ns - self._arrivals[-1]) / SECOND if self._arrivals else None
 
     @property
     def period_s(self) -> float | None:
-        """Median of the last intervals; None before the second image."""
+        """Median of the last intervals; None before the second arrival."""
         intervals = [after - before for before, after in pairwise(self._arrivals)]
         return median(intervals) / SECOND if intervals else None
 
     @property
     def rate_hz(self) -> float:
-        """Images per second over the last arrivals, the silence since then included."""
+        """Arrivals per second over the last ones, the silence since then included."""
         if len(self._arrivals) < 2:
             return 0.0
         silent_ns = self.now_ns - self._arrivals[-1]

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast sets go through the network, and what is left undone because it is busy."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from threading import RLock
+
+import numpy as np
+
+from bev_perception.ros.camera_status import Level, Status
+from bev_perception.ros.event_stream import EventStream
+
+_WINDOW_S = 5.0
+_SAMPLES_KEPT = 200
+_BUSY_SHARE = 0.1
+_STALE_S = 2.0
+
+
+class EngineMonitor:
+    """Told of every set; may be called from any thread.
+
+    Args:
+        facts: what does not change, for the values: model, device, precision.
+        hardware_id: the device.
+    """
+
+    def __init__(self, facts: Mapping[str, str], hardware_id: str = "") -> None:
+        self._facts = dict(facts)
+        self._hardware_id = hardware_id
+        self._done = EventStream(_WINDOW_S)
+        self._latencies: dict[str, deque[float]] = {}
+        self._problem = ""
+        self._lock = RLock()
+
+    def set_published(self, timings_ms: Mapping[str, float], now_ns: int) -> None:
+        """A set is through; milliseconds by stage."""
+        with self._lock:
+            self._done.advance(now_ns)
+            self._done.arrive()
+            self._problem = ""
+            for stage, value in timings_ms.items():
+                self._latencies.setdefault(stage, deque(maxlen=_SAMPLES_KEPT)).append(value)
+
+    def set_dropped(self, cause: str = "busy", count: int = 1) -> None:
+        """Sets were not processed, because a newer one came while the engine was busy."""
+        with self._lock:
+            self._done.count(cause, count)
+
+    def failed(self, problem: str) -> None:
+        """A set could not be processed; forgotten when the next one can."""
+        with self._lock:
+            self._problem = problem
+            self._done.count("failed")
+
+    def status(self, now_ns: int) -> Status:
+        """OK; WARN when sets are dropped; ERROR when they fail; STALE when none come."""
+        with self._lock:
+            self._done.advance(now_ns)
+            level, text = self._judged()
+            return Status("engine", level, f"engine: {text}", self._values(), self._hardware_id)
+
+    def _judged(self) -> tuple[Level, str]:
+        silent_s = self._done.silent_s
+        if self._problem:
+            return Level.ERROR, self._problem
+        if silent_s is None:
+            return Level.STALE, "no set of images has come yet; see the cameras' statuses"
+        period_s = self._done.period_s or 0.0
+        if silent_s > max(_STALE_S, 5.0 * period_s):
+            text = f"no set of images for {silent_s:.1f} s; see the cameras' statuses"
+            return Level.STALE, text
+        busy = self._done.recent("busy")
+        share = busy / max(1, busy + self._done.recent("received"))
+        rate = f"{self._done.rate_hz:.1f} sets per second"
+        if share > _BUSY_SHARE:
+            return Level.WARN, (
+                f"{rate}, {100 * share:.0f} % of the sets are dropped because the engine is "
+                f"busy; lower the cameras' rate or use a faster device"
+            )
+        return Level.OK, rate
+
+    def _values(self) -> dict[str, str]:
+        values = {**self._facts, "rate_hz": f"{self._done.rate_hz:.1f}"}
+        values["published"] = str(self._done.totals["received"])
+        for kind, count in sorted(self._done.totals.items()):
+            if kind != "received":
+                values[f"dropped: {kind}"] = str(count)
+        for stage, samples in self._latencies.items():
+            middle, high = np.percentile(list(samples), (50, 95))
+            values[f"{stage}_ms median"] = f"{middle:.1f}"
+            values[f"{stage}_ms p95"] = f"{high:.1f}"
+        return values

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether TF tells where the vehicle is, and whether its senders can be heard at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import RLock
+
+from bev_perception.ros.camera_status import Level, Status
+from bev_perception.ros.endpoints import Publisher, Subscribed
+from bev_perception.ros.event_stream import SECOND, EventStream
+
+STATIC = Subscribed("/tf_static", "tf2_msgs/msg/TFMessage", "reliable", "transient_local")
+"""What tf2 and this node ask of /tf_static."""
+
+_WINDOW_S = 3.0
+_MISSING_SHARE = 0.1
+
+
+class TransformMonitor:
+    """Told of the pose of every set; may be called from any thread.
+
+    Args:
+        base_frame: of the vehicle.
+        world_frame: the parameter; empty when any frame at rest will do.
+    """
+
+    def __init__(self, base_frame: str, world_frame: str = "") -> None:
+        self._base_frame = base_frame
+        self._asked_frame = world_frame
+        self._frame = world_frame
+        self._sets = EventStream(_WINDOW_S)
+        self._age_ns = 0
+        self._refusal: tuple[str, int] | None = None
+        self._static_problem = ""
+        self._lock = RLock()
+
+    def pose_found(self, world_frame: str, age_ns: int, now_ns: int) -> None:
+        """A set has an ego pose, age_ns older than its images."""
+        with self._lock:
+            self._sets.advance(now_ns)
+            self._sets.arrive()
+            self._sets.count("late" if age_ns else "exact")
+            self._frame, self._age_ns = world_frame, age_ns
+
+    def pose_missing(self, now_ns: int) -> None:
+        """A set goes without a pose."""
+        with self._lock:
+            self._sets.advance(now_ns)
+            self._sets.arrive()
+            self._sets.count("missing")
+
+    def transform_refused(self, problem: str, now_ns: int) -> None:
+        """A message on /tf or /tf_static that makes no transform."""
+        with self._lock:
+            self._refusal = problem, now_ns
+
+    def static_publishers(self, publishers: Sequence[Publisher]) -> None:
+        """Who publishes /tf_static."""
+        problems = [text for entry in publishers if (text := STATIC.qos_problem(entry))]
+        self._static_problem = problems[0] if problems else ""
+
+    def status(self, now_ns: int) -> Status:
+        """OK; WARN when a pose is missing that was there or was asked for, or TF is unfit."""
+        with self._lock:
+            self._sets.advance(now_ns)
+            level, text = self._judged(now_ns)
+            values = {
+                "base_frame": self._base_frame,
+                "world_frame": self._frame or "none",
+                "pose_age_ms": f"{self._age_ns / 1e6:.0f}",
+                "sets with exact pose": str(self._sets.totals["exact"]),
+                "sets with older pose": str(self._sets.totals["late"]),
+                "sets without pose": str(self._sets.totals["missing"]),
+            }
+            return Status("transforms", level, f"transforms: {text}", values, self._base_frame)
+
+    def _judged(self, now_ns: int) -> tuple[Level, str]:
+        if self._static_problem:
+            return Level.WARN, f"{self._static_problem}; use a StaticTransformBroadcaster"
+        if self._refusal and now_ns - self._refusal[1] < _WINDOW_S * SECOND:
+            return Level.WARN, self._refusal[0]
+        needed = (
+            bool(self._asked_frame) or self._sets.totals["missing"] < self._sets.totals["received"]
+        )
+        world = self._frame or "map or odom"
+        if not self._sets.totals["received"]:
+            return Level.OK, "no set of images has asked for a pose yet"
+        if self._sets.share("missing", 1) > _MISSING_SHARE:
+            text = (
+                f"no pose of {self._base_frame} in {world} on /tf, so maps are not levelled and "
+                f"velocities stay zero"
+            )
+            return (Level.WARN, f"{text}; look at the localisation") if needed else (Level.OK, text)
+        return Level.OK, f"pose of {self._base_frame} in {world}"
