@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Definitions of one ROS 2 interface package to C, C++ and Python, to shared libraries.
+"""From the definitions of one ROS 2 interface package to all files that it consists of.
 
 rosidl's generators come with the ROS 2 wheels; CMake, which usually drives them, is not needed.
-Everything is laid out below one folder as it will lie below the environment's prefix.
 """
 
 from __future__ import annotations
@@ -10,37 +9,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shlex
 import shutil
-import subprocess
-import sys
-import sysconfig
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WHEELS = Path(sys.prefix)
+from interface_compile import WHEELS, InterfaceError, compile_libraries
+
 INDEX = Path("share/ament_index/resource_index")
-COMPILERS = {".c": ("CC", "gcc", ()), ".cpp": ("CXX", "g++", ("-std=c++17",))}
-# Libraries of an interface package that C code of other packages calls; the last is ours.
-PACKAGE_LIBRARIES = (
-    "generator_c",
-    "generator_py",
-    "typesupport_c",
-    "typesupport_fastrtps_c",
-    "typesupport_introspection_c",
-    "generated",
-)
-RUNTIME_LIBRARIES = (
-    "rosidl_runtime_c",
-    "rosidl_typesupport_fastrtps_c",
-    "rosidl_typesupport_fastrtps_cpp",
-    "rosidl_typesupport_introspection_c",
-    "fastcdr",
-    "rcutils",
-)
 HANDLE_SOURCE = """
 typedef const rosidl_message_type_support_t * handle_of_NAME;
 handle_of_NAME rosidl_typesupport_c__get_message_type_support_handle__NAME(void);
@@ -68,10 +45,6 @@ handle_of_NAME rosidl_typesupport_c__get_message_type_support_handle__NAME(void)
 """
 
 
-class InterfaceError(Exception):
-    """One message that tells the user what to do."""
-
-
 @dataclass(frozen=True)
 class Package:
     """Definitions of one interface package."""
@@ -86,40 +59,12 @@ class Package:
         return [message.stem for message in self.messages]
 
 
-def check_tools() -> None:
-    """Raises InterfaceError unless the generators, the compilers and Python.h are there."""
-    if not (WHEELS / "share" / "rosidl_generator_py").is_dir():
-        raise InterfaceError(f"{WHEELS} has no ROS 2 wheels; run: make ros")
-    packages = missing_debian_packages()
-    if packages:
-        raise InterfaceError(
-            "a C and C++ compiler and Python.h are needed; "
-            f"install them with: sudo apt-get install {' '.join(packages)}"
-        )
-
-
-def missing_debian_packages() -> list[str]:
-    """Debian's names of what compiling needs and this machine lacks."""
-    missing = []
-    if any(shutil.which(compiler(suffix)[0]) is None for suffix in COMPILERS):
-        missing += ["g++", "libc6-dev"]
-    if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
-        missing.append(f"python{sys.version_info[0]}.{sys.version_info[1]}-dev")
-    return missing
-
-
-def compiler(suffix: str) -> list[str]:
-    """Command that compiles files with `suffix`; the variables CC and CXX choose another."""
-    variable, default, options = COMPILERS[suffix]
-    return [*shlex.split(os.environ.get(variable) or default), *options]
-
-
 def build(package: Package, folder: Path, prefix: Path) -> Path:
-    """Builds `package` below `folder` for `prefix`; returns the tree to be moved there."""
+    """Builds `package` below `folder`; returns the tree whose parts move to `prefix`."""
     root, staged = folder / "generated" / package.name, folder / "staged"
     prefixes = list(dict.fromkeys((prefix, WHEELS)))
     generate(package, root, prefixes)
-    compile_libraries(package, root, staged, prefixes)
+    compile_libraries(root, package.dependencies, staged, prefixes)
     stage_files(package, root, staged)
     return staged
 
@@ -208,70 +153,6 @@ def type_support_source(package: Package) -> str:
         parts.append(f'#include "{package.name}/msg/detail/{functions}"\n')
         parts.append(HANDLE_SOURCE.replace("NAME", f"{package.name}__msg__{stem}"))
     return "".join(parts)
-
-
-def compile_libraries(package: Package, root: Path, staged: Path, prefixes: Sequence[Path]) -> None:
-    """Makes lib<package>__rosidl_generated.so and the extension module that rclpy imports."""
-    import numpy
-
-    name = package.name
-    (staged / "lib").mkdir(parents=True)
-    module = staged / "python" / name
-    module.mkdir(parents=True)
-    headers = [root.parent, sysconfig.get_paths()["include"], numpy.get_include()]
-    for prefix in prefixes:
-        headers += [prefix / "include", *sorted(prefix.glob("include/*/"))]
-    includes = [f"-I{path}" for path in headers]
-    entry_point = root / f"_{name}_s.ep.rosidl_typesupport_c.c"
-    sources = sorted({*root.rglob("*.c"), *root.rglob("*.cpp")} - {entry_point})
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda source: compile_one(source, includes), sources))
-    libraries = [
-        f"-l{library}"
-        for library in (
-            *(
-                f"{used}__rosidl_{kind}"
-                for used in package.dependencies
-                for kind in PACKAGE_LIBRARIES
-            ),
-            *RUNTIME_LIBRARIES,
-        )
-        if any((prefix / "lib" / f"lib{library}.so").exists() for prefix in prefixes)
-    ]
-    paths = [f"{option}{prefix / 'lib'}" for prefix in prefixes for option in ("-L", "-Wl,-rpath,")]
-    library = staged / "lib" / f"lib{name}__rosidl_generated.so"
-    run([*compiler(".cpp"), "-shared", "-s", *objects, *paths, *libraries, "-o", str(library)])
-    extension = module / f"{name}_s__rosidl_typesupport_c.so"
-    own = [f"-L{library.parent}", f"-l{name}__rosidl_generated"]
-    objects = [compile_one(entry_point, includes)]
-    run(
-        [
-            *compiler(".cpp"),
-            "-shared",
-            "-s",
-            *objects,
-            *own,
-            *paths,
-            *libraries,
-            "-o",
-            str(extension),
-        ]
-    )
-
-
-def compile_one(source: Path, includes: Sequence[str]) -> str:
-    """Compiles one file to an object file beside it; returns its path."""
-    result = f"{source}.o"
-    run([*compiler(source.suffix), "-O2", "-fPIC", *includes, "-c", str(source), "-o", result])
-    return result
-
-
-def run(command: Sequence[str]) -> None:
-    """Runs a compiler; its first complaint becomes the error."""
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        said = [line for line in result.stderr.splitlines() if "error" in line or "cannot" in line]
-        raise InterfaceError(f"{command[0]} failed: {said[0] if said else result.stderr.strip()}")
 
 
 def stage_files(package: Package, root: Path, staged: Path) -> None:

@@ -25,7 +25,9 @@ import time
 from pathlib import Path
 
 import interface_build
-from interface_build import INDEX, WHEELS, InterfaceError, Package
+import interface_compile
+from interface_build import INDEX, Package
+from interface_compile import WHEELS, InterfaceError
 
 DEFINITIONS = Path(__file__).resolve().parent / "interfaces"
 STAMP_NAME = "generated_by_bev_perception.json"
@@ -94,7 +96,7 @@ def make(package: Package, prefix: Path) -> None:
     if not state and is_installed_by_others(package.name, prefix):
         return
     started = time.monotonic()
-    interface_build.check_tools()
+    interface_compile.check_tools()
     # Beside the destination: a move within one file system is whole or not at all.
     with tempfile.TemporaryDirectory(dir=prefix, prefix=".interfaces-") as temporary:
         staged = interface_build.build(package, Path(temporary), prefix)
@@ -109,15 +111,15 @@ def make(package: Package, prefix: Path) -> None:
 
 
 def digest_of(package: Package, prefix: Path) -> str:
-    """Changes with definitions, generated dependencies, interpreter, wheels and these programs."""
+    """Changes with definitions, interpreter, wheels, other generated packages and the builder."""
     wheels = sorted(
         f"{wheel.name}=={wheel.version}"
         for wheel in importlib.metadata.distributions()
-        if (wheel.name or "").startswith("ros-")
+        if (wheel.name or "").startswith(("ros-", "numpy"))
     )
     digest = hashlib.sha256("\n".join([sys.version, *wheels]).encode())
     stamps = [prefix / "share" / used / STAMP_NAME for used in package.dependencies]
-    programs = [Path(__file__), Path(interface_build.__file__)]
+    programs = [Path(module.__file__) for module in (interface_build, interface_compile)]
     for path in (*programs, *package.messages, *(stamp for stamp in stamps if stamp.is_file())):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
@@ -146,8 +148,9 @@ def try_out(package: Package, staged: Path, prefix: Path) -> None:
     command = [sys.executable, "-c", TRIAL, names]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["no output"])[-1]
-        raise InterfaceError(f"{package.name} was built and cannot be imported: {last}")
+        lines = result.stderr.strip().splitlines() or ["no output"]
+        cause = next((line for line in lines if line.startswith("ImportError")), lines[-1])
+        raise InterfaceError(f"{package.name} was built and cannot be imported: {cause}")
 
 
 def python_folder(prefix: Path) -> Path:
