@@ -61,6 +61,9 @@ class CameraMonitor:
         needs_info, needs_transform: false where a rig file gives the calibration.
         frame_id: optical frame, the status' hardware_id; image_received may tell it later.
         thresholds: when a cause holds.
+
+    Attributes:
+        image, info: what is subscribed to.
     """
 
     def __init__(
@@ -80,8 +83,8 @@ class CameraMonitor:
         self.frame_id = frame_id
         self.thresholds = thresholds
         kind = COMPRESSED_IMAGE if compressed else IMAGE
-        self._image = Subscribed(image_topic, kind, image_reliability)
-        self._info = Subscribed(info_topic, CAMERA_INFO)
+        self.image = Subscribed(image_topic, kind, image_reliability)
+        self.info = Subscribed(info_topic, CAMERA_INFO)
         self._needs_info = needs_info
         self._needs_transform = needs_transform
         self._stream = EventStream(thresholds.window_s)
@@ -194,13 +197,13 @@ class CameraMonitor:
 
     def _silence(self) -> dict[Cause, Fault]:
         """Why no images come."""
-        silent_s, topic = self._stream.silent_s, self._image.topic
+        silent_s, topic = self._stream.silent_s, self.image.topic
         if silent_s is not None and silent_s < self._stopped_after_s():
             return {}
-        fitting = [entry for entry in self._publishers if entry.type == self._image.type]
+        fitting = [entry for entry in self._publishers if entry.type == self.image.type]
         if self._publishers and not fitting:
             return {Cause.OTHER_TYPE: (Level.ERROR, self._type_text())}
-        problems = [self._image.qos_problem(entry) for entry in fitting]
+        problems = [self.image.qos_problem(entry) for entry in fitting]
         if fitting and all(problems):
             text = f"{problems[0]}; set image_reliability: best_effort"
             return {Cause.OTHER_QOS: (Level.ERROR, text)}
@@ -224,10 +227,10 @@ class CameraMonitor:
             if transport
             else f"remap ~/input/{self.name}/image to its image topic"
         )
-        return f"{self._image.type_problem(publisher)}; {advice}"
+        return f"{self.image.type_problem(publisher)}; {advice}"
 
     def _never_text(self, fitting: Sequence[Publisher]) -> str:
-        topic = self._image.topic
+        topic = self.image.topic
         if fitting:
             return (
                 f"publisher {fitting[0].node} of {topic} has sent nothing yet; "
@@ -259,11 +262,11 @@ class CameraMonitor:
         return faults
 
     def _info_text(self) -> str:
-        topic, remap = self._info.topic, f"remap ~/input/{self.name}/camera_info"
+        topic, remap = self.info.topic, f"remap ~/input/{self.name}/camera_info"
         if not self._info_publishers:
             return f"nobody publishes CameraInfo on {topic}; {remap} or give rig_file"
         publisher = self._info_publishers[0]
-        problem = self._info.type_problem(publisher) or self._info.qos_problem(publisher)
+        problem = self.info.type_problem(publisher) or self.info.qos_problem(publisher)
         if problem:
             return f"{problem}; {remap}"
         return (
@@ -292,7 +295,7 @@ class CameraMonitor:
         """Figures for those who look closer."""
         totals = self._stream.totals
         values = {
-            "topic": self._image.topic,
+            "topic": self.image.topic,
             "rate_hz": f"{self._stream.rate_hz:.1f}",
             "received": str(totals["received"]),
             "used": str(totals["used"]),
