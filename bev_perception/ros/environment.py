@@ -11,8 +11,7 @@ from bev_perception.resources import config_path
 
 # Read by Fast DDS 2 (Humble, Jazzy) and Fast DDS 3 (Kilted, Lyrical) in this order.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-# Either says that the user has chosen transports without a profile file.
-TRANSPORT_VARIABLES = ("FASTDDS_BUILTIN_TRANSPORTS", "SKIP_DEFAULT_XML")
+TRANSPORT_VARIABLE = "FASTDDS_BUILTIN_TRANSPORTS"
 # What the nodes import; their packages are the dependencies of package.xml.
 REQUIRED_MODULES = (
     "rclpy",
@@ -29,10 +28,10 @@ REQUIRED_MODULES = (
 def shipped_transport() -> dict[str, str]:
     """The environment variables that choose ``config/fastdds.xml``.
 
-    Empty where the user has chosen: a profile file or transports of their own, or another
+    Empty where the user has chosen: a profile file, Fast DDS's transports by variable, or another
     middleware than Fast DDS.
     """
-    chosen = any(os.environ.get(name) for name in (*PROFILE_VARIABLES, *TRANSPORT_VARIABLES))
+    chosen = any(os.environ.get(name) for name in (*PROFILE_VARIABLES, TRANSPORT_VARIABLE))
     middleware = os.environ.get("RMW_IMPLEMENTATION", "")
     if chosen or (middleware and "fastrtps" not in middleware):
         return {}
