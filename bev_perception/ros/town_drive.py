@@ -60,17 +60,20 @@ def drive(node: Node, stop: threading.Event) -> None:
 
 
 class _Pace:
-    """Holds the drive back to simulated time; lost time is not made up for."""
+    """Holds the drive back to simulated time; makes up for one late set, not for more."""
 
     def __init__(self, rate_hz: float, max_real_time_factor: float) -> None:
         factor = max_real_time_factor
         self._period_s = 1.0 / (rate_hz * factor) if factor > 0.0 else 0.0
-        self._due = time.monotonic()
+        self._due: float | None = None
 
     def wait(self, stop: threading.Event) -> None:
         """Until the next set is due, or stop is set."""
-        stop.wait(max(0.0, self._due - time.monotonic()))
-        self._due = max(self._due, time.monotonic() - self._period_s) + self._period_s
+        now = time.monotonic()
+        if self._due is None or now > self._due + self._period_s:
+            self._due = now
+        stop.wait(max(0.0, self._due - now))
+        self._due += self._period_s
 
 
 def _simulator(settings: TownSettings, rig: Rig) -> Simulator:
