@@ -2,6 +2,6 @@
 """Engines that run a network behind one small interface."""
 
 from bev_perception.inference.engine import Engine, RawOutput, check_inputs
-from bev_perception.inference.torch_engine import TorchEngine, load_engine
+from bev_perception.inference.torch_engine import PRECISIONS, TorchEngine, load_engine
 
-__all__ = ["Engine", "RawOutput", "TorchEngine", "check_inputs", "load_engine"]
+__all__ = ["PRECISIONS", "Engine", "RawOutput", "TorchEngine", "check_inputs", "load_engine"]

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ import torch
 from bev_perception.errors import EngineError
 from bev_perception.geometry import BevGrid, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
-from bev_perception.inference import TorchEngine, load_engine
+from bev_perception.inference import TorchEngine, choice, load_engine
+from bev_perception.inference.choice import chosen_precision
 from bev_perception.model import Segnet, SegnetConfig, TapTable, build_tap_table, save_weights
 
 CONFIG = SegnetConfig(
@@ -70,7 +73,9 @@ def expected(model, taps, images):
         return model(torch.from_numpy(images).permute(0, 3, 1, 2)[None], taps)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 0.1), ("fp16", 0.02)]
+)
 def test_equals_the_model(model, taps, images, expected, precision, tolerance):
     output = TorchEngine(model, precision=precision).infer(images, taps)
     probability = expected.segmentation[0, 0].sigmoid().numpy()
@@ -95,10 +100,58 @@ def test_leaves_the_model_as_it_is(model):
 def test_loads_from_weights(model, taps, images, tmp_path):
     path = tmp_path / "model.safetensors"
     save_weights(path, model)
-    engine = load_engine(path)
+    engine = load_engine(path, device="cpu", precision="fp32")
     assert engine.config == CONFIG
     direct = TorchEngine(model).infer(images, taps)
     np.testing.assert_array_equal(engine.infer(images, taps).probability, direct.probability)
+
+
+def test_what_was_chosen_can_be_read(model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_weights(path, model)
+    engine = load_engine(path)
+    assert engine.device == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert engine.precision == chosen_precision("auto", torch.device(engine.device))
+    assert TorchEngine(model, precision="bf16").precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu sse avx512_bf16 amx_bf16 amx_tile\n", "bf16"),
+        ("processor\t: 0\nflags\t\t: fpu sse avx512f avx512_bf16\n", "fp32"),
+        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", "fp32"),
+        (None, "fp32"),
+    ],
+)
+def test_a_processor_without_matrix_units_for_bf16_stays_with_fp32(
+    text, expected, tmp_path, monkeypatch
+):
+    cpu_info = tmp_path / "cpuinfo"
+    if text is not None:
+        cpu_info.write_text(text)
+    monkeypatch.setattr(choice, "cpu_flags", partial(choice.cpu_flags, cpu_info))
+    assert chosen_precision("auto", torch.device("cpu")) == expected
+    assert chosen_precision("fp32", torch.device("cpu")) == "fp32"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_another_thread_gets_the_same_numbers(model, taps, images, precision):
+    engine = TorchEngine(model, precision=precision)
+    here = engine.infer(images, taps)
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        there = worker.submit(engine.infer, images, taps).result()
+    np.testing.assert_array_equal(there.probability, here.probability)
+    np.testing.assert_array_equal(there.center, here.center)
+    np.testing.assert_array_equal(there.offset, here.offset)
+
+
+@pytest.mark.parametrize("num_cameras", [1, 4])
+def test_warming_up_changes_no_result(model, taps, images, num_cameras):
+    engine = TorchEngine(model)
+    engine.warm_up(num_cameras)
+    expected = TorchEngine(model).infer(images, taps)
+    np.testing.assert_array_equal(engine.infer(images, taps).offset, expected.offset)
 
 
 def test_images_that_are_not_contiguous_are_taken(model, taps, images):
@@ -149,5 +202,5 @@ def test_unknown_device_is_refused(model, device):
 
 
 def test_unknown_precision_is_refused(model):
-    with pytest.raises(EngineError, match="'int4', expected one of fp32, bf16"):
+    with pytest.raises(EngineError, match="'int4', expected one of auto, fp32, bf16"):
         TorchEngine(model, precision="int4")
