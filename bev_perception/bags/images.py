@@ -86,13 +86,13 @@ def image_problem(message: Any) -> str:
             f"{', '.join(SUPPORTED_ENCODINGS)}; convert the topic, for example with image_proc"
         )
     height, width, step = int(message.height), int(message.width), int(message.step)
-    row_bytes = width * layout.channels * layout.byte_depth
-    needed = step * (height - 1) + row_bytes if height else 0
+    row = row_bytes(message)
+    needed = step * (height - 1) + row if height else 0
     present = len(message.data)
-    if height < 1 or width < 1 or step < row_bytes or present < needed:
+    if height < 1 or width < 1 or step < row or present < needed:
         return (
             f"image of {width}x{height} in {message.encoding} with step {step} needs "
-            f"a step of at least {row_bytes} and {needed} bytes, got {present} bytes; "
+            f"a step of at least {row} and {needed} bytes, got {present} bytes; "
             f"the message is damaged or its sender fills it wrongly"
         )
     if message.encoding in _PAIRED and width % 2:
@@ -101,6 +101,12 @@ def image_problem(message: Any) -> str:
             f"an odd width; its sender names the wrong encoding or width"
         )
     return ""
+
+
+def row_bytes(message: Any) -> int:
+    """Length of one row of an Image in a supported encoding, its padding left out."""
+    layout = _LAYOUTS[message.encoding]
+    return int(message.width) * layout.channels * layout.byte_depth
 
 
 def image_to_message(

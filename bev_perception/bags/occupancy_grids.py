@@ -19,16 +19,15 @@ FREE, OCCUPIED, UNKNOWN = 0, 100, -1
 
 def occupancy_values(output: BevOutput, threshold: float) -> NDArray[np.int8]:
     """(num_y, num_x) int8: 100 where probability reaches the threshold, else 0, -1 unknown."""
-    values = np.where(output.probability >= threshold, OCCUPIED, FREE).astype(np.int8)
-    values[output.unknown] = UNKNOWN
-    return values
+    occupied = output.probability >= threshold
+    return _with_unknown(occupied.view(np.int8) * np.int8(OCCUPIED), output.unknown)
 
 
 def probability_values(output: BevOutput) -> NDArray[np.int8]:
     """(num_y, num_x) int8: probability in percent, -1 unknown."""
-    values = np.clip(np.rint(output.probability * 100.0), 0, 100).astype(np.int8)
-    values[output.unknown] = UNKNOWN
-    return values
+    percent = output.probability * 100.0
+    np.clip(np.rint(percent, out=percent), 0, 100, out=percent)
+    return _with_unknown(percent.astype(np.int8), output.unknown)
 
 
 def grid_to_message(stamp_ns: int, frame_id: str, grid: BevGrid, values: NDArray[np.int8]) -> Any:
@@ -70,3 +69,8 @@ def grid_from_message(message: Any, topic: str) -> tuple[BevGrid, NDArray[np.int
     x_min, y_min = origin.translation[:2]
     grid = BevGrid(float(x_min), float(y_min), resolution, int(info.width), int(info.height))
     return grid, data.reshape(grid.shape)
+
+
+def _with_unknown(values: NDArray[np.int8], unknown: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """Values 0 to 100, -1 where unknown: all bits set, without a branch for each cell."""
+    return values | -unknown.view(np.int8)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -65,7 +66,7 @@ class ObjectBox:
     def __post_init__(self) -> None:
         size = np.array(self.size, dtype=np.float64)
         velocity = np.array(self.velocity, dtype=np.float64)
-        if size.shape != (3,) or not np.isfinite(size).all() or (size <= 0).any():
+        if size.shape != (3,) or not all(0.0 < side < math.inf for side in size.tolist()):
             raise BevError(
                 f"object {self.object_id} ({self.label}): size must be three positive "
                 f"metres (length, width, height), got {size.tolist()}"
@@ -107,10 +108,14 @@ class ObjectBox:
 
     def transformed(self, target_T_frame: RigidTransform) -> ObjectBox:
         """The same object expressed in another frame, velocity rotated with it."""
-        return replace(
-            self,
-            pose=target_T_frame @ self.pose,
-            velocity=target_T_frame.rotate(self.velocity),
+        return ObjectBox(
+            self.label,
+            self.object_id,
+            target_T_frame @ self.pose,
+            self.size,
+            target_T_frame.rotate(self.velocity),
+            self.visibility,
+            self.score,
         )
 
     def with_velocity(self, velocity: ArrayLike) -> ObjectBox:

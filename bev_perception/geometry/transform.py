@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,16 +44,17 @@ class RigidTransform:
                 f"a rigid transform needs a 3x3 rotation and 3 translations, "
                 f"got shapes {rotation.shape} and {translation.shape}"
             )
-        if not (np.isfinite(rotation).all() and np.isfinite(translation).all()):
+        rows = rotation.tolist()
+        if not all(map(math.isfinite, (*rows[0], *rows[1], *rows[2], *translation.tolist()))):
             raise TransformError(
                 f"transform holds values that are not finite: rotation {rotation.tolist()}, "
                 f"translation {translation.tolist()}"
             )
-        deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
-        if deviation > ORTHONORMALITY_TOLERANCE or np.linalg.det(rotation) < 0:
+        deviation, determinant = _deviation(*rows), _determinant(*rows)
+        if deviation > ORTHONORMALITY_TOLERANCE or determinant < 0:
             raise TransformError(
                 f"not a rotation (deviation from orthonormal {deviation:.2g}, determinant "
-                f"{np.linalg.det(rotation):+.3f}): {rotation.tolist()}; a determinant of -1 "
+                f"{determinant:+.3f}): {rows}; a determinant of -1 "
                 f"is a mirrored (left-handed) matrix"
             )
         if deviation > ROUNDING_TOLERANCE:
@@ -184,3 +187,34 @@ class RigidTransform:
     @property
     def _key(self) -> tuple[float, ...]:
         return (*self.rotation.ravel().tolist(), *self.translation.tolist())
+
+
+def quaternions(transforms: Sequence[RigidTransform]) -> NDArray[np.float64]:
+    """(N, 4) of RigidTransform.quaternion; many take hardly longer than one."""
+    if not transforms:
+        return np.zeros((0, 4))
+    values = Rotation.from_matrix(np.array([each.rotation for each in transforms])).as_quat()
+    values[values[:, 3] < 0] *= -1
+    return np.asarray(values)
+
+
+def _deviation(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> float:
+    """Largest difference between the rows' scalar products and those of unit axes.
+
+    Plain floats: on nine numbers they are several times faster than NumPy.
+    """
+    lengths = abs(_dot(a, a) - 1.0), abs(_dot(b, b) - 1.0), abs(_dot(c, c) - 1.0)
+    angles = abs(_dot(a, b)), abs(_dot(a, c)), abs(_dot(b, c))
+    return max(*lengths, *angles)
+
+
+def _determinant(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> float:
+    return (
+        a[0] * (b[1] * c[2] - b[2] * c[1])
+        - a[1] * (b[0] * c[2] - b[2] * c[0])
+        + a[2] * (b[0] * c[1] - b[1] * c[0])
+    )
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

@@ -19,7 +19,7 @@ from bev_perception.bags import images
 from bev_perception.bags.camera_info import calibration_fields
 from bev_perception.bags.compressed_images import image_from_compressed
 from bev_perception.geometry import PinholeCamera
-from bev_perception.ros.cv_bridge_images import can_convert, converted_image
+from bev_perception.ros.bridged_images import bridged_image
 from bev_perception.ros.stamps import header_message
 
 OWN_ENCODINGS = frozenset({"rgb8", "bgr8", "rgba8", "bgra8", "mono8"})
@@ -30,15 +30,18 @@ def image_from_message(message: Image | CompressedImage, topic: str) -> NDArray[
     """(height, width, 3) uint8 RGB of an Image or CompressedImage.
 
     rgb8 is a view of the message's own buffer, perhaps with padded rows. Encodings outside
-    OWN_ENCODINGS are converted by cv_bridge where it is installed and works.
+    OWN_ENCODINGS are converted by cv_bridge where it is installed and works, else by the
+    function that reads bags; both give the same pixels.
 
     Raises:
         BagError: an encoding or codec that nobody here reads, or damaged data.
     """
     if hasattr(message, "format"):
         return image_from_compressed(message, topic)
-    if message.encoding not in OWN_ENCODINGS and can_convert(message.encoding):
-        return converted_image(message, topic)
+    if message.encoding not in OWN_ENCODINGS and not images.image_problem(message):
+        image = bridged_image(message)
+        if image is not None:
+            return image
     return images.image_from_message(message, topic)
 
 
@@ -47,8 +50,6 @@ def raw_image_problem(message: Image) -> str:
 
     Looks at no pixel, so it fits into a subscription's callback.
     """
-    if message.encoding not in images.SUPPORTED_ENCODINGS and can_convert(message.encoding):
-        return ""
     return images.image_problem(message)
 
 
@@ -64,7 +65,8 @@ def image_message(image: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Ima
     message.height, message.width = image.shape[:2]
     message.encoding = "rgb8"
     message.step = 3 * message.width
-    message.data = array("B", image.tobytes())
+    message.data = array("B")
+    message.data.frombytes(np.ascontiguousarray(image).reshape(-1))
     return message
 
 
