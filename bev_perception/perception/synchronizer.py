@@ -125,6 +125,10 @@ class Synchronizer(Generic[Frame]):
             sets += self.give_up()
         return sets
 
+    def reset(self) -> None:
+        """Forgets all that waits, for a clock that was set back; the counts stay."""
+        self._jump_back()
+
     @property
     def waiting_stamp_ns(self) -> int | None:
         """Stamp of the anchor whose set is waited for, nanoseconds; None when nothing waits."""

@@ -196,7 +196,7 @@ def declare_parameters(node: Node) -> None:
             ) from error
         except InvalidParameterValueException as error:
             raise ConfigurationError(
-                f"parameter {name} must be {_expected(entry)}, got {error.value!r}"
+                f"parameter {name} must be {_expected(entry)}: {error}"
             ) from error
 
 

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions of one camera: its images and its CameraInfo."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from bev_perception.geometry import CameraFrame
+from bev_perception.ros.camera_monitor import CameraMonitor
+from bev_perception.ros.camera_status import Cause
+from bev_perception.ros.image_messages import image_from_message, raw_image_problem
+from bev_perception.ros.stamps import stamp_ns
+
+_INFO_DEPTH = 5
+
+
+@dataclass(frozen=True, eq=False)
+class PendingImage:
+    """An image as it came, not decoded yet.
+
+    Attributes:
+        camera: name in the rig.
+        stamp_ns: of its header, nanoseconds.
+        received_ns: steady time of its callback, nanoseconds.
+        topic: for messages.
+        message: sensor_msgs/Image or CompressedImage.
+    """
+
+    camera: str
+    stamp_ns: int
+    received_ns: int
+    topic: str
+    message: Any
+
+    def decode(self) -> CameraFrame:
+        """The image as RGB.
+
+        Raises:
+            BagError: the data are damaged.
+        """
+        return CameraFrame(self.camera, self.stamp_ns, image_from_message(self.message, self.topic))
+
+
+class CameraInput:
+    """One camera's subscriptions; callbacks only look at headers.
+
+    Args:
+        node: that subscribes.
+        monitor: of the camera; is told of everything that comes.
+        compressed: whether CompressedImage is subscribed to.
+        reliable: whether lost images are sent again.
+        depth: of the queue of images.
+        on_image: called with each image that can be read.
+        on_info: called with the camera's name and each CameraInfo.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        monitor: CameraMonitor,
+        compressed: bool,
+        reliable: bool,
+        depth: int,
+        on_image: Callable[[PendingImage], object],
+        on_info: Callable[[str, CameraInfo], object],
+    ) -> None:
+        self._node = node
+        self._monitor = monitor
+        self._compressed = compressed
+        self._on_image = on_image
+        self._on_info = on_info
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        image_qos = QoSProfile(
+            depth=depth, reliability=reliability, durability=DurabilityPolicy.VOLATILE
+        )
+        info_qos = QoSProfile(depth=_INFO_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._image_subscription = node.create_subscription(
+            CompressedImage if compressed else Image,
+            f"~/input/{monitor.name}/image",
+            self._receive_image,
+            image_qos,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._note_policy),
+        )
+        self._info_subscription = node.create_subscription(
+            CameraInfo, f"~/input/{monitor.name}/camera_info", self._receive_info, info_qos
+        )
+
+    def close(self) -> None:
+        """Ends both subscriptions."""
+        self._node.destroy_subscription(self._image_subscription)
+        self._node.destroy_subscription(self._info_subscription)
+
+    def _receive_image(self, message: Any) -> None:
+        received_ns = time.monotonic_ns()
+        stamp = stamp_ns(message.header.stamp)
+        self._monitor.image_received(stamp, received_ns, message.header.frame_id)
+        if not self._compressed:
+            problem = raw_image_problem(message)
+            if problem:
+                self._monitor.image_refused(problem, Cause.WRONG_ENCODING)
+                return
+        topic = self._image_subscription.topic_name
+        self._on_image(PendingImage(self._monitor.name, stamp, received_ns, topic, message))
+
+    def _receive_info(self, message: CameraInfo) -> None:
+        self._monitor.info_received()
+        self._on_info(self._monitor.name, message)
+
+    def _note_policy(self, event: Any) -> None:
+        self._monitor.incompatible_qos(qos_policy_name_from_kind(event.last_policy_kind))

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All monitors of the perception node, what they are told, and /diagnostics made of them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+
+from bev_perception.errors import BevError, TransformError
+from bev_perception.geometry.rig_file import RigFileCamera
+from bev_perception.perception import SynchronizerStatistics
+from bev_perception.ros.camera_monitor import CameraMonitor
+from bev_perception.ros.camera_status import CameraStatus, Cause, Level, Status
+from bev_perception.ros.diagnostics import diagnostic_array, image_topics, publishers_of
+from bev_perception.ros.engine_monitor import EngineMonitor
+from bev_perception.ros.live_rig import CameraInfoMissingError
+from bev_perception.ros.parameters import NodeParameters
+from bev_perception.ros.synchronization_monitor import SynchronizationMonitor
+from bev_perception.ros.transform_monitor import TransformMonitor
+
+
+class NodeMonitor:
+    """Cameras, synchronisation, transforms and engine.
+
+    Args:
+        node: that publishes; its graph is asked who publishes the inputs.
+        parameters: of the node.
+        overrides: what the rig file says, by camera.
+        facts: of the engine, for its status.
+
+    Attributes:
+        cameras: monitor by camera.
+        engine: told of every set.
+        transforms: told of every pose.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: NodeParameters,
+        overrides: Mapping[str, RigFileCamera],
+        facts: Mapping[str, str],
+    ) -> None:
+        self._node = node
+        self.cameras = {
+            name: _camera_monitor(node, name, parameters, overrides.get(name, RigFileCamera()))
+            for name in parameters.cameras
+        }
+        self._topics = {
+            name: tuple(
+                node.resolve_topic_name(f"~/input/{name}/{kind}")
+                for kind in ("image", "camera_info")
+            )
+            for name in parameters.cameras
+        }
+        self.engine = EngineMonitor(facts, facts.get("device", ""))
+        self.transforms = TransformMonitor(parameters.base_frame, parameters.world_frame)
+        self._synchronization = SynchronizationMonitor()
+        self._drops_told: dict[str, Counter[str]] = {name: Counter() for name in self.cameras}
+        self._causes_logged: dict[str, Cause] = {}
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    def close(self) -> None:
+        """Ends the topic."""
+        self._node.destroy_publisher(self._publisher)
+
+    def publish(self, statistics: SynchronizerStatistics, problems: Mapping[str, BevError]) -> None:
+        """Diagnostics of this moment; a camera whose state has changed is logged.
+
+        Args:
+            statistics: of the synchroniser.
+            problems: why a camera is not in the rig, by camera.
+        """
+        now_ns = time.monotonic_ns()
+        self._ask_graph()
+        self._tell_drops(statistics)
+        clock_ns = self._node.get_clock().now().nanoseconds
+        statuses: list[Status] = []
+        for name, monitor in self.cameras.items():
+            _tell_problem(monitor, problems.get(name))
+            status = monitor.status(now_ns, clock_ns)
+            self._log_change(name, status)
+            statuses.append(status)
+        statuses.append(self._synchronization.status(statistics, now_ns))
+        statuses.append(self.transforms.status(now_ns))
+        statuses.append(self.engine.status(now_ns))
+        self._publisher.publish(diagnostic_array(clock_ns, self._node.get_name(), statuses))
+
+    def _ask_graph(self) -> None:
+        offered = image_topics(self._node)
+        for name, (image_topic, info_topic) in self._topics.items():
+            self.cameras[name].publishers(
+                publishers_of(self._node, image_topic),
+                publishers_of(self._node, info_topic),
+                offered,
+            )
+        self.transforms.static_publishers(publishers_of(self._node, "/tf_static"))
+
+    def _tell_drops(self, statistics: SynchronizerStatistics) -> None:
+        """What the synchroniser dropped since the last time."""
+        for name, causes in statistics.dropped.items():
+            told = self._drops_told[name]
+            for cause, count in causes.items():
+                if count != told[cause]:
+                    self.cameras[name].images_dropped(cause, count - told[cause])
+            self._drops_told[name] = Counter(causes)
+
+    def _log_change(self, name: str, status: CameraStatus) -> None:
+        if self._causes_logged.get(name) == status.cause:
+            return
+        self._causes_logged[name] = status.cause
+        logger = self._node.get_logger()
+        if status.level == Level.OK:
+            logger.info(status.message)
+        else:
+            logger.warning(status.message)
+
+
+def _camera_monitor(
+    node: Node, name: str, parameters: NodeParameters, override: RigFileCamera
+) -> CameraMonitor:
+    return CameraMonitor(
+        name,
+        node.resolve_topic_name(f"~/input/{name}/image"),
+        node.resolve_topic_name(f"~/input/{name}/camera_info"),
+        compressed=parameters.image_transport == "compressed",
+        image_reliability=parameters.image_reliability,
+        needs_info=override.camera is None,
+        needs_transform=override.base_T_camera is None,
+        frame_id=override.frame_id or "",
+    )
+
+
+def _tell_problem(monitor: CameraMonitor, problem: BevError | None) -> None:
+    """Why the camera is not in the rig; that CameraInfo never came it knows by itself."""
+    is_transform = isinstance(problem, TransformError)
+    is_info = problem is not None and not is_transform
+    missing = isinstance(problem, CameraInfoMissingError)
+    monitor.transform_problem(str(problem) if is_transform else "")
+    monitor.info_problem(str(problem) if is_info and not missing else "")

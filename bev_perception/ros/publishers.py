@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Topics on which the perception node says what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nav_msgs.msg import OccupancyGrid
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Float32
+from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import MarkerArray
+
+from bev_perception.geometry import BevOutput
+from bev_perception.ros.output_messages import (
+    centers_message,
+    detections_message,
+    markers_message,
+    occupancy_grid_message,
+    probability_grid_message,
+)
+
+LATENCY_STAGES = (
+    "wait",
+    "decode",
+    "prepare",
+    "table",
+    "engine",
+    "objects",
+    "publish",
+    "node",
+    "total",
+    "age",
+)
+"""Stages of ~/debug/latency_ms.
+
+wait: from the callback of the set's newest image to the start of its processing. node: from
+that callback to published, without the engine. total: the same with it. age: from the images'
+stamp to published, on the node's clock. The others are durations.
+"""
+
+
+class OutputPublishers:
+    """All outputs; what nobody subscribes to is not even built, save latched grids.
+
+    Args:
+        node: that publishes.
+        base_frame: of everything published.
+        transient_local: whether late subscribers get the last grid.
+    """
+
+    def __init__(self, node: Node, base_frame: str, transient_local: bool) -> None:
+        self._node = node
+        self._frame = base_frame
+        self._latched = transient_local
+        durability = (
+            DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE
+        )
+        grid_qos = QoSProfile(
+            depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability
+        )
+        objects_qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        self._occupancy = node.create_publisher(OccupancyGrid, "~/occupancy_grid", grid_qos)
+        self._probability = node.create_publisher(OccupancyGrid, "~/probability_grid", grid_qos)
+        self._centers = node.create_publisher(PointCloud2, "~/centers", objects_qos)
+        self._objects = node.create_publisher(Detection3DArray, "~/objects", objects_qos)
+        self._markers = node.create_publisher(MarkerArray, "~/markers", objects_qos)
+        self._latencies = {
+            stage: node.create_publisher(Float32, f"~/debug/latency_ms/{stage}", 10)
+            for stage in LATENCY_STAGES
+        }
+
+    def publish(self, output: BevOutput, occupancy_threshold: float) -> None:
+        """One moment, the grids first."""
+        frame = self._frame
+        if self._latched or _is_heard(self._occupancy):
+            self._occupancy.publish(occupancy_grid_message(output, frame, occupancy_threshold))
+        if self._latched or _is_heard(self._probability):
+            self._probability.publish(probability_grid_message(output, frame))
+        if _is_heard(self._centers):
+            self._centers.publish(centers_message(output, frame))
+        if _is_heard(self._objects):
+            self._objects.publish(detections_message(output, frame))
+        if _is_heard(self._markers):
+            self._markers.publish(markers_message(output.stamp_ns, frame, output.base_objects))
+
+    def publish_latencies(self, timings_ms: Mapping[str, float]) -> None:
+        """Milliseconds by stage of LATENCY_STAGES."""
+        for stage, publisher in self._latencies.items():
+            if stage in timings_ms and _is_heard(publisher):
+                publisher.publish(Float32(data=float(timings_ms[stage])))
+
+    def close(self) -> None:
+        """Ends all of them."""
+        for publisher in (
+            self._occupancy,
+            self._probability,
+            self._centers,
+            self._objects,
+            self._markers,
+            *self._latencies.values(),
+        ):
+            self._node.destroy_publisher(publisher)
+
+
+def _is_heard(publisher: Publisher) -> bool:
+    return bool(publisher.get_subscription_count())

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to a set in the worker thread: decoded, perceived, published, timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from rclpy.clock import Clock
+
+from bev_perception.errors import BagError, CalibrationError
+from bev_perception.geometry import BevOutput, CameraFrame, FrameSet, Rig
+from bev_perception.inference import Engine
+from bev_perception.perception import Pipeline, PipelineSettings, SynchronizedSet, camera_health
+from bev_perception.ros.camera_inputs import PendingImage
+from bev_perception.ros.camera_status import Cause
+from bev_perception.ros.ego_pose import EgoPose
+from bev_perception.ros.node_monitor import NodeMonitor
+from bev_perception.ros.publishers import OutputPublishers
+
+MILLISECOND = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class LiveSet:
+    """A synchronised set with its ego pose, ready to be processed.
+
+    Attributes:
+        images: not decoded yet.
+        pose: at the set's stamp, or the newest before it.
+    """
+
+    images: SynchronizedSet[PendingImage]
+    pose: EgoPose
+
+    @property
+    def received_ns(self) -> int:
+        """Steady time at which its newest image came, nanoseconds."""
+        return max(image.received_ns for image in self.images.frames.values())
+
+
+class SetProcessor:
+    """Owns the pipeline. calibrate runs in one thread, process in another.
+
+    Args:
+        engine: the network.
+        settings: of the pipeline; replace the attribute to change them between two sets.
+        min_cameras: sets of fewer images that can be used are dropped.
+        publishers: for the output.
+        monitor: told what becomes of the images.
+        clock: of the node.
+        on_first_output: called once, with the number of cameras that the first output is from.
+
+    Attributes:
+        settings: in use from the next set on.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: PipelineSettings,
+        min_cameras: int,
+        publishers: OutputPublishers,
+        monitor: NodeMonitor,
+        clock: Clock,
+        on_first_output: Callable[[int], object],
+    ) -> None:
+        self.settings = settings
+        self._engine = engine
+        self._min_cameras = min_cameras
+        self._publishers = publishers
+        self._monitor = monitor
+        self._clock = clock
+        self._on_first_output: Callable[[int], object] | None = on_first_output
+        self._pipeline: Pipeline | None = None
+        self._next: Rig | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a rig is known."""
+        return self._pipeline is not None
+
+    def calibrate(self, rig: Rig) -> None:
+        """Prepares everything for another rig; the next set uses it.
+
+        Takes up to a second; sets go on with the rig before it meanwhile.
+
+        Raises:
+            CalibrationError: the rig cannot be used.
+        """
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self._engine, rig, self.settings)
+            return
+        self._next = rig
+
+    def process(self, live_set: LiveSet) -> None:
+        """One set, from messages to messages."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            return
+        started_ns = time.monotonic_ns()
+        if self._next is not None:
+            pipeline.rig, self._next = self._next, None
+        if pipeline.settings is not self.settings:
+            pipeline.settings = self.settings
+        frames = self._decoded(live_set, pipeline.rig)
+        decoded_ns = time.monotonic_ns()
+        if len(frames) < self._min_cameras:
+            return
+        output = _perceive(pipeline, _frame_set(live_set, frames, pipeline.rig))
+        for camera, health in output.health.items():
+            self._monitor.cameras[camera].health(health)
+        perceived_ns = time.monotonic_ns()
+        self._publishers.publish(output, pipeline.settings.occupancy_threshold)
+        published_ns = time.monotonic_ns()
+        total_ns = published_ns - live_set.received_ns
+        engine_ms = output.timings_ms.get("engine", 0.0)
+        age_ns = self._clock.now().nanoseconds - output.stamp_ns
+        timings_ms = {
+            **output.timings_ms,
+            "wait": (started_ns - live_set.received_ns) / MILLISECOND,
+            "decode": (decoded_ns - started_ns) / MILLISECOND,
+            "publish": (published_ns - perceived_ns) / MILLISECOND,
+            "total": total_ns / MILLISECOND,
+            "node": total_ns / MILLISECOND - engine_ms,
+            "age": age_ns / MILLISECOND,
+        }
+        self._publishers.publish_latencies(timings_ms)
+        self._monitor.engine.set_published(timings_ms, published_ns)
+        if self._on_first_output is not None:
+            self._on_first_output(sum(health.ok for health in output.health.values()))
+            self._on_first_output = None
+
+    def _decoded(self, live_set: LiveSet, rig: Rig) -> dict[str, CameraFrame]:
+        """Images of the rig's cameras, those left out that cannot be read."""
+        frames = {}
+        for camera, image in live_set.images.frames.items():
+            if camera not in rig:
+                continue
+            try:
+                frames[camera] = image.decode()
+            except BagError as error:
+                self._monitor.cameras[camera].image_refused(str(error), Cause.UNDECODABLE)
+        return frames
+
+
+def _frame_set(live_set: LiveSet, frames: Mapping[str, CameraFrame], rig: Rig) -> FrameSet:
+    missing = tuple(camera for camera in rig if camera not in frames)
+    return FrameSet(live_set.images.stamp_ns, frames, missing, live_set.pose.world_T_base)
+
+
+def _perceive(pipeline: Pipeline, frame_set: FrameSet) -> BevOutput:
+    """Output of a set; all unknown where no image has the size of its calibration."""
+    try:
+        return pipeline.process(frame_set)
+    except CalibrationError:
+        health = {
+            camera: camera_health(frame_set.frames.get(camera), pipeline.rig[camera])
+            for camera in pipeline.rig
+        }
+        return replace(pipeline.process(replace(frame_set, frames={})), health=health)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions to /tf and /tf_static that feed a TransformTree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from tf2_msgs.msg import TFMessage
+
+from bev_perception.errors import TransformError
+from bev_perception.geometry import TransformTree
+from bev_perception.ros.stamps import stamp_ns
+from bev_perception.ros.transform_messages import add_transforms
+
+HISTORY_S = 10.0
+JUMP_NS = 2_000_000_000
+"""A transform this much older than the one before of the same frame means another time line."""
+
+_DEPTH = 100
+
+
+class TransformInput:
+    """Keeps a tree up to date; moving transforms of a time line that has ended are forgotten.
+
+    Args:
+        node: that subscribes.
+        on_moving: called after moving transforms came.
+        on_static: called after static ones came that say something new.
+        on_jump: called when stamps have fallen back, before the transforms of the new time
+            line are in the tree.
+        on_refused: called with what is wrong with a transform.
+
+    Attributes:
+        tree: with HISTORY_S of moving transforms.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        on_moving: Callable[[], object],
+        on_static: Callable[[], object],
+        on_jump: Callable[[], object],
+        on_refused: Callable[[str], object],
+    ) -> None:
+        self.tree = TransformTree(HISTORY_S)
+        self._node = node
+        self._on_moving = on_moving
+        self._on_static = on_static
+        self._on_jump = on_jump
+        self._on_refused = on_refused
+        self._newest_ns: dict[str, int] = {}
+        static_qos = QoSProfile(depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._subscriptions = (
+            node.create_subscription(TFMessage, "/tf", self._receive, QoSProfile(depth=_DEPTH)),
+            node.create_subscription(TFMessage, "/tf_static", self._receive_static, static_qos),
+        )
+
+    def forget_moving(self) -> None:
+        """For a clock that was set back."""
+        self.tree.clear_moving()
+        self._newest_ns.clear()
+
+    def close(self) -> None:
+        """Ends the subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def _receive(self, message: TFMessage) -> None:
+        if self._falls_back(message):
+            self.forget_moving()
+            self._on_jump()
+        self._add(message, static=False)
+        self._on_moving()
+
+    def _receive_static(self, message: TFMessage) -> None:
+        if self._add(message, static=True):
+            self._on_static()
+
+    def _falls_back(self, message: TFMessage) -> bool:
+        fell = False
+        for transform in message.transforms:
+            child, stamp = transform.child_frame_id, stamp_ns(transform.header.stamp)
+            fell |= stamp < self._newest_ns.get(child, stamp) - JUMP_NS
+            self._newest_ns[child] = stamp
+        return fell
+
+    def _add(self, message: TFMessage, static: bool) -> bool:
+        """Whether the tree changed."""
+        try:
+            return add_transforms(self.tree, message, static)
+        except TransformError as error:
+            self._on_refused(str(error))
+            return True  # the others of the message may say something new
