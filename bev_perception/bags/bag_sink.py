@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -101,12 +102,11 @@ class BagSink:
         Raises:
             BagError: the bag is not open, a topic changes its type, or the disk is full.
         """
-        if self._writer is None:
-            raise BagError(f"{self.path}: the bag is not open; use `with BagWriter(...)`")
+        writer = self._open_writer()
         connection = self._connections.get(topic)
         try:
             if connection is None:
-                connection = self._writer.add_connection(
+                connection = writer.add_connection(
                     topic,
                     msgtype,
                     typestore=bag_typestore(),
@@ -118,7 +118,7 @@ class BagSink:
                     f"{self.path}: {topic} holds {connection.msgtype}, {msgtype} does not fit"
                 )
             data = bag_typestore().serialize_cdr(message, msgtype)
-            self._writer.write(connection, stamp_ns, data)
+            writer.write(connection, stamp_ns, data)
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -133,26 +133,28 @@ class BagSink:
         Raises:
             BagError: the bag is not open, a topic changes its type, or the disk is full.
         """
-        if self._writer is None:
-            raise BagError(f"{self.path}: the bag is not open; call open() first")
+        writer = self._open_writer()
         try:
-            connection = self._connections.get(topic.name)
-            if connection is None:
-                known = self._raw_topics.setdefault(topic.name, topic)
-                connection = self._writer.add_connection(
-                    known.name,
-                    known.msgtype,
-                    msgdef=known.definition,
-                    rihs01=known.digest,
-                    offered_qos_profiles=known.qos,
-                )
-                self._connections[topic.name] = connection
+            connection = self._raw_connection(topic)
             if connection.msgtype != topic.msgtype:
                 raise BagError(
                     f"{self.path}: {topic.name} holds {connection.msgtype}, "
                     f"{topic.msgtype} does not fit"
                 )
-            self._writer.write(connection, log_ns, data)
+            writer.write(connection, log_ns, data)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def announce(self, topics: Iterable[RawTopic]) -> None:
+        """Lists topics that have no messages.
+
+        Raises:
+            BagError: the bag is not open, or the disk is full.
+        """
+        try:
+            for topic in topics:
+                if topic.name not in self._raw_topics:
+                    self._raw_connection(topic)
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -162,10 +164,11 @@ class BagSink:
         Raises:
             BagError: the bag is not open, or the disk is full.
         """
-        if self._writer is None or not self._numbered:
-            raise BagError(f"{self.path}: only a numbered bag that is open can be split")
+        writer = self._open_writer()
+        if not self._numbered:
+            raise BagError(f"{self.path}: only a numbered bag can be split")
         try:
-            self._writer.close()
+            writer.close()
             self._connections.clear()
             self._open_part()
         except OSError as error:
@@ -208,10 +211,9 @@ class BagSink:
         Raises:
             BagError: the path came into being meanwhile, or the disk is full.
         """
-        if self._writer is None or self._folder is None:
-            raise BagError(f"{self.path}: the bag is not open; use `with BagWriter(...)`")
+        writer = self._open_writer()
         try:
-            self._writer.close()
+            writer.close()
             self._refuse_existing()
             self._assemble()
         except OSError as error:
@@ -229,6 +231,26 @@ class BagSink:
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise BagError(f"{self.path}: the bag is not open; use `with BagWriter(...)`")
+        return self._writer
+
+    def _raw_connection(self, topic: RawTopic) -> Connection:
+        """The topic's connection in the present file."""
+        connection = self._connections.get(topic.name)
+        if connection is None:
+            known = self._raw_topics.setdefault(topic.name, topic)
+            connection = self._open_writer().add_connection(
+                known.name,
+                known.msgtype,
+                msgdef=known.definition,
+                rihs01=known.digest,
+                offered_qos_profiles=known.qos,
+            )
+            self._connections[topic.name] = connection
+        return connection
 
     def _open_part(self) -> None:
         """Begins the next file, in a folder of its own until the bag is complete."""

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from bev_perception import __version__
-from bev_perception.cli import demo, evaluate, inspect, run, simulate, train
+from bev_perception.cli import demo, evaluate, inspect, play, record, run, simulate, train
 from bev_perception.cli.parser import build_parser
 from bev_perception.errors import BevError
 
-COMMANDS = tuple(module.COMMAND for module in (demo, simulate, inspect, run, train, evaluate))
+COMMANDS = tuple(
+    module.COMMAND for module in (demo, simulate, record, play, inspect, run, train, evaluate)
+)
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
