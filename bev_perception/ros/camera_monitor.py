@@ -19,12 +19,9 @@ from bev_perception.ros.camera_status import (
     Cause,
     Level,
 )
-from bev_perception.ros.endpoints import Publisher, Subscribed
+from bev_perception.ros.camera_topics import CameraTopics
+from bev_perception.ros.endpoints import Publisher
 from bev_perception.ros.event_stream import SECOND, EventStream
-
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 Fault = tuple[Level, str]
 """How bad, and what is and what to do in words."""
@@ -63,7 +60,8 @@ class CameraMonitor:
         thresholds: when a cause holds.
 
     Attributes:
-        image, info: what is subscribed to.
+        frame_id: optical frame.
+        topics: what is subscribed to, and who publishes it.
     """
 
     def __init__(
@@ -82,9 +80,7 @@ class CameraMonitor:
         self.name = name
         self.frame_id = frame_id
         self.thresholds = thresholds
-        kind = COMPRESSED_IMAGE if compressed else IMAGE
-        self.image = Subscribed(image_topic, kind, image_reliability)
-        self.info = Subscribed(info_topic, CAMERA_INFO)
+        self.topics = CameraTopics(name, image_topic, info_topic, compressed, image_reliability)
         self._needs_info = needs_info
         self._needs_transform = needs_transform
         self._stream = EventStream(thresholds.window_s)
@@ -94,10 +90,6 @@ class CameraMonitor:
         self._has_info = False
         self._info_problem = ""
         self._transform_problem = ""
-        self._incompatible_policy = ""
-        self._publishers: tuple[Publisher, ...] = ()
-        self._info_publishers: tuple[Publisher, ...] = ()
-        self._image_topics: tuple[str, ...] = ()
         self._faults: dict[Cause, tuple[Fault, int]] = {}
         self._lock = RLock()
 
@@ -107,7 +99,7 @@ class CameraMonitor:
             self._advance(now_ns)
             self._stream.arrive()
             self._stamp_ns = stamp_ns
-            self._incompatible_policy = ""
+            self.topics.refused_policy = ""
             self.frame_id = frame_id or self.frame_id
 
     def image_used(self, count: int = 1) -> None:
@@ -145,7 +137,7 @@ class CameraMonitor:
 
     def incompatible_qos(self, policy: str) -> None:
         """The middleware reports a publisher whose QoS keeps its images from us."""
-        self._incompatible_policy = policy
+        self.topics.refused_policy = policy
 
     def publishers(
         self,
@@ -155,8 +147,9 @@ class CameraMonitor:
     ) -> None:
         """Who publishes the two topics, and all topics of the graph that carry images."""
         with self._lock:
-            self._publishers, self._info_publishers = tuple(image), tuple(info)
-            self._image_topics = tuple(image_topics)
+            self.topics.image_publishers = tuple(image)
+            self.topics.info_publishers = tuple(info)
+            self.topics.image_topics = tuple(image_topics)
 
     def status(self, now_ns: int, clock_ns: int | None = None) -> CameraStatus:
         """The first cause that holds, of Cause's order.
@@ -197,50 +190,16 @@ class CameraMonitor:
 
     def _silence(self) -> dict[Cause, Fault]:
         """Why no images come."""
-        silent_s, topic = self._stream.silent_s, self.image.topic
+        silent_s = self._stream.silent_s
         if silent_s is not None and silent_s < self._stopped_after_s():
             return {}
-        fitting = [entry for entry in self._publishers if entry.type == self.image.type]
-        if self._publishers and not fitting:
-            return {Cause.OTHER_TYPE: (Level.ERROR, self._type_text())}
-        problems = [self.image.qos_problem(entry) for entry in fitting]
-        if fitting and all(problems):
-            text = f"{problems[0]}; set image_reliability: best_effort"
-            return {Cause.OTHER_QOS: (Level.ERROR, text)}
-        if fitting and self._incompatible_policy:
-            text = (
-                f"publisher {fitting[0].node} of {topic} and this node do not agree on the QoS "
-                f"policy {self._incompatible_policy}; change it in the publisher"
-            )
-            return {Cause.OTHER_QOS: (Level.ERROR, text)}
+        mismatch = self.topics.image_mismatch()
+        if mismatch is not None:
+            cause, text = mismatch
+            return {cause: (Level.ERROR, text)}
         if silent_s is None:
-            return {Cause.NEVER_PUBLISHED: (self._startup_level(), self._never_text(fitting))}
-        who = f"publisher {fitting[0].node} is still there" if fitting else "its publisher is gone"
-        text = f"{topic} stopped {silent_s:.1f} s ago, {who}; look at the camera and its driver"
-        return {Cause.STOPPED: (Level.ERROR, text)}
-
-    def _type_text(self) -> str:
-        publisher = self._publishers[0]
-        transport = {COMPRESSED_IMAGE: "compressed", IMAGE: "raw"}.get(publisher.type)
-        advice = (
-            f"set image_transport: {transport}"
-            if transport
-            else f"remap ~/input/{self.name}/image to its image topic"
-        )
-        return f"{self.image.type_problem(publisher)}; {advice}"
-
-    def _never_text(self, fitting: Sequence[Publisher]) -> str:
-        topic = self.image.topic
-        if fitting:
-            return (
-                f"publisher {fitting[0].node} of {topic} has sent nothing yet; "
-                f"look at the camera and its driver"
-            )
-        others = ", ".join(name for name in self._image_topics if name != topic)
-        there = f" (there are images on {others})" if others else ""
-        return (
-            f"nobody publishes {topic}{there}; start its driver or remap ~/input/{self.name}/image"
-        )
+            return {Cause.NEVER_PUBLISHED: (self._startup_level(), self.topics.never_text())}
+        return {Cause.STOPPED: (Level.ERROR, self.topics.stopped_text(silent_s))}
 
     def _unread(self) -> dict[Cause, Fault]:
         """Images that cannot be read or do not fit."""
@@ -254,25 +213,12 @@ class CameraMonitor:
         """What keeps the camera from being placed, whether images come or not."""
         faults: dict[Cause, Fault] = {}
         if self._needs_info and not self._has_info:
-            faults[Cause.NO_INFO] = (self._startup_level(), self._info_text())
+            faults[Cause.NO_INFO] = (self._startup_level(), self.topics.no_info_text())
         if self._needs_info and self._info_problem:
             faults[Cause.UNCALIBRATED] = (Level.ERROR, self._info_problem)
         if self._needs_transform and self._transform_problem:
             faults[Cause.NO_TRANSFORM] = (self._startup_level(), self._transform_problem)
         return faults
-
-    def _info_text(self) -> str:
-        topic, remap = self.info.topic, f"remap ~/input/{self.name}/camera_info"
-        if not self._info_publishers:
-            return f"nobody publishes CameraInfo on {topic}; {remap} or give rig_file"
-        publisher = self._info_publishers[0]
-        problem = self.info.type_problem(publisher) or self.info.qos_problem(publisher)
-        if problem:
-            return f"{problem}; {remap}"
-        return (
-            f"publisher {publisher.node} has sent no CameraInfo on {topic}; "
-            f"calibrate the camera or give rig_file"
-        )
 
     def _unusable(self) -> dict[Cause, Fault]:
         """Images that can be read but are of no use."""
@@ -295,7 +241,7 @@ class CameraMonitor:
         """Figures for those who look closer."""
         totals = self._stream.totals
         values = {
-            "topic": self.image.topic,
+            "topic": self.topics.image.topic,
             "rate_hz": f"{self._stream.rate_hz:.1f}",
             "received": str(totals["received"]),
             "used": str(totals["used"]),
@@ -305,7 +251,7 @@ class CameraMonitor:
                 values[f"dropped: {kind}"] = str(count)
         if clock_ns is not None and self._stamp_ns is not None:
             values["last_stamp_age_s"] = f"{(clock_ns - self._stamp_ns) / SECOND:.3f}"
-        values["publishers"] = "; ".join(map(str, self._publishers)) or "none"
+        values["publishers"] = "; ".join(map(str, self.topics.image_publishers)) or "none"
         return values
 
     def _startup_level(self) -> Level:

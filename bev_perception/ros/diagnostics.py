@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from bev_perception.ros.camera_monitor import COMPRESSED_IMAGE, IMAGE
 from bev_perception.ros.camera_status import Status
+from bev_perception.ros.camera_topics import COMPRESSED_IMAGE, IMAGE
 from bev_perception.ros.endpoints import Publisher
 from bev_perception.ros.stamps import header_message
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bev_perception.geometry import CameraHealth
-from bev_perception.ros.camera_monitor import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, CameraMonitor
+from bev_perception.ros.camera_monitor import CameraMonitor
 from bev_perception.ros.camera_status import CameraStatus, Cause, Level
+from bev_perception.ros.camera_topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from bev_perception.ros.endpoints import Publisher
 
 SECOND = 1_000_000_000
