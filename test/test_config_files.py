@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of config/ agree with the code that reads them, and with each other."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from bev_perception.resources import config_path
+
+FAST_DDS = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
+PARAMETER_FILE = config_path("perception.yaml")
+
+
+@pytest.fixture(name="declared", scope="module")
+def fixture_declared() -> dict[str, Any]:
+    """Defaults of the perception node by parameter."""
+    pytest.importorskip("rclpy", reason="needs ROS 2")
+    from bev_perception.ros.parameters import PARAMETERS
+
+    return {name: entry.default for name, entry in PARAMETERS.items()}
+
+
+def shipped_parameters() -> dict[str, Any]:
+    content = yaml.safe_load(PARAMETER_FILE.read_text())
+    assert list(content) == ["/**"]
+    return content["/**"]["ros__parameters"]
+
+
+def test_parameter_file_holds_every_parameter_with_its_default(declared: dict[str, Any]) -> None:
+    shipped = shipped_parameters()
+    assert shipped == {name: _plain(value) for name, value in declared.items()}
+    kinds = {name: type(value) for name, value in shipped.items()}
+    assert kinds == {name: type(_plain(value)) for name, value in declared.items()}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def test_parameter_file_comments_every_parameter_and_marks_the_live_ones(
+    declared: dict[str, Any],
+) -> None:
+    from bev_perception.ros.parameters import LIVE
+
+    lines = [line.strip() for line in PARAMETER_FILE.read_text().splitlines()]
+    for name in declared:
+        place = next(index for index, line in enumerate(lines) if line.startswith(f"{name}:"))
+        comment = lines[place - 1]
+        assert comment.startswith("# "), name
+        assert comment.startswith("# * ") == (name in LIVE), name
+
+
+def test_fast_dds_profile_gives_every_participant_large_shared_memory_and_udp() -> None:
+    profiles = ElementTree.parse(config_path("fastdds.xml")).getroot().find(f"{FAST_DDS}profiles")
+    assert profiles is not None
+    transports = {
+        _text(entry, "transport_id"): {
+            child.tag.removeprefix(FAST_DDS): child.text for child in entry
+        }
+        for entry in profiles.iter(f"{FAST_DDS}transport_descriptor")
+    }
+    shared_memory, udp = transports["bev_shared_memory"], transports["bev_udp"]
+    assert shared_memory["type"] == "SHM"
+    assert int(shared_memory["segment_size"] or 0) == 64 * 2**20
+    assert int(shared_memory["maxMessageSize"] or 0) == 8 * 2**20
+    assert int(shared_memory["port_queue_capacity"] or 0) == 2048
+    assert udp["type"] == "UDPv4"
+    assert udp["receiveBufferSize"] == udp["sendBufferSize"] == str(4 * 2**20)
+    participant = profiles.find(f"{FAST_DDS}participant")
+    assert participant is not None
+    assert participant.get("is_default_profile") == "true"
+    rtps = participant.find(f"{FAST_DDS}rtps")
+    assert rtps is not None
+    used = rtps.find(f"{FAST_DDS}userTransports")
+    assert used is not None
+    assert [entry.text for entry in used] == ["bev_shared_memory", "bev_udp"]
+    assert _text(rtps, "useBuiltinTransports") == "false"
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    return element.findtext(f"{FAST_DDS}{name}") or ""
