@@ -228,8 +228,8 @@ def read_parameters(node: Node) -> NodeParameters:
             )
     if values["min_cameras"] > len(cameras):
         raise ConfigurationError(
-            f"parameter min_cameras is {values['min_cameras']}, but there are only "
-            f"{len(cameras)} cameras ({', '.join(cameras)})"
+            f"parameter min_cameras is {values['min_cameras']}, but cameras names only "
+            f"{len(cameras)}: {', '.join(cameras)}"
         )
     if values["sync_timeout_ms"] < values["sync_tolerance_ms"]:
         raise ConfigurationError(

@@ -1,222 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The perception node: cameras in, occupancy grids and objects out.
-
-``python -m bev_perception.ros.perception_node --ros-args -p weights:=tiny``
-"""
+"""``ros2 run bev_perception perception_node``: cameras in, occupancy grids and objects out."""
 
 from __future__ import annotations
 
 import os
 import sys
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: waiting threads sleep
-
-import rclpy
-import torch
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
-
-from bev_perception.errors import BevError, ConfigurationError
-from bev_perception.geometry.rig_file import RigFile, RigFileCamera, load_rig_file
-from bev_perception.inference import Engine, load_engine
-from bev_perception.model import resolve_weights
-from bev_perception.perception import PipelineSettings
+from bev_perception.errors import BevError
 from bev_perception.ros.environment import require_ros, use_shipped_transport
-from bev_perception.ros.live_session import LiveSession
-from bev_perception.ros.node_monitor import NodeMonitor
-from bev_perception.ros.parameters import (
-    PARAMETERS,
-    NodeParameters,
-    changed_settings,
-    declare_parameters,
-    read_parameters,
-)
-from bev_perception.ros.publishers import OutputPublishers
-from bev_perception.ros.warm_up import warm_up
 
 EXIT_BAD_INPUT = 2
-
-
-class PerceptionNode(LifecycleNode):
-    """Lifecycle and parameters; what runs while it is active is a LiveSession.
-
-    Raises:
-        ConfigurationError: a parameter given at start has the wrong type or range.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("bev")
-        self._settings = PipelineSettings()
-        self._configured: _Configured | None = None
-        self._session: LiveSession | None = None
-        declare_parameters(self)
-        self.add_on_set_parameters_callback(self._on_parameters)
-
-    @property
-    def starts_itself(self) -> bool:
-        """The parameter autostart."""
-        return bool(self.get_parameter("autostart").value)
-
-    def start(self) -> bool:
-        """Configures and activates; whether both went well."""
-        success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Reads the parameters, loads the network and announces the outputs."""
-        return self._transition(self._configure)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribes and starts the threads."""
-        return self._transition(self._activate)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Ends subscriptions and threads; the network stays loaded."""
-        return self._transition(self._deactivate)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forgets the network and the parameters as they were read."""
-        return self._transition(self._clean_up)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Ends all, from any state."""
-        return self._transition(self._clean_up)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """After a defect: back to unconfigured."""
-        return self._transition(self._clean_up)
-
-    def destroy_node(self) -> None:
-        """Also ends the threads."""
-        self._clean_up()
-        super().destroy_node()
-
-    def _transition(self, change: Callable[[], None]) -> TransitionCallbackReturn:
-        """FAILURE with one line for what the user can mend, ERROR with a traceback otherwise."""
-        try:
-            change()
-        except BevError as error:
-            self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
-        except Exception:
-            self.get_logger().error(traceback.format_exc())
-            return TransitionCallbackReturn.ERROR
-        return TransitionCallbackReturn.SUCCESS
-
-    def _configure(self) -> None:
-        parameters = read_parameters(self)
-        rig_file = load_rig_file(parameters.rig_file) if parameters.rig_file else None
-        overrides = checked_overrides(parameters, rig_file)
-        if parameters.num_threads:
-            torch.set_num_threads(parameters.num_threads)
-        weights = resolve_weights(parameters.weights)
-        engine = load_engine(weights, parameters.device, parameters.precision)
-        warm_up(engine, len(parameters.cameras))
-        if rig_file is not None:
-            parameters = replace(parameters, base_frame=rig_file.base_frame)
-        facts = {
-            "model": str(weights),
-            "device": parameters.device,
-            "precision": parameters.precision,
-        }
-        self._settings = parameters.settings
-        self._configured = _Configured(
-            parameters,
-            overrides,
-            engine,
-            OutputPublishers(
-                self, parameters.base_frame, parameters.grid_durability == "transient_local"
-            ),
-            NodeMonitor(self, parameters, overrides, facts),
-        )
-
-    def _activate(self) -> None:
-        configured = self._configured
-        if configured is None:
-            raise ConfigurationError("the node is not configured; configure it first")
-        self._session = LiveSession(
-            self,
-            configured.parameters,
-            configured.overrides,
-            configured.engine,
-            configured.publishers,
-            configured.monitor,
-        )
-        self._session.settings = self._settings
-
-    def _deactivate(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
-
-    def _clean_up(self) -> None:
-        self._deactivate()
-        configured, self._configured = self._configured, None
-        if configured is not None:
-            configured.publishers.close()
-            configured.monitor.close()
-
-    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        try:
-            settings = changed_settings(self._settings, changes, self._configured is not None)
-        except ConfigurationError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self._settings = settings
-        if self._session is not None:
-            self._session.settings = settings
-        return SetParametersResult(successful=True)
-
-
-@dataclass(frozen=True)
-class _Configured:
-    """What is there from configuring to cleaning up."""
-
-    parameters: NodeParameters
-    overrides: Mapping[str, RigFileCamera]
-    engine: Engine
-    publishers: OutputPublishers
-    monitor: NodeMonitor
-
-
-def checked_overrides(
-    parameters: NodeParameters, rig_file: RigFile | None
-) -> dict[str, RigFileCamera]:
-    """What the rig file says of the node's cameras.
-
-    Raises:
-        ConfigurationError: it names none of them, or another vehicle frame.
-    """
-    if rig_file is None:
-        return {}
-    own = {name: rig_file.cameras[name] for name in parameters.cameras if name in rig_file.cameras}
-    if not own:
-        raise ConfigurationError(
-            f"rig_file {parameters.rig_file} names the cameras {', '.join(rig_file.cameras)}, but "
-            f"the parameter cameras is {', '.join(parameters.cameras)}; make them agree"
-        )
-    default = PARAMETERS["base_frame"].default
-    if parameters.base_frame not in (default, rig_file.base_frame):
-        raise ConfigurationError(
-            f"the parameter base_frame is {parameters.base_frame!r}, but rig_file "
-            f"{parameters.rig_file} says {rig_file.base_frame!r}; make them agree"
-        )
-    return own
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the node until it is told to end.
 
+    Threads that wait for each other sleep instead of spinning, unless the environment says
+    otherwise; see cli.main.
+
+    Args:
+        args: the command line, with --ros-args; default that of the process.
+
     Returns:
-        0 when it was ended, EXIT_BAD_INPUT when it starts itself and cannot.
+        The exit code: 0 ended by Ctrl-C, 2 for what the user can mend, told in one line.
     """
-    require_ros()
-    use_shipped_transport()
-    rclpy.init(args=None if args is None else list(args))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        require_ros()
+        use_shipped_transport()
+        return _run(list(sys.argv if args is None else args))
+    except BevError as error:
+        print(f"perception_node: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+
+
+def _run(args: list[str]) -> int:
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+    from bev_perception.ros.perception_lifecycle import PerceptionNode
+
+    rclpy.init(args=args)
     node: PerceptionNode | None = None
     try:
         node = PerceptionNode()
@@ -225,9 +50,6 @@ def main(args: Sequence[str] | None = None) -> int:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
-    except ConfigurationError as error:
-        rclpy.logging.get_logger("bev").error(str(error))
-        return EXIT_BAD_INPUT
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
