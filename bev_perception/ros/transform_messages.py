@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamped, Vector3
@@ -16,11 +16,17 @@ from bev_perception.errors import TransformError
 from bev_perception.geometry import RigidTransform, TransformTree
 from bev_perception.ros.stamps import header_message, stamp_ns
 
+try:
+    from tf_transformations import quaternion_from_matrix
+except (ImportError, AttributeError):  # old transforms3d asks for names that NumPy has dropped
+    quaternion_from_matrix = None
+
 __all__ = [
     "add_transforms",
     "odometry_message",
     "pose_from_message",
     "pose_message",
+    "quaternion_message",
     "transform_from_message",
     "transforms_message",
 ]
@@ -100,26 +106,13 @@ def pose_message(pose: RigidTransform) -> Pose:
 
 def quaternion_message(pose: RigidTransform) -> Quaternion:
     """geometry_msgs/Quaternion of a transform's rotation, w >= 0."""
-    x, y, z, w = _quaternion(pose)
+    if quaternion_from_matrix is None:
+        values = pose.quaternion
+    else:
+        values = np.asarray(quaternion_from_matrix(pose.matrix), dtype=np.float64)
+        values = -values if values[3] < 0 else values
+    x, y, z, w = values.tolist()
     return Quaternion(x=x, y=y, z=z, w=w)
-
-
-def _own_quaternion(pose: RigidTransform) -> list[float]:
-    return list(pose.quaternion.tolist())
-
-
-def _their_quaternion(pose: RigidTransform) -> list[float]:
-    values = np.asarray(tf_transformations.quaternion_from_matrix(pose.matrix))
-    return list((-values if values[3] < 0 else values).tolist())
-
-
-_quaternion: Callable[[RigidTransform], list[float]]
-try:
-    import tf_transformations
-
-    _quaternion = _their_quaternion
-except ImportError:
-    _quaternion = _own_quaternion
 
 
 def _vector(values: ArrayLike) -> Vector3:
