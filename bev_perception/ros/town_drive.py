@@ -17,7 +17,7 @@ from bev_perception.ros.town_settings import TownSettings, declare_town_settings
 from bev_perception.ros.town_topics import TownTopics
 from bev_perception.simulation.renderable import check_renderable
 from bev_perception.simulation.scene import Weather
-from bev_perception.simulation.simulator import Simulator
+from bev_perception.simulation.simulator import FIRST_STAMP_NS, Simulator
 from bev_perception.simulation.weather import weather_of_kind
 
 LOOK_UP_S = 0.05
@@ -44,19 +44,23 @@ def drive(node: Node, stop: threading.Event) -> None:
     with _simulator(settings, rig) as simulator:
         log.info(f"town {settings.town}: cameras {', '.join(rig.names)} at {settings.rate_hz:g} Hz")
         topics.publish_rig()
-        _wait_for_subscribers(topics, log, stop)
-        started, driven = time.monotonic(), 0
         pace = _Pace(settings.rate_hz, settings.max_real_time_factor)
+        started, driven, stamp_ns = 0.0, 0, FIRST_STAMP_NS
         while not stop.is_set() and (not settings.num_sets or driven < settings.num_sets):
+            _stand_still(node, topics, stamp_ns, driven == 0, stop)
+            if stop.is_set():
+                break
+            started = started or time.monotonic()
             simulated = next(iter(simulator.run(1)))
             pace.wait(stop)
             topics.publish_set(simulated)
-            driven += 1
+            driven, stamp_ns = driven + 1, simulated.frame_set.stamp_ns
             if topics.lockstep is not None:
                 _wait_for_output(topics.lockstep, settings.lockstep_timeout_s, log, stop)
         if not stop.is_set() and not topics.wait_for_acknowledgements(ACKNOWLEDGEMENT_S):
             log.warning(f"not all subscribers had everything {ACKNOWLEDGEMENT_S:g} s after the end")
-        log.info(_summary(driven, time.monotonic() - started, topics.lockstep))
+        elapsed_s = time.monotonic() - started if started else 0.0
+        log.info(_summary(driven, elapsed_s, topics.lockstep))
 
 
 class _Pace:
@@ -88,13 +92,25 @@ def _weather(settings: TownSettings) -> Weather | None:
     return weather_of_kind(settings.weather, np.random.default_rng(settings.town))
 
 
-def _wait_for_subscribers(topics: TownTopics, log: RcutilsLogger, stop: threading.Event) -> None:
-    """Until the subscribers that the settings ask for are there; says whom it waits for."""
+def _stand_still(
+    node: Node, topics: TownTopics, stamp_ns: int, at_start: bool, stop: threading.Event
+) -> None:
+    """Stands still while paused and, at the start, until the subscribers are there.
+
+    The clock is told all the while; what it waits for is said now and then.
+    """
     due = time.monotonic() + REMINDER_S
-    while (missing := topics.missing_subscribers()) and not stop.wait(LOOK_UP_S):
+    while reasons := _pause(node) + (topics.missing_subscribers() if at_start else []):
+        topics.publish_clock(stamp_ns)
+        if stop.wait(LOOK_UP_S):
+            break
         if time.monotonic() >= due:
-            log.info(f"waiting for subscribers of {', '.join(missing)}")
+            node.get_logger().info(f"standing still: {', '.join(reasons)}")
             due += REMINDER_S
+
+
+def _pause(node: Node) -> list[str]:
+    return ["paused is true"] if node.get_parameter("paused").value else []
 
 
 def _wait_for_output(

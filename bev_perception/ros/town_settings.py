@@ -26,15 +26,17 @@ def _parameter(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] = (),
+    live: bool = False,
 ) -> Any:
     """A dataclass field that knows what its parameter's descriptor says."""
     about = {"description": description, "low": low, "high": high, "choices": tuple(choices)}
+    about["live"] = live
     return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
 class TownSettings:
-    """What can be chosen about a live drive. Fixed once the node runs."""
+    """What can be chosen about a live drive. Only paused can be changed while it goes on."""
 
     town: int = _parameter(
         11000,
@@ -66,6 +68,9 @@ class TownSettings:
     )
     max_real_time_factor: float = _parameter(
         1.0, "Simulated seconds per second at most; 0 drives as fast as it can", 0.0, 1000.0
+    )
+    paused: bool = _parameter(
+        False, "Whether time stands still; can be changed while the node runs", live=True
     )
     wait_for_subscribers: int = _parameter(
         0, "Drives once so many subscribers are matched on every image and CameraInfo topic", 0, 100
@@ -122,7 +127,7 @@ def declare_town_settings(node: Node) -> TownSettings:
 
 
 def _descriptor(about: Any, default: Any) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=about["description"], read_only=True)
+    descriptor = ParameterDescriptor(description=about["description"], read_only=not about["live"])
     if about["low"] is not None and isinstance(default, float):
         span = FloatingPointRange(from_value=float(about["low"]), to_value=float(about["high"]))
         descriptor.floating_point_range = [span]

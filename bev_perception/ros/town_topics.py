@@ -84,14 +84,18 @@ class TownTopics:
         ]
         self._tf_static.publish(transforms_message(FIRST_STAMP_NS, mounts))
 
+    def publish_clock(self, stamp_ns: int) -> None:
+        """Simulated time."""
+        if self._clock is not None:
+            self._clock.publish(Clock(clock=time_message(stamp_ns)))
+
     def publish_set(self, simulated: SimulatedSet) -> None:
         """Clock, pose and truth of one moment, then its images, each after its CameraInfo."""
         frame_set = simulated.frame_set
         stamp_ns = frame_set.stamp_ns
         if self.lockstep is not None:
             self.lockstep.expect(stamp_ns)
-        if self._clock is not None:
-            self._clock.publish(Clock(clock=time_message(stamp_ns)))
+        self.publish_clock(stamp_ns)
         if frame_set.world_T_base is not None:
             self._publish_pose(stamp_ns, frame_set.world_T_base)
         if self._truth is not None:
@@ -106,7 +110,7 @@ class TownTopics:
         """What keeps the drive from beginning, topic by topic; empty when nothing does."""
         counts = {topic: self._by_topic[topic].get_subscription_count() for topic in self._wanted}
         return [
-            f"{topic} ({counts[topic]} of {wanted})"
+            f"{topic} has {counts[topic]} of {wanted} subscribers"
             for topic, wanted in self._wanted.items()
             if counts[topic] < wanted
         ]

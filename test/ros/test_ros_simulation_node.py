@@ -21,6 +21,7 @@ from rosbags.rosbag2 import Reader
 from bev_perception.cli.town_recording import TownJob, record_town
 
 NODE = "bev_perception.ros.simulation_node"
+TRUTH = "/ground_truth/objects"
 TOWN, NUM_SETS, PERIOD_NS, FIRST_NS = 11_007, 3, 250_000_000, 1_000_000_000
 CAMERAS = ("front", "left")
 LENS = "width: 168, height: 112, horizontal_fov_deg: 100"
@@ -84,6 +85,14 @@ class Arrivals(list[Arrival]):
         self._wait_until(lambda: len(self) >= count, what=f"{count} messages on {self.topic}")
         return self
 
+    def wait_for_stamp(self, stamp_ns: int) -> Arrivals:
+        """Once there is one of that stamp."""
+        self._wait_until(
+            lambda: any(entry.stamp_ns == stamp_ns for entry in list(self)),
+            what=f"{stamp_ns} ns on {self.topic}",
+        )
+        return self
+
 
 def message_types(compressed: bool = False) -> dict[str, Any]:
     """Every topic of a drive of the two cameras."""
@@ -99,7 +108,7 @@ def message_types(compressed: bool = False) -> dict[str, Any]:
         for topic, kind in (image, ("camera_info", CameraInfo))
     }
     others = {"/tf": TFMessage, "/tf_static": TFMessage, "/odom": Odometry}
-    return {**cameras, **others, "/ground_truth/objects": MarkerArray}
+    return {**cameras, **others, TRUTH: MarkerArray}
 
 
 @pytest.fixture
@@ -134,7 +143,7 @@ def test_a_recorded_live_drive_is_byte_for_byte_what_bev_simulate_writes(
     node = town(
         jpeg_quality=jpeg_quality,
         wait_for_subscribers=1,
-        wait_for_subscribers_on=["/tf", "/tf_static", "/odom", "/ground_truth/objects"],
+        wait_for_subscribers_on=["/tf", "/tf_static", "/odom", TRUTH],
     )
     assert node.wait() == 0
     record_town(
@@ -160,21 +169,20 @@ def test_clock_pose_and_truth_of_a_set_are_sent_before_the_images_of_their_stamp
     arrived = collect({**message_types(), "/clock": Clock})
     node = town(
         wait_for_subscribers=1,
-        wait_for_subscribers_on=["/clock", "/tf", "/odom", "/ground_truth/objects"],
+        wait_for_subscribers_on=["/clock", "/tf", "/odom", TRUTH],
     )
     assert node.wait() == 0
-    images = [f"/camera/{name}/image_raw" for name in CAMERAS]
-    earlier = ["/clock", "/tf", "/odom", "/ground_truth/objects"]
-    earlier += [f"/camera/{name}/camera_info" for name in CAMERAS[:1]]
-    for topic in (*images, *earlier):
-        arrived[topic].wait(NUM_SETS)
-    for number in range(NUM_SETS):
-        first_image_ns = min(arrived[topic][number].sent_ns for topic in images)
-        for topic in earlier:
-            assert arrived[topic][number].sent_ns < first_image_ns, topic
+    stamps = [FIRST_NS + number * PERIOD_NS for number in range(NUM_SETS)]
     # A Clock message is its time alone, where others have their header's stamp.
-    stamps = [entry.stamp_ns for entry in arrived["/clock"]]
-    assert stamps == [FIRST_NS + number * PERIOD_NS for number in range(NUM_SETS)]
+    clock = arrived["/clock"].wait_for_stamp(stamps[-1])
+    assert list(dict.fromkeys(entry.stamp_ns for entry in clock)) == stamps
+    images = [arrived[f"/camera/{name}/image_raw"].wait(NUM_SETS) for name in CAMERAS]
+    earlier = [arrived[topic].wait(NUM_SETS) for topic in ("/tf", "/odom", TRUTH)]
+    for number, stamp_ns in enumerate(stamps):
+        first_image_ns = min(arrivals[number].sent_ns for arrivals in images)
+        assert min(e.sent_ns for e in clock if e.stamp_ns == stamp_ns) < first_image_ns
+        for arrivals in earlier:
+            assert arrivals[number].sent_ns < first_image_ns, arrivals.topic
 
 
 def test_nothing_is_driven_before_every_camera_has_its_subscribers(town, collect):
@@ -238,6 +246,19 @@ def test_the_drive_is_held_to_real_time(town, collect):
     assert elapsed_ns >= (NUM_SETS - 1) * PERIOD_NS - 20_000_000
 
 
+def test_time_stands_still_while_paused_and_goes_on_after(town, client, collect):
+    from rosgraph_msgs.msg import Clock
+
+    arrived = collect({**message_types(), "/clock": Clock})
+    node = town(paused=True, wait_for_subscribers=1)
+    arrived["/clock"].wait(5)
+    assert {entry.stamp_ns for entry in arrived["/clock"]} == {FIRST_NS}
+    assert not arrived["/camera/front/image_raw"]
+    assert [result.successful for result in client.set_parameters("/town", paused=False)] == [True]
+    assert node.wait() == 0
+    assert arrived["/camera/front/image_raw"].wait(NUM_SETS)[0].stamp_ns == FIRST_NS
+
+
 @pytest.mark.parametrize("waiting", [True, False])
 def test_ctrl_c_ends_it_cleanly(town, waiting):
     node = town(num_sets=0, wait_for_subscribers=100 if waiting else 0)
@@ -246,7 +267,7 @@ def test_ctrl_c_ends_it_cleanly(town, waiting):
     assert "Traceback" not in node.log
 
 
-def test_every_parameter_is_described_and_fixed(town, client):
+def test_every_parameter_is_described_and_fixed_but_the_pause(town, client):
     from rcl_interfaces.srv import ListParameters
 
     town(num_sets=0, wait_for_subscribers=100).wait_for_log("town 11007")
@@ -260,7 +281,7 @@ def test_every_parameter_is_described_and_fixed(town, client):
     assert {"town", "rate_hz", "wait_for_topic", "jpeg_quality"} <= set(names)
     for entry in client.call("/town/describe_parameters", *_describe(*names)).descriptors:
         assert len(entry.description) > 20, entry.name
-        assert entry.read_only, entry.name
+        assert entry.read_only == (entry.name != "paused")
 
 
 @pytest.mark.parametrize(
