@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag played into the perception node gives, cell for cell, what bev run makes of the bag."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bev_perception.bags import BagWriter
+from bev_perception.bags.bag_file import BagFile
+from bev_perception.bags.typestore import bag_typestore
+from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
+
+SETS = 10
+PERIOD_NS = 100_000_000
+FIRST_NS = 5_000_000_000
+BLACK_FROM = 4
+"""From this set on the left camera is black."""
+
+OUTPUTS = {
+    "/bev/occupancy_grid": "nav_msgs/msg/OccupancyGrid",
+    "/bev/probability_grid": "nav_msgs/msg/OccupancyGrid",
+    "/bev/centers": "sensor_msgs/msg/PointCloud2",
+    "/bev/markers": "visualization_msgs/msg/MarkerArray",
+}
+
+
+def world_T_base(index: int) -> RigidTransform:
+    """A vehicle that brakes: below the levelling tolerance at first, above it later."""
+    return RigidTransform.from_euler(
+        pitch=np.radians(0.04 * index), yaw=0.02 * index, translation=(0.5 * index, 0.0, 0.0)
+    )
+
+
+def frame_set(rig: Rig, index: int) -> FrameSet:
+    """Coloured noise in blocks, so that something is found in it; cameras a few ms apart."""
+    stamp_ns = FIRST_NS + index * PERIOD_NS
+    frames = {}
+    for order, name in enumerate(rig):
+        lens = rig[name].camera
+        random = np.random.default_rng([index // 2, order])
+        blocks = random.integers(0, 256, (lens.height // 8, lens.width // 8, 3), dtype=np.uint8)
+        image = np.kron(blocks, np.ones((8, 8, 1), dtype=np.uint8))
+        if name == "left" and index >= BLACK_FROM:
+            image[:] = 0
+        frames[name] = CameraFrame(name, stamp_ns + order * 1_000_000, image)
+    return FrameSet(stamp_ns, frames, world_T_base=world_T_base(index))
+
+
+def write_bag(path: Path, rig: Rig, jpeg_quality: int | None) -> None:
+    with BagWriter(path) as writer:
+        for index in range(SETS):
+            writer.write_frame_set(frame_set(rig, index), rig, jpeg_quality)
+
+
+def run_offline(bag: Path, out: Path, weights: Path) -> dict[str, list[Any]]:
+    """Messages of bev run by topic."""
+    command = [sys.executable, "-m", "bev_perception.cli.main", "run", bag, "--out", out]
+    options = ["--weights", weights, "--device", "cpu", "--precision", "fp32", "--track"]
+    subprocess.run([*map(str, command + options), "--pictures", "0"], check=True, env=os.environ)
+    messages = defaultdict(list)
+    file = BagFile(out / "output")
+    for connection, _, raw in file.messages(file.connections):
+        messages[connection.topic].append(file.decode(connection, raw))
+    file.close()
+    return messages
+
+
+def raw_sets(bag: Path) -> tuple[list[tuple[str, str, bytes]], list[list[tuple[str, str, bytes]]]]:
+    """(topic, type, CDR) of what comes first and once, and of each moment."""
+    file = BagFile(bag)
+    static, moments = [], defaultdict(list)
+    for connection, log_ns, raw in file.messages(file.connections):
+        entry = (connection.topic, connection.msgtype, bytes(raw))
+        if connection.topic == "/tf_static":
+            static.append(entry)
+        else:
+            moments[(log_ns - FIRST_NS) // PERIOD_NS].append(entry)
+    file.close()
+    return static, [moments[index] for index in sorted(moments)]
+
+
+def message_type(kind: str) -> type:
+    """The rclpy class of a name such as sensor_msgs/msg/Image."""
+    from importlib import import_module
+
+    package, _, name = kind.split("/")
+    return getattr(import_module(f"{package}.msg"), name)
+
+
+@pytest.mark.parametrize("jpeg_quality", [None, 90], ids=["raw", "jpeg"])
+def test_live_output_equals_that_of_bev_run(
+    jpeg_quality: int | None,
+    small_rig: Rig,
+    fast_weights: Path,
+    perception_node: Callable[..., Any],
+    client: Any,
+    wait_until: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    write_bag(tmp_path / "drive", small_rig, jpeg_quality)
+    offline = run_offline(tmp_path / "drive", tmp_path / "run", fast_weights)
+    static, moments = raw_sets(tmp_path / "drive")
+
+    live: dict[str, list[bytes]] = {topic: [] for topic in OUTPUTS}
+    subscriptions = [
+        client.node.create_subscription(message_type(kind), topic, live[topic].append, 10, raw=True)
+        for topic, kind in OUTPUTS.items()
+    ]
+    perception_node(
+        cameras=list(small_rig),
+        precision="fp32",
+        image_transport="raw" if jpeg_quality is None else "compressed",
+        image_reliability="reliable",
+        sync_timeout_ms=5000,
+        tf_timeout_ms=5000,
+    )
+    latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    for topic, kind, _ in static:
+        client.publisher(topic, message_type(kind), latched)
+    for topic, kind, _ in moments[0]:
+        found = client.publisher(topic, message_type(kind))
+        if topic != "/odom":
+            client.wait_matched(found)
+    for subscription in subscriptions:
+        client.wait_matched(subscription)
+    for topic, _, raw in static:
+        client.publisher(topic, None).publish(raw)
+    for index, moment in enumerate(moments):
+        for topic, _, raw in moment:
+            client.publisher(topic, None).publish(raw)
+        wait_until(
+            lambda count=index + 1: min(map(len, live.values())) >= count,
+            what=f"all outputs of set {index}",
+        )
+
+    store = bag_typestore()
+    for topic, kind in OUTPUTS.items():
+        decoded = [store.deserialize_cdr(raw, kind) for raw in live[topic]]
+        assert len(decoded) == len(offline[topic]) == SETS
+        for mine, theirs in zip(decoded, offline[topic]):
+            assert_equal(mine, theirs, topic)
+    values = np.concatenate([np.asarray(grid.data) for grid in offline["/bev/occupancy_grid"]])
+    assert set(values) == {-1, 0, 100}, "the network found everything or nothing: a weak test"
+    assert any(cloud.width for cloud in offline["/bev/centers"])
+
+
+def assert_equal(mine: Any, theirs: Any, where: str) -> None:
+    """Field by field."""
+    if isinstance(theirs, np.ndarray):
+        np.testing.assert_array_equal(mine, theirs, where)
+    elif isinstance(theirs, list):
+        assert len(mine) == len(theirs), where
+        for index, (own, other) in enumerate(zip(mine, theirs)):
+            assert_equal(own, other, f"{where}[{index}]")
+    elif hasattr(theirs, "__dataclass_fields__"):
+        for name in theirs.__dataclass_fields__:
+            if not name.startswith("__"):
+                assert_equal(getattr(mine, name), getattr(theirs, name), f"{where}.{name}")
+    else:
+        assert mine == theirs, where
