@@ -31,10 +31,15 @@ def bridged_image(message: Any) -> NDArray[np.uint8] | None:
     if bridge is None:
         return None
     try:
-        return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"), dtype=np.uint8)
+        image = bridge.imgmsg_to_cv2(message, "rgb8")
     except Exception as error:  # compiled code of others, which raises whatever it likes
         _report_once(f"does not convert {message.encoding!r}", repr(error))
         return None
+    if image.shape != (message.height, message.width, 3) or image.dtype != np.uint8:
+        seen = f"it made {image.shape} of {image.dtype}"  # for another OpenCV than the installed
+        _report_once(f"does not convert {message.encoding!r}", seen)
+        return None
+    return np.asarray(image)
 
 
 @cache
