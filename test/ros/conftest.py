@@ -217,6 +217,11 @@ class Client:
         """One message; wait_matched first if it must not be lost."""
         self.publisher(topic, type(message), qos).publish(message)
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """That it publishes."""
+        return tuple(self._publishers)
+
     def remove_publisher(self, topic: str) -> None:
         """As a driver that ends."""
         self.node.destroy_publisher(self._publishers.pop(topic))
@@ -391,6 +396,15 @@ class Cameras:
         if self._thread is not None:
             self._thread.join(5.0)
 
+    def close(self) -> None:
+        """As drivers that end."""
+        self.stop()
+        topics = [f"/camera/{name}/camera_info" for name in self.rig.names]
+        topics += [self.image_topic(name) for name in self.rig.names]
+        for topic in (*topics, "/tf", "/tf_static"):
+            if topic in self.client.topics:
+                self.client.remove_publisher(topic)
+
 
 def _same(message: Any) -> Any:
     return message
@@ -486,18 +500,18 @@ def small_rig() -> Rig:
 
 @pytest.fixture
 def make_cameras(small_rig: Rig) -> Iterator[Callable[..., Cameras]]:
-    """make_cameras(client, image_qos): drivers, their /tf_static published."""
+    """make_cameras(client, image_qos, frames): drivers, and /tf_static of frames or of all."""
     made: list[Cameras] = []
 
-    def make(client: Client, **options: Any) -> Cameras:
+    def make(client: Client, frames: Iterable[str] | None = None, **options: Any) -> Cameras:
         cameras = Cameras(client, small_rig, **options)
-        cameras.publish_static()
+        cameras.publish_static(frames)
         made.append(cameras)
         return cameras
 
     yield make
     for cameras in made:
-        cameras.stop()
+        cameras.close()
 
 
 @pytest.fixture
@@ -531,16 +545,16 @@ def fast_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def perception_starter(processes: RosProcesses, weights: Path) -> Callable[..., RosProcess]:
-    """start(**parameters) of the perception node, wired to the topics of Cameras."""
+    """start(name, **parameters) of the perception node, wired to the topics of Cameras."""
 
-    def start(**parameters: Any) -> RosProcess:
+    def start(name: str = "bev", **parameters: Any) -> RosProcess:
         values = {"weights": str(weights), "device": "cpu", "num_threads": 1, **parameters}
         compressed = values.get("image_transport") == "compressed"
-        remappings = {}
-        for name in values.get("cameras", ("front", "left", "rear", "right")):
-            image = f"/camera/{name}/image_raw" + ("/compressed" if compressed else "")
-            remappings[f"~/input/{name}/image"] = image
-            remappings[f"~/input/{name}/camera_info"] = f"/camera/{name}/camera_info"
+        remappings = {"__node": name}
+        for camera in values.get("cameras", ("front", "left", "rear", "right")):
+            image = f"/camera/{camera}/image_raw" + ("/compressed" if compressed else "")
+            remappings[f"~/input/{camera}/image"] = image
+            remappings[f"~/input/{camera}/camera_info"] = f"/camera/{camera}/camera_info"
         return processes(PERCEPTION, parameters=values, remappings=remappings)
 
     return start
@@ -548,7 +562,7 @@ def perception_starter(processes: RosProcesses, weights: Path) -> Callable[..., 
 
 @pytest.fixture
 def perception_node(ros_process: RosProcesses, fast_weights: Path) -> Callable[..., RosProcess]:
-    """perception_node(**parameters): the perception node of one test."""
+    """perception_node(name="bev", **parameters): the perception node of one test."""
     return perception_starter(ros_process, fast_weights)
 
 
@@ -556,5 +570,5 @@ def perception_node(ros_process: RosProcesses, fast_weights: Path) -> Callable[.
 def perception_node_of_module(
     ros_process_of_module: RosProcesses, fast_weights: Path
 ) -> Callable[..., RosProcess]:
-    """perception_node_of_module(**parameters): one that all tests of a file share."""
+    """perception_node_of_module(name="bev", **parameters): for all tests of a file."""
     return perception_starter(ros_process_of_module, fast_weights)
