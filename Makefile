@@ -3,23 +3,32 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
+BOOTSTRAP = @$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras
 
-.PHONY: demo test lint setup clean
+# .venv has a ROS 2 of its own; one that this shell has sourced would be mixed into it.
+ifdef AMENT_PREFIX_PATH
+unexport AMENT_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH RMW_IMPLEMENTATION
+endif
+
+.PHONY: demo test lint setup ros clean
 
 demo: ## Simulate a drive, record a bag, run Segnet on it, write a report
-	@$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras sim,train
+	$(BOOTSTRAP) sim,train,ros
 	@$(BIN)/bev demo --out $(OUT) --overwrite
 
 test: ## Install what the tests need and run them
-	@$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras sim,train,dev
+	$(BOOTSTRAP) sim,train,ros,dev
 	@$(BIN)/python -m pytest
 
 lint: ## Format check, lint and types
-	@$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras sim,train,dev
+	$(BOOTSTRAP) sim,train,ros,dev
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 setup: ## Only make the virtual environment
-	@$(PYTHON) tools/bootstrap.py --venv $(VENV) --extras sim,train
+	$(BOOTSTRAP) sim,train
+
+ros: ## Only make the virtual environment, with ROS 2 in it
+	$(BOOTSTRAP) sim,train,ros
 
 clean: ## Remove the virtual environment and outputs
 	rm -rf $(VENV) out build install log

@@ -6,12 +6,13 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "bev_perception"
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent  # colcon build --symlink-install runs a link to this file
 
 
-def config_files() -> list[tuple[str, list[str]]]:
-    """Every file under config/ with the share folder it is installed to."""
-    folders = sorted({path.parent for path in (HERE / "config").rglob("*") if path.is_file()})
+def shared_files(top: str) -> list[tuple[str, list[str]]]:
+    """Every file under the folder `top` with the share folder it is installed to."""
+    paths = [path for path in (HERE / top).rglob("*") if "__pycache__" not in path.parts]
+    folders = sorted({path.parent for path in paths if path.is_file()})
     return [
         (
             f"share/{PACKAGE}/{folder.relative_to(HERE)}",
@@ -21,20 +22,33 @@ def config_files() -> list[tuple[str, list[str]]]:
     ]
 
 
+def package_files() -> list[str]:
+    """Files in the package that are no code; Humble's setuptools knows no ** in package_data."""
+    root = HERE / PACKAGE
+    suffixes = (".safetensors", ".html", ".css", ".glsl")
+    paths = [path for path in root.rglob("*") if path.suffix in suffixes]
+    return ["py.typed", *sorted(str(path.relative_to(root)) for path in paths)]
+
+
 SIMULATION = ["moderngl>=5.10"]
 TRAINING = ["lightning>=2.4", "torchmetrics>=1.4", "tensorboard>=2.15"]
+# Jazzy from PyPI, for machines without ROS 2; tools/make_interfaces.py adds what has no wheel.
 ROS = [
     f"ros-jazzy-{name}"
     for name in (
         "rclpy",
-        "sensor-msgs",
-        "nav-msgs",
+        "rmw-fastrtps-cpp",
+        "builtin-interfaces",
+        "diagnostic-msgs",
         "geometry-msgs",
+        "lifecycle-msgs",
+        "nav-msgs",
+        "rcl-interfaces",
+        "rosgraph-msgs",
+        "sensor-msgs",
         "std-msgs",
         "std-srvs",
         "visualization-msgs",
-        "diagnostic-msgs",
-        "rmw-fastrtps-cpp",
     )
 ]
 DEVELOPMENT = [
@@ -62,11 +76,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["py.typed", "**/*.safetensors", "**/*.html", "**/*.css", "**/*.glsl"]},
+    package_data={PACKAGE: package_files()},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *config_files(),
+        *shared_files("config"),
+        *shared_files("launch"),
     ],
     install_requires=[
         "av>=12",
@@ -86,9 +101,16 @@ setup(
         "sim": SIMULATION,
         "train": TRAINING,
         "ros": ROS,
+        "view": ["rerun-sdk>=0.23"],
         "carla": ["carla==0.9.16"],
         "dev": DEVELOPMENT,
     },
     zip_safe=False,
-    entry_points={"console_scripts": ["bev = bev_perception.cli.main:main"]},
+    entry_points={
+        "console_scripts": [
+            "bev = bev_perception.cli.main:main",
+            "perception_node = bev_perception.ros.perception_node:main",
+            "simulation_node = bev_perception.ros.simulation_node:main",
+        ]
+    },
 )

