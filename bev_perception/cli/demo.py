@@ -36,13 +36,13 @@ def _add_arguments(parser: Parser) -> None:
 def _run(arguments: Arguments) -> None:
     from tqdm import tqdm
 
-    from bev_perception.cli.bag_run import METRICS_FILE, RunOptions, resolve_weights, run_bag
+    from bev_perception.cli.bag_run import METRICS_FILE, RunOptions, run_bag
     from bev_perception.cli.output_directory import result_directory, write_json, write_run_file
     from bev_perception.cli.result_tables import accuracy_table, as_text, timing_table
     from bev_perception.cli.run_report import run_report
     from bev_perception.cli.town_recording import TownJob, record_town
     from bev_perception.geometry.rig_file import load_rig
-    from bev_perception.model import load_weights
+    from bev_perception.model import load_weights, resolve_weights
     from bev_perception.resources import config_path
     from bev_perception.simulation.renderable import check_renderable
     from bev_perception.visualization import write_report

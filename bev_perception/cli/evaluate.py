@@ -28,11 +28,12 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _run(arguments: Arguments) -> None:
-    from bev_perception.cli.bag_run import METRICS_FILE, load_optional_rig, resolve_weights
+    from bev_perception.cli.bag_run import METRICS_FILE, load_optional_rig
     from bev_perception.cli.output_directory import result_directory, write_json, write_run_file
     from bev_perception.cli.parser import require
     from bev_perception.cli.result_tables import accuracy_table, as_text
     from bev_perception.inference import load_engine
+    from bev_perception.model import resolve_weights
     from bev_perception.training.evaluate import evaluate_bags
     from bev_perception.training.extraction import find_bags
 

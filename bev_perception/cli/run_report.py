@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bev_perception.cli.bag_run import RunResult
 from bev_perception.cli.output_directory import plain
 from bev_perception.cli.result_tables import (
     accuracy_table,
@@ -14,6 +13,7 @@ from bev_perception.cli.result_tables import (
     key_figures,
     timing_table,
 )
+from bev_perception.cli.run_results import RunResult
 from bev_perception.visualization import Report
 
 
@@ -29,15 +29,15 @@ def run_report(
         command: the command line that does it again.
     """
     tables = [] if result.metrics is None else [accuracy_table(result.metrics)]
-    tables += [
-        timing_table(result.timings_ms),
-        health_table(result.bad_sets, result.num_sets),
-    ]
+    tables.append(timing_table(result.timings_ms))
+    if result.bad_sets:
+        tables.append(health_table(result.bad_sets, result.num_sets))
+    tables += result.tables
     findings = [
         f"Camera {name}: {cause} in {count} of {result.num_sets} sets."
         for name, causes in result.bad_sets.items()
         for cause, count in causes.items()
-    ]
+    ] + result.findings
     return Report(
         title=title,
         subtitle=subtitle,
