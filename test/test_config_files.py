@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,6 +14,15 @@ from bev_perception.resources import config_path
 
 FAST_DDS = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
 PARAMETER_FILE = config_path("perception.yaml")
+CAMERAS = ("front", "left", "rear", "right")
+SHOWN = {
+    **{f"/camera/{name}/image_raw": "Image" for name in CAMERAS},
+    "/bev/occupancy_grid": "Map",
+    "/bev/probability_grid": "Map",
+    "/bev/centers": "PointCloud2",
+    "/bev/markers": "MarkerArray",
+    "/ground_truth/objects": "MarkerArray",
+}
 
 
 @pytest.fixture(name="declared", scope="module")
@@ -83,3 +93,68 @@ def test_fast_dds_profile_gives_every_participant_large_shared_memory_and_udp() 
 
 def _text(element: ElementTree.Element, name: str) -> str:
     return element.findtext(f"{FAST_DDS}{name}") or ""
+
+
+def rviz_displays() -> list[dict[str, Any]]:
+    content = yaml.safe_load(config_path("bev.rviz").read_text())
+    return content["Visualization Manager"]["Displays"]
+
+
+def test_rviz_shows_cameras_grids_centers_markers_and_transforms() -> None:
+    displays = {entry["Class"].removeprefix("rviz_default_plugins/") for entry in rviz_displays()}
+    assert displays == {"Grid", "TF", *SHOWN.values()}
+    shown = {
+        entry["Topic"]["Value"]: entry["Class"].removeprefix("rviz_default_plugins/")
+        for entry in rviz_displays()
+        if "Topic" in entry
+    }
+    assert shown == SHOWN
+    assert all(entry["Enabled"] for entry in rviz_displays())
+
+
+def test_rviz_subscribes_so_that_it_fits_every_publisher() -> None:
+    for entry in rviz_displays():
+        if "Topic" not in entry:
+            continue
+        is_image = entry["Class"].endswith("/Image")
+        topic = entry["Topic"]
+        assert topic["Durability Policy"] == "Volatile", entry["Name"]
+        assert topic["Reliability Policy"] == ("Best Effort" if is_image else "Reliable")
+
+
+def foxglove_layout() -> dict[str, Any]:
+    return json.loads(config_path("foxglove_layout.json").read_text())
+
+
+def test_foxglove_shows_what_rviz_shows() -> None:
+    panels = foxglove_layout()["configById"]
+    images = {
+        panel["imageMode"]["imageTopic"]
+        for name, panel in panels.items()
+        if name.startswith("Image!")
+    }
+    scene = next(panel for name, panel in panels.items() if name.startswith("3D!"))
+    visible = {name for name, settings in scene["topics"].items() if settings["visible"]}
+    assert images | visible == set(SHOWN)
+    assert scene["topics"]["/bev/centers"]["colorField"] == "score"
+
+
+def test_foxglove_places_every_panel_once() -> None:
+    def placed(node: Any) -> list[str]:
+        return [node] if isinstance(node, str) else placed(node["first"]) + placed(node["second"])
+
+    layout = foxglove_layout()
+    assert sorted(placed(layout["layout"])) == sorted(layout["configById"])
+
+
+def test_foxglove_plots_every_latency_stage_and_lists_diagnostics() -> None:
+    pytest.importorskip("vision_msgs", reason="needs ROS 2")
+    from bev_perception.ros.publishers import LATENCY_STAGES
+
+    panels = foxglove_layout()["configById"]
+    plot = next(panel for name, panel in panels.items() if name.startswith("Plot!"))
+    assert [path["value"] for path in plot["paths"]] == [
+        f"/bev/debug/latency_ms/{stage}.data" for stage in LATENCY_STAGES
+    ]
+    summary = next(panel for name, panel in panels.items() if name.startswith("DiagnosticSummary!"))
+    assert summary["topicToRender"] == "/diagnostics"
