@@ -163,7 +163,9 @@ class CameraMonitor:
             causes = self._update_faults(now_ns)
             values = self._values(clock_ns)
             name, first = f"camera {self.name}", Cause.NONE
-            level, text = Level.OK, f"{self._stream.rate_hz:.1f} images per second"
+            level, text = Level.OK, "images begin to come"
+            if self._stream.period_s is not None:
+                text = f"{self._stream.rate_hz:.1f} images per second"
             if causes:
                 first = causes[0]
                 level, text = self._faults[first][0]

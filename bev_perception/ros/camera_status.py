@@ -55,11 +55,19 @@ class Status:
     hardware_id: str = ""
 
 
+_MAY_STILL_COME = {Cause.NEVER_PUBLISHED, Cause.NO_INFO, Cause.NO_TRANSFORM}
+
+
 @dataclass(frozen=True)
 class CameraStatus(Status):
     """Status of a camera: ERROR when it contributes nothing, WARN when less than it sends."""
 
     cause: Cause = Cause.NONE
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether something has not come yet that discovery may still bring."""
+        return self.level is Level.WARN and self.cause in _MAY_STILL_COME
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class NodeMonitor:
             self._drops_told[name] = Counter(causes)
 
     def _log_change(self, name: str, status: CameraStatus) -> None:
-        if self._causes_logged.get(name) == status.cause:
+        if self._causes_logged.get(name) == status.cause or status.is_starting:
             return
         self._causes_logged[name] = status.cause
         logger = self._node.get_logger()

@@ -438,7 +438,7 @@ def ros_environment() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_DOMAIN_ID", str(23 + os.getpid() % 78))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        patch.setenv("ROS_LOCALHOST_ONLY", "0")
+        patch.delenv("ROS_LOCALHOST_ONLY", raising=False)
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
         patch.setenv("PYTHONUNBUFFERED", "1")

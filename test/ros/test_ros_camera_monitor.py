@@ -79,12 +79,18 @@ def test_a_camera_whose_images_are_used_is_ok() -> None:
     }
 
 
+def test_one_image_makes_no_rate() -> None:
+    assert Camera().send(1).status.message == "camera rear: images begin to come"
+
+
 def test_nobody_publishes_the_topic() -> None:
     camera = Camera()
     camera.monitor.publishers([], [], ["/rear/image", "/rear/image/compressed"])
     assert camera.status.level is Level.WARN  # discovery takes its time
+    assert camera.status.is_starting
     status = camera.wait(3.1).status
     assert (status.level, status.cause) == (Level.ERROR, Cause.NEVER_PUBLISHED)
+    assert not status.is_starting
     assert status.message == (
         "camera rear: nobody publishes /camera/rear/image_raw (there are images on /rear/image, "
         "/rear/image/compressed); start its driver or remap ~/input/rear/image"

@@ -216,11 +216,14 @@ def test_a_driver_that_ends_and_comes_back(healthy: Any, diagnoses: Diagnoses, c
     diagnoses.wait_well()
 
 
-def test_figures_are_for_those_who_look_closer(healthy: Any, diagnoses: Diagnoses) -> None:
+def test_figures_are_for_those_who_look_closer(
+    healthy: Any, diagnoses: Diagnoses, wait_until: Callable[..., Any]
+) -> None:
+    wait_until(lambda: float(diagnoses.values("camera front")["rate_hz"]) > 5.0)
     camera = diagnoses.values("camera front")
     assert camera["topic"] == "/camera/front/image_raw"
     assert camera["publishers"] == ("/test_client (sensor_msgs/msg/Image, reliable volatile)")
-    assert float(camera["rate_hz"]) == pytest.approx(10.0, abs=4.0)
+    assert float(camera["rate_hz"]) < 15.0
     assert 0.0 <= float(camera["last_stamp_age_s"]) < 1.0
     assert int(camera["used"]) <= int(camera["received"])
     assert diagnoses.newest()["camera front"].hardware_id == "front_optical_frame"
