@@ -96,6 +96,7 @@ def _run(arguments: Arguments) -> None:
             while not session.stopping and not recorder.finished:
                 session.spin_once(0.1)
                 progress.update(recorder)
+            session.drain(lambda: recorder.received)
         finally:
             progress.end()
             summary = recorder.stop()

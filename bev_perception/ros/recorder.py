@@ -88,12 +88,18 @@ class Recorder:
         self._started = time.monotonic()
         self._told_missing = self._told_clock = False
         self._timer: Any = None
+        self._received_count = 0
         self._with_info = hasattr(Subscription, "CallbackType")  # not in Humble
 
     @property
     def state(self) -> WriterState:
         """What has been written so far."""
         return self._writer.state
+
+    @property
+    def received(self) -> int:
+        """Messages that callbacks have seen."""
+        return self._received_count
 
     @property
     def topics(self) -> dict[str, str]:
@@ -179,6 +185,7 @@ class Recorder:
         )
 
     def _received(self, name: str, data: bytes, info: Any) -> None:
+        self._received_count += 1
         topic = self._topics[name]
         log_ns = self._log_time_ns(info)
         if log_ns is None:

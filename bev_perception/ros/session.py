@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_IDLE_ROUNDS = 5
+"""Rounds of the executor without a message after which none is waiting."""
 
 
 class Session:
@@ -69,6 +73,20 @@ class Session:
     def spin_once(self, timeout_s: float) -> None:
         """Runs at most one callback."""
         self._executor.spin_once(timeout_s)
+
+    def drain(self, received: Callable[[], int], limit_s: float = 2.0) -> None:
+        """Runs the callbacks of messages that have arrived already.
+
+        Args:
+            received: how many messages the callbacks have seen.
+            limit_s: longest time, for publishers that never pause.
+        """
+        end = time.monotonic() + limit_s
+        idle = 0
+        while idle < _IDLE_ROUNDS and time.monotonic() < end:
+            before = received()
+            self._executor.spin_once(0.01)
+            idle = idle + 1 if received() == before else 0
 
     def _open(self) -> None:
         import rclpy
