@@ -164,9 +164,10 @@ class PinholeCamera:
             apparent = self._lens.distort(ideal)
             valid &= self._lens.is_one_to_one(ideal).reshape(valid.shape)
             x, y = apparent[:, 0].reshape(x.shape), apparent[:, 1].reshape(y.shape)
-        u = self.matrix[0, 0] * x + self.matrix[0, 1] * y + self.matrix[0, 2]
-        pixels = np.stack([u, self.matrix[1, 1] * y + self.matrix[1, 2]], axis=-1)
-        valid &= np.isfinite(pixels).all(axis=-1)
+        pixels = np.empty((*x.shape, 2))
+        pixels[..., 0] = self.matrix[0, 0] * x + self.matrix[0, 1] * y + self.matrix[0, 2]
+        pixels[..., 1] = self.matrix[1, 1] * y + self.matrix[1, 2]
+        valid &= np.isfinite(pixels[..., 0]) & np.isfinite(pixels[..., 1])
         pixels[~valid] = np.nan
         return pixels, valid
 

@@ -7,6 +7,7 @@ from bev_perception.model.presets import PRESETS, preset, tiny_config
 from bev_perception.model.segnet import Segnet, SegnetOutput
 from bev_perception.model.tap_builder import build_tap_table
 from bev_perception.model.taps import GatherTable, TapTable
+from bev_perception.model.visible_voxels import visible_voxels
 from bev_perception.model.weights import (
     load_weights,
     resolve_weights,
@@ -30,4 +31,5 @@ __all__ = [
     "save_weights",
     "shipped_weights",
     "tiny_config",
+    "visible_voxels",
 ]

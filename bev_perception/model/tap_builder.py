@@ -14,7 +14,7 @@ outermost feature cell that cell's value continues (border replication).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,12 +22,13 @@ import torch
 from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import Rig, RigCamera
+from bev_perception.geometry import Rig
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.taps import GatherTable, TapTable
+from bev_perception.model.visible_voxels import visible_voxels
 
-CHUNK = 32768
-"""Voxels projected at a time, so that what is in between stays in the processor's cache."""
+CHUNK = 16384
+"""Taps made at a time, so that what is in between stays in the processor's cache."""
 
 
 def build_tap_table(
@@ -51,26 +52,23 @@ def build_tap_table(
             length than the rig.
     """
     flags = _checked_present(rig, config, present)
-    points = _voxel_centers(config)
-    parts = []
-    for part in np.array_split(points, -(-len(points) // CHUNK)):
-        views = [
-            _camera_taps(rig[name], position, part, config)
-            for position, name in enumerate(rig.names)
-            if flags[position]
-        ]
-        parts.append(_merge(views, len(part)))
-    table, count = _joined(parts)
-    rows, columns = config.grid.shape
-    voxel_shape = (rows, columns, len(config.heights_m))
+    views = {
+        position: visible_voxels(rig[name], config.grid, config.heights_m)
+        for position, name in enumerate(rig.names)
+        if flags[position]
+    }
+    num_y, num_x = config.grid.shape
+    num_z = len(config.heights_m)
+    sightings = _ordered(views, num_y * num_x * num_z)
+    columns = sightings.count.reshape(num_y, num_x, num_z)
     result = TapTable(
-        table,
+        _gather_table(sightings, config),
         None,
         1,
         len(rig),
         config.feature_shape,
-        voxel_shape,
-        np.asarray((count > 0).reshape(voxel_shape).any(axis=2)),
+        (num_y, num_x, num_z),
+        np.logical_or.reduce([columns[..., z] > 0 for z in range(num_z)]),
     )
     return result.with_backward() if backward else result
 
@@ -91,48 +89,70 @@ def _checked_present(
     return flags
 
 
-def _voxel_centers(config: SegnetConfig) -> NDArray[np.float64]:
-    """(Y * X * Z, 3) metres in levelled base_link, heights fastest."""
-    rows, columns = config.grid.shape
-    points = np.empty((rows, columns, len(config.heights_m), 3))
-    points[..., :2] = config.grid.cell_centers[:, :, None]
-    points[..., 2] = config.heights_m
-    return points.reshape(-1, 3)
-
-
 @dataclass(frozen=True)
-class _CameraTaps:
-    """voxels (n,) int; cells (n, 4) int32 input rows; weights (n, 4) float32 that sum to 1."""
+class _Sightings:
+    """Where each voxel is seen, in the order of voxels, then cameras.
 
-    voxels: NDArray[np.intp]
-    cells: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    Attributes:
+        cameras: (n,) int32 positions in the rig.
+        u, v: (n,) pixels.
+        count: (voxels,) int32 of cameras that see it; they sum to n.
+        end: (voxels,) int32, one past its last entry.
+    """
+
+    cameras: NDArray[np.int32]
+    u: NDArray[np.float64]
+    v: NDArray[np.float64]
+    count: NDArray[np.int32]
+    end: NDArray[np.int32]
 
 
-def _camera_taps(
-    camera: RigCamera, position: int, points: NDArray[np.float64], config: SegnetConfig
-) -> _CameraTaps:
-    # The camera's own projection rejects what lies behind it, too, but only after moving
-    # all points to its frame; this halves the work.
-    axis = camera.base_T_camera.rotation[:, 2]
-    ahead = np.flatnonzero(points @ axis > axis @ camera.base_T_camera.translation)
-    pixels, valid = camera.project(points[ahead])
-    chosen = np.flatnonzero(valid & camera.camera.contains(pixels))
-    voxels, pixels = ahead[chosen], pixels[chosen]
+def _ordered(
+    views: Mapping[int, tuple[NDArray[np.intp], NDArray[np.float64]]], num_voxels: int
+) -> _Sightings:
+    """Interleaves the voxels (m,) and pixels (m, 2) of each camera's position by voxel."""
+    count = np.zeros(num_voxels, dtype=np.int32)
+    for voxels, _ in views.values():
+        count[voxels] += 1
+    slot = np.cumsum(count, dtype=np.int32) - count
+    total = int(slot[-1] + count[-1])
+    cameras = np.empty(total, dtype=np.int32)
+    u, v = np.empty(total), np.empty(total)
+    for position, (voxels, pixels) in views.items():
+        slots = slot[voxels]
+        cameras[slots] = position
+        u[slots], v[slots] = pixels.T
+        slot[voxels] = slots + 1
+    return _Sightings(cameras, u, v, count, slot)
+
+
+def _gather_table(sightings: _Sightings, config: SegnetConfig) -> GatherTable:
+    """Four bilinear taps per sighting, divided by the number of cameras that see the voxel."""
+    count = sightings.count
+    share = np.repeat(1.0 / np.maximum(count, 1).astype(np.float32), count)
+    cells = np.empty((len(share), 4), dtype=np.int32)
+    weights = np.empty((len(share), 4), dtype=np.float32)
     rows, columns = config.feature_shape
-    left, right_share = _bilinear(pixels[:, 0], config.feature_stride, columns)
-    top, bottom_share = _bilinear(pixels[:, 1], config.feature_stride, rows)
-    cells = np.empty((len(voxels), 4), dtype=np.int32)
-    cells[:, 0] = (position * rows + top) * columns + left
-    cells[:, 1] = cells[:, 0] + (columns > 1)
-    cells[:, 2] = cells[:, 0] + columns * (rows > 1)
-    cells[:, 3] = cells[:, 2] + (columns > 1)
-    weights = np.empty((len(voxels), 4), dtype=np.float32)
-    weights[:, 0] = (1 - bottom_share) * (1 - right_share)
-    weights[:, 1] = (1 - bottom_share) * right_share
-    weights[:, 2] = bottom_share * (1 - right_share)
-    weights[:, 3] = bottom_share * right_share
-    return _CameraTaps(voxels, cells, weights)
+    right, below = int(columns > 1), columns * int(rows > 1)
+    for start in range(0, len(share), CHUNK):
+        part = slice(start, start + CHUNK)
+        left, right_share = _bilinear(sightings.u[part], config.feature_stride, columns)
+        top, bottom_share = _bilinear(sightings.v[part], config.feature_stride, rows)
+        first = (sightings.cameras[part] * rows + top) * columns + left
+        for tap, step in enumerate((0, right, below, below + right)):
+            np.add(first, step, out=cells[part, tap])
+        left_share = 1 - right_share
+        for tap, row_share in ((0, 1 - bottom_share), (2, bottom_share)):
+            row_share *= share[part]
+            np.multiply(row_share, left_share, out=weights[part, tap])
+            np.multiply(row_share, right_share, out=weights[part, tap + 1])
+    offsets = np.zeros(len(count) + 1, dtype=np.int32)
+    np.multiply(sightings.end, 4, out=offsets[1:])
+    return GatherTable(
+        torch.from_numpy(cells.reshape(-1)),
+        torch.from_numpy(offsets),
+        torch.from_numpy(weights.reshape(-1)),
+    )
 
 
 def _bilinear(
@@ -142,43 +162,3 @@ def _bilinear(
     position = np.clip((pixels + 0.5) / stride - 0.5, 0.0, size - 1.0)
     first = np.minimum(position.astype(np.int32), max(size - 2, 0))
     return first, (position - first).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class _VoxelTaps:
-    """cells and weights (n, 4) ordered by voxel; count (voxels,) of seeing cameras."""
-
-    cells: NDArray[np.int32]
-    weights: NDArray[np.float32]
-    count: NDArray[np.int32]
-
-
-def _merge(views: Sequence[_CameraTaps], num_voxels: int) -> _VoxelTaps:
-    """Interleaves the cameras' taps by voxel and divides them by the number of cameras."""
-    count = np.zeros(num_voxels, dtype=np.int32)
-    for view in views:
-        count[view.voxels] += 1
-    slot = np.cumsum(count, dtype=np.int32) - count
-    total = int(count.sum())
-    cells = np.empty((total, 4), dtype=np.int32)
-    weights = np.empty((total, 4), dtype=np.float32)
-    share = 1.0 / np.maximum(count, 1).astype(np.float32)
-    for view in views:
-        slots = slot[view.voxels]
-        cells[slots] = view.cells
-        weights[slots] = view.weights * share[view.voxels, None]
-        slot[view.voxels] += 1
-    return _VoxelTaps(cells, weights, count)
-
-
-def _joined(parts: Sequence[_VoxelTaps]) -> tuple[GatherTable, NDArray[np.int32]]:
-    """One table of consecutive parts, and the number of seeing cameras per voxel."""
-    count = np.concatenate([part.count for part in parts])
-    offsets = np.zeros(len(count) + 1, dtype=np.int32)
-    np.cumsum(4 * count, out=offsets[1:])
-    table = GatherTable(
-        torch.from_numpy(np.concatenate([part.cells for part in parts]).reshape(-1)),
-        torch.from_numpy(offsets),
-        torch.from_numpy(np.concatenate([part.weights for part in parts]).reshape(-1)),
-    )
-    return table, count

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From camera frames to BEV output, with no ROS in it; the same live and on bags."""
 
+from bev_perception.perception.calibration import Calibration, settled_attitude
 from bev_perception.perception.frame_sets import FrameSource, frame_sets
 from bev_perception.perception.health import camera_health
 from bev_perception.perception.objects import find_objects
@@ -18,6 +19,7 @@ from bev_perception.perception.unknown import seen_cells
 
 __all__ = [
     "DROP_CAUSES",
+    "Calibration",
     "FrameSource",
     "Pipeline",
     "PipelineSettings",
@@ -33,4 +35,5 @@ __all__ = [
     "find_objects",
     "frame_sets",
     "seen_cells",
+    "settled_attitude",
 ]

@@ -3,51 +3,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry import BevOutput, CameraHealth, FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
 from bev_perception.inference import Engine, RawOutput
-from bev_perception.model import TapTable, build_tap_table
+from bev_perception.perception.calibration import Calibration, settled_attitude
 from bev_perception.perception.health import camera_health
 from bev_perception.perception.objects import find_objects
-from bev_perception.perception.preparation import Preparation, check_size
+from bev_perception.perception.preparation import check_size
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
 from bev_perception.perception.tracker import Tracker
-from bev_perception.perception.unknown import seen_cells
 
 STAGES = ("prepare", "table", "engine", "objects", "total")
 """Keys of BevOutput.timings_ms."""
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A tap table and what it was made for."""
-
-    present: tuple[bool, ...]
-    level_T_base: RigidTransform
-    taps: TapTable
-    unknown: NDArray[np.bool_]
-
-
 class Pipeline:
     """Preparation, tap table, engine, unknown cells, objects and, if chosen, tracking.
 
-    The tap table is kept while the rig and the usable cameras are the same and the
-    vehicle's attitude stays within level_tolerance_deg of the table's. Not thread-safe: image
-    buffers are used again.
+    What it says of a set depends on that set alone, but for the ids and velocities of
+    tracking. One thread processes. Between two sets it may change the settings, or put another
+    calibration in place, which another thread may have made meanwhile.
 
     Args:
         engine: the network.
         rig: calibration of the images as they come, extrinsics to base_link.
         settings: thresholds and tolerances.
+
+    Attributes:
+        settings: in use from the next set on.
+        calibration: in use from the next set on; see calibrate.
+        tables_built: tap tables that sets had to wait for.
     """
 
     def __init__(
@@ -55,21 +50,36 @@ class Pipeline:
     ) -> None:
         self.engine = engine
         self.settings = settings
-        self.tracker = Tracker() if settings.track else None
+        self.calibration = Calibration(rig, engine.config)
         self.tables_built = 0
-        self.rig = rig
+        self._tracker = Tracker()
+        self._workers = ThreadPoolExecutor(max_workers=_num_workers(len(rig)))
 
     @property
     def rig(self) -> Rig:
-        """Calibration in use; setting another one rebuilds what depends on it."""
-        return self._rig
+        """Calibration in use; setting another one makes the next set wait for its table."""
+        return self.calibration.rig
 
     @rig.setter
     def rig(self, rig: Rig) -> None:
-        self._rig = rig
-        self._preparation = Preparation(rig, self.engine.config.image_size)
-        self._images = self._preparation.empty_images()
-        self._table: _Table | None = None
+        self.calibration = Calibration(rig, self.engine.config)
+
+    def calibrate(self, rig: Rig, like: FrameSet | None = None) -> Calibration:
+        """Makes everything that another rig needs, its tap table included.
+
+        Touches nothing that process uses, so another thread may call it while sets are
+        processed. Then set the attribute ``calibration``.
+
+        Args:
+            rig: as for the constructor.
+            like: a recent set, whose cameras and attitude the next one probably shares;
+                default all cameras on level ground.
+        """
+        calibration = Calibration(rig, self.engine.config)
+        present = tuple(like is None or name in like.frames for name in rig.names)
+        pose = None if like is None else like.world_T_base
+        calibration.table(present, _attitude(pose, self.settings))
+        return calibration
 
     def process(self, frame_set: FrameSet) -> BevOutput:
         """One moment.
@@ -81,30 +91,27 @@ class Pipeline:
             CalibrationError: the set holds a camera that the rig lacks, or no image has the
                 size that its calibration says.
         """
+        settings, calibration = self.settings, self.calibration
         started = perf_counter()
-        health = self._health(frame_set)
+        health = _health(frame_set, calibration.rig)
         usable = {name: frame for name, frame in frame_set.frames.items() if health[name].ok}
-        prepared = self._preparation.prepare(replace(frame_set, frames=usable), self._images)
+        prepared = calibration.preparation.prepare(
+            replace(frame_set, frames=usable), calibration.images, self._workers
+        )
         prepared_at = perf_counter()
         pose = frame_set.world_T_base
-        level_T_base = (
-            levelled(pose)
-            if pose is not None and self.settings.level
-            else RigidTransform.identity()
-        )
-        table = self._table_for(tuple(prepared.present.tolist()), level_T_base)
+        built = calibration.tables_built
+        present = tuple(prepared.present.tolist())
+        table = calibration.table(present, _attitude(pose, settings))
+        self.tables_built += calibration.tables_built - built
         table_at = perf_counter()
-        raw = (
-            self.engine.infer(prepared.images, table.taps)
-            if prepared.present.any()
-            else self._nothing()
-        )
+        raw = self.engine.infer(prepared.images, table.taps) if any(present) else self._nothing()
         engine_at = perf_counter()
         grid = self.engine.config.grid
-        objects = find_objects(grid, raw.probability, raw.center, raw.offset, self.settings)
-        if self.tracker is not None:
+        objects = find_objects(grid, raw.probability, raw.center, raw.offset, settings)
+        if settings.track:
             world_T_level = None if pose is None else pose @ table.level_T_base.inverse()
-            objects = self.tracker.update(objects, frame_set.stamp_ns, world_T_level)
+            objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
         moments = (started, prepared_at, table_at, engine_at, perf_counter())
         return BevOutput(
             stamp_ns=frame_set.stamp_ns,
@@ -119,43 +126,6 @@ class Pipeline:
             level_T_base=table.level_T_base,
         )
 
-    def _health(self, frame_set: FrameSet) -> Mapping[str, CameraHealth]:
-        unknown = [name for name in frame_set.frames if name not in self._rig.cameras]
-        if unknown:
-            raise CalibrationError(
-                f"images of cameras {', '.join(unknown)}, but the rig knows only "
-                f"{', '.join(self._rig.names)}"
-            )
-        health = {
-            name: camera_health(frame_set.frames.get(name), self._rig[name])
-            for name in self._rig.names
-        }
-        if frame_set.frames and not any(health[name].ok for name in frame_set.frames):
-            for frame in frame_set.frames.values():
-                check_size(frame, self._rig[frame.camera])
-        return health
-
-    def _table_for(self, present: tuple[bool, ...], level_T_base: RigidTransform) -> _Table:
-        table = self._table
-        tolerance = np.radians(self.settings.level_tolerance_deg)
-        if (
-            table is not None
-            and table.present == present
-            and table.level_T_base.angle_to(level_T_base) <= tolerance
-        ):
-            return table
-        config = self.engine.config
-        taps = build_tap_table(self._preparation.rig.moved(level_T_base), config, present)
-        seen = taps.seen
-        if self._preparation.adds_rows:
-            source_rig = self._rig.moved(level_T_base)
-            seen = seen_cells(source_rig, config.grid, config.heights_m, present)
-        unknown = ~seen
-        unknown.setflags(write=False)
-        self._table = _Table(present, level_T_base, taps, unknown)
-        self.tables_built += 1
-        return self._table
-
     def _nothing(self) -> RawOutput:
         shape = self.engine.config.grid.shape
         return RawOutput(
@@ -163,6 +133,29 @@ class Pipeline:
             np.zeros(shape, dtype=np.float32),
             np.zeros((2, *shape), dtype=np.float32),
         )
+
+
+def _health(frame_set: FrameSet, rig: Rig) -> Mapping[str, CameraHealth]:
+    unknown = [name for name in frame_set.frames if name not in rig.cameras]
+    if unknown:
+        raise CalibrationError(
+            f"images of cameras {', '.join(unknown)}, but the rig knows only {', '.join(rig.names)}"
+        )
+    health = {name: camera_health(frame_set.frames.get(name), rig[name]) for name in rig.names}
+    if frame_set.frames and not any(health[name].ok for name in frame_set.frames):
+        for frame in frame_set.frames.values():
+            check_size(frame, rig[frame.camera])
+    return health
+
+
+def _attitude(world_T_base: RigidTransform | None, settings: PipelineSettings) -> RigidTransform:
+    if world_T_base is None or not settings.level:
+        return RigidTransform.identity()
+    return settled_attitude(levelled(world_T_base), settings.level_tolerance_deg)
+
+
+def _num_workers(num_cameras: int) -> int:
+    return min(num_cameras, os.cpu_count() or 1)
 
 
 def _timings_ms(moments: tuple[float, ...]) -> dict[str, float]:

@@ -10,6 +10,7 @@ near the middle. Lens distortion stays in the camera model, where the lift uses 
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import cv2
@@ -90,12 +91,18 @@ class Preparation:
         """A buffer (S, H, W, 3) of zeros that prepare can be given again and again."""
         return np.zeros((len(self.source_rig), *self.image_size, 3), dtype=np.uint8)
 
-    def prepare(self, frame_set: FrameSet, out: NDArray[np.uint8] | None = None) -> PreparedSet:
+    def prepare(
+        self,
+        frame_set: FrameSet,
+        out: NDArray[np.uint8] | None = None,
+        workers: Executor | None = None,
+    ) -> PreparedSet:
         """Network input of a set.
 
         Args:
             frame_set: frames by camera; cameras without a frame become zeros, not present.
             out: buffer of empty_images() to write into; default a new one.
+            workers: threads to share the work with; default none.
 
         Raises:
             CalibrationError: a frame's camera is not in the rig, or its size is not the
@@ -110,13 +117,21 @@ class Preparation:
                 f"{', '.join(self.source_rig.names)}"
             )
         for index, name in enumerate(self.source_rig.names):
-            frame = frame_set.frames.get(name)
-            if frame is None:
+            if name in frame_set.frames:
+                check_size(frame_set.frames[name], self.source_rig[name])
+                present[index] = True
+
+        def fill(index: int) -> None:
+            name = self.source_rig.names[index]
+            if present[index]:
+                image = frame_set.frames[name].image
+                _prepare_image(image, self.layouts[name], images[index])
+            else:
                 images[index] = 0
-                continue
-            check_size(frame, self.source_rig[name])
-            _prepare_image(frame.image, self.layouts[name], images[index])
-            present[index] = True
+
+        in_turn = map if workers is None else workers.map
+        for _ in in_turn(fill, range(len(images))):
+            pass
         return PreparedSet(images, present)
 
 

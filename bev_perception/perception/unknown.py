@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry import BevGrid, Rig
+from bev_perception.model import visible_voxels
 
 
 def seen_cells(
@@ -28,15 +29,8 @@ def seen_cells(
         (num_y, num_x) bool.
     """
     seen = np.zeros(grid.num_y * grid.num_x, dtype=bool)
-    ground = grid.cell_centers.reshape(-1, 2)
     for name, is_present in zip(rig.names, present):
-        if not is_present:
-            continue
-        for height in heights_m:
-            open_cells = np.flatnonzero(~seen)
-            points = np.concatenate(
-                [ground[open_cells], np.full((len(open_cells), 1), height)], axis=1
-            )
-            pixels, valid = rig[name].project(points)
-            seen[open_cells] = valid & rig[name].camera.contains(pixels)
+        if is_present:
+            voxels, _ = visible_voxels(rig[name], grid, heights_m)
+            seen[voxels // len(heights_m)] = True
     return seen.reshape(grid.shape)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that depends on a rig alone, ready to use."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.geometry import Rig, RigidTransform
+from bev_perception.model import SegnetConfig, TapTable, build_tap_table
+from bev_perception.perception.preparation import Preparation
+from bev_perception.perception.unknown import seen_cells
+
+KEPT_BYTES = 1 << 27
+"""Memory that the tap tables of one calibration may take; the newest one always stays."""
+
+
+@dataclass(frozen=True, eq=False)
+class LiftTable:
+    """The lift of one attitude of the vehicle with some of its cameras.
+
+    Attributes:
+        level_T_base: the attitude.
+        taps: for the engine.
+        unknown: (num_y, num_x) bool, read-only; cells that none of the cameras sees.
+    """
+
+    level_T_base: RigidTransform
+    taps: TapTable
+    unknown: NDArray[np.bool_]
+
+
+class Calibration:
+    """A rig with its image preparation and its lift's tables.
+
+    Tables are kept, so that a camera that comes and goes, or a vehicle that rocks, does not
+    cost a new one each time. To be used by one thread at a time.
+
+    Args:
+        rig: calibration of the images as they come, extrinsics to base_link.
+        config: of the network.
+
+    Raises:
+        ConfigurationError: the network takes no such images.
+
+    Attributes:
+        rig: as given.
+        preparation: of its images.
+        images: (S, H, W, 3) uint8, buffer for prepared images, used again for every set.
+        tables_built: how many so far.
+    """
+
+    def __init__(self, rig: Rig, config: SegnetConfig) -> None:
+        self.rig = rig
+        self.preparation = Preparation(rig, config.image_size)
+        self.images = self.preparation.empty_images()
+        self.tables_built = 0
+        self._config = config
+        self._tables: OrderedDict[tuple[tuple[bool, ...], RigidTransform], LiftTable]
+        self._tables = OrderedDict()
+
+    def table(self, present: tuple[bool, ...], level_T_base: RigidTransform) -> LiftTable:
+        """The lift's table, built if it is not kept.
+
+        Args:
+            present: per camera in rig order, whether its image can be used.
+            level_T_base: the vehicle's attitude, see settled_attitude.
+        """
+        key = present, level_T_base
+        table = self._tables.get(key)
+        if table is None:
+            table = self._tables[key] = self._built(present, level_T_base)
+        self._tables.move_to_end(key)
+        while len(self._tables) > 1 and self._num_bytes() > KEPT_BYTES:
+            self._tables.popitem(last=False)
+        return table
+
+    def _built(self, present: tuple[bool, ...], level_T_base: RigidTransform) -> LiftTable:
+        config = self._config
+        taps = build_tap_table(self.preparation.rig.moved(level_T_base), config, present)
+        seen = taps.seen
+        if self.preparation.adds_rows:
+            rig = self.rig.moved(level_T_base)
+            seen = seen_cells(rig, config.grid, config.heights_m, present)
+        unknown = ~seen
+        unknown.setflags(write=False)
+        self.tables_built += 1
+        return LiftTable(level_T_base, taps, unknown)
+
+    def _num_bytes(self) -> int:
+        return sum(table.taps.num_bytes for table in self._tables.values())
+
+
+def settled_attitude(level_T_base: RigidTransform, tolerance_deg: float) -> RigidTransform:
+    """The nearest of a lattice of attitudes, none further than the tolerance from its own.
+
+    So the table of an attitude depends on that attitude alone and not on those before it: a
+    set gives the same map live, where sets before it may have been dropped, and from a bag.
+
+    Args:
+        level_T_base: roll and pitch of the vehicle, see geometry.frames.levelled.
+        tolerance_deg: 0 leaves it as it is.
+    """
+    if tolerance_deg == 0.0:
+        return level_T_base
+    step = np.radians(tolerance_deg) * np.sqrt(2.0)
+    roll, pitch, _ = np.round(level_T_base.euler / step) * step
+    return RigidTransform.from_euler(roll, pitch)
