@@ -36,3 +36,7 @@ class EngineError(BevError):
 
 class SystemLibraryError(BevError):
     """A library of the operating system is missing."""
+
+
+class ProcessError(BevError):
+    """A process that a command started ended before its work was done, or never began it."""
