@@ -91,8 +91,9 @@ class Tracker:
         centers = np.array([box.center for box in objects]).reshape(-1, 3)
         positions = pose.apply(centers)[:, :2]
         owners = self._assign(positions, stamp_ns)
+        frame_T_world = pose.inverse()
         return tuple(
-            self._described(box, self._observed(owner, position, stamp_ns), pose)
+            self._described(box, self._observed(owner, position, stamp_ns), frame_T_world)
             for box, owner, position in zip(objects, owners, positions)
         )
 
@@ -136,10 +137,10 @@ class Tracker:
         track.seen_ns = stamp_ns
         return track
 
-    def _described(self, box: ObjectBox, track: _Track, world_T_frame: RigidTransform) -> ObjectBox:
+    def _described(self, box: ObjectBox, track: _Track, frame_T_world: RigidTransform) -> ObjectBox:
         if not self._has_pose:
             return replace(box, object_id=track.object_id)
-        velocity = world_T_frame.inverse().rotate(np.append(track.velocity, 0.0))
+        velocity = frame_T_world.rotate([*track.velocity, 0.0])
         pose = box.pose
         is_moving = np.linalg.norm(velocity) >= self.settings.heading_speed
         if is_moving and float(velocity @ pose.rotation[:, 0]) < 0.0:
