@@ -10,25 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from bev_perception.bags.bag_parts import join_parts
 from bev_perception.bags.raw_topic import RawTopic
+from bev_perception.bags.recorded_qos import RecordedQos, to_rosbags
 from bev_perception.bags.typestore import bag_typestore
 from bev_perception.errors import BagError
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
-
-_FOREVER = QosTime(0x7FFFFFFF, 0xFFFFFFFF)
 
 
 class BagSink:
@@ -247,7 +238,7 @@ class BagSink:
                 known.msgtype,
                 msgdef=known.definition,
                 rihs01=known.digest,
-                offered_qos_profiles=known.qos,
+                offered_qos_profiles=[to_rosbags(profile) for profile in known.qos],
             )
             self._connections[topic.name] = connection
         return connection
@@ -291,14 +282,5 @@ class BagSink:
 
 
 def _qos(latched: bool) -> Qos:
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 10,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=_FOREVER,
-        lifespan=_FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOREVER,
-        avoid_ros_namespace_conventions=False,
-    )
+    durability = "transient_local" if latched else "volatile"
+    return to_rosbags(RecordedQos("keep_last", 1 if latched else 10, durability=durability))

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rosbags.interfaces import Qos
+from rosbags.interfaces import Connection
+
+from bev_perception.bags.recorded_qos import RecordedQos, recorded_qos
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,23 @@ class RawTopic:
     msgtype: str
     definition: str
     digest: str
-    qos: tuple[Qos, ...] = ()
+    qos: tuple[RecordedQos, ...] = ()
 
     @property
     def is_tf_static(self) -> bool:
         """Whether it carries static transforms, which every part of a bag needs."""
         return is_tf_static(self.name)
+
+
+def raw_topic(connection: Connection) -> RawTopic:
+    """What a bag says about one of its topics."""
+    return RawTopic(
+        name=connection.topic,
+        msgtype=connection.msgtype,
+        definition=connection.msgdef.data,
+        digest=connection.digest,
+        qos=recorded_qos(connection),
+    )
 
 
 def is_tf_static(topic: str) -> bool:

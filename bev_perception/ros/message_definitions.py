@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Definitions and hashes of installed message types, as bags embed them."""
+"""Classes and definitions of the message types that are installed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import Nodetype
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-
-from bev_perception.bags.typestore import bag_typestore
+from bev_perception.bags.type_definitions import complete_definition
 from bev_perception.errors import BagError
-
-_RULER = "=" * 80
 
 
 def message_class(msgtype: str) -> Any:
@@ -35,59 +30,22 @@ def message_class(msgtype: str) -> Any:
 
 @cache
 def message_definition(msgtype: str) -> tuple[str, str]:
-    """Text and RIHS01 hash of a type, of the definition that is installed.
-
-    The text is that of rosbag2: the .msg file, then those of all types it uses, each below
-    a ruler. Types whose files are not installed are taken from rosbags' ROS 2 Jazzy types.
+    """Text and RIHS01 hash of an installed type: see complete_definition.
 
     Raises:
         BagError: there is no definition of the type, or of one that it uses.
     """
-    texts: dict[str, str] = {}
-    fields: dict[str, Any] = {}
-    waiting = [msgtype]
-    while waiting:
-        name = waiting.pop(0)
-        if name in texts:
-            continue
-        texts[name] = _text(name)
-        own = get_types_from_msg(texts[name], name)[name]
-        fields[name] = own
-        waiting += sorted(_used(own))
-    store = get_typestore(Stores.EMPTY)
-    store.register(fields)
-    parts = [texts.pop(msgtype)]
-    for name, text in texts.items():
-        parts.append(f"{_RULER}\nMSG: {name.replace('/msg/', '/')}\n{text}")
-    return "\n".join(parts), store.hash_rihs01(msgtype)
+    return complete_definition(msgtype, _installed_text)
 
 
-def _used(definition: Any) -> set[str]:
-    """Names of the message types among a definition's fields."""
-    names = set()
-    for _, (kind, detail) in definition[1]:
-        if kind in (Nodetype.ARRAY, Nodetype.SEQUENCE):
-            kind, detail = detail[0]
-        if kind == Nodetype.NAME:
-            names.add(str(detail))
-    return names
-
-
-def _text(msgtype: str) -> str:
-    """The .msg file of a type, or the same made from rosbags' knowledge of it."""
+def _installed_text(msgtype: str) -> str | None:
+    """The .msg file of a type."""
     package, _, name = msgtype.partition("/msg/")
     for prefix in _prefixes(package):
         file = prefix / "share" / package / "msg" / f"{name}.msg"
         if file.is_file():
             return file.read_text(encoding="utf-8")
-    store = bag_typestore()
-    if msgtype not in store.fielddefs:
-        raise BagError(
-            f"message type {msgtype} has no definition: share/{package}/msg/{name}.msg is not "
-            f"installed; install or source the package {package}"
-        )
-    text, _ = store.generate_msgdef(msgtype, ros_version=2)
-    return text.split(_RULER)[0]
+    return None
 
 
 def _prefixes(package: str) -> list[Path]:

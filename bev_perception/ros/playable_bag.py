@@ -6,14 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
+from typing import Any
 
 from bev_perception.bags.bag_file import BagFile
-from bev_perception.bags.raw_topic import is_tf_static
+from bev_perception.bags.raw_topic import is_tf_static, raw_topic
 from bev_perception.errors import BagError
 from bev_perception.ros.read_ahead import Entry
-from bev_perception.ros.recorded_qos import is_latched
 from bev_perception.ros.static_transforms import StaticTransforms
 from bev_perception.ros.topic_selection import check_expression, full_name
 
@@ -34,7 +32,7 @@ class PlayableBag:
         duration_s: seconds from there, None to its end.
 
     Attributes:
-        connections: what is played.
+        topics: what is played; one entry per topic and type.
         start_ns, end_ns: times of recording.
         latched_before_start: last message of latched topics before the start, by topic.
 
@@ -55,7 +53,8 @@ class PlayableBag:
         self.path = path
         self._file = BagFile(path)
         try:
-            self.connections = self._choose({full_name(name) for name in topics}, exclude, without)
+            self._connections = self._choose({full_name(name) for name in topics}, exclude, without)
+            self.topics = [raw_topic(connection) for connection in self._connections]
             first_ns, last_ns = self._file.log_range_ns
             self.start_ns = first_ns + int(start_s * _SECOND)
             end_ns = last_ns + 1
@@ -80,7 +79,8 @@ class PlayableBag:
 
     def leave_out(self, names: Collection[str]) -> None:
         """Topics that cannot be played."""
-        self.connections = [c for c in self.connections if c.topic not in names]
+        self._connections = [c for c in self._connections if c.topic not in names]
+        self.topics = [topic for topic in self.topics if topic.name not in names]
         for name in names:
             self.latched_before_start.pop(name, None)
 
@@ -103,7 +103,7 @@ class PlayableBag:
         """
         loop = 0
         while True:
-            messages = self._file.messages(self.connections, self.start_ns, self.end_ns)
+            messages = self._file.messages(self._connections, self.start_ns, self.end_ns)
             for connection, log_ns, data in messages:
                 yield Entry(loop, connection.topic, log_ns, bytes(data))
             loop += 1
@@ -115,23 +115,24 @@ class PlayableBag:
         self._file.close()
 
     def _read_static(self) -> Iterator[tuple[str, int, bytes]]:
-        static = [c for c in self.connections if is_tf_static(c.topic)]
+        static = [c for c in self._connections if is_tf_static(c.topic)]
         for connection, log_ns, data in self._file.messages(static) if static else ():
             yield connection.topic, log_ns, bytes(data)
 
     def _read_latched(self) -> dict[str, bytes]:
         """The last word of every latched topic before the start, static transforms apart."""
-        latched = [
-            c for c in self.connections if is_latched(offered(c)) and not is_tf_static(c.topic)
-        ]
+        names = {
+            topic.name
+            for topic in self.topics
+            if any(profile.is_latched for profile in topic.qos) and not topic.is_tf_static
+        }
+        latched = [c for c in self._connections if c.topic in names]
         if not latched or self.start_ns <= self._file.log_range_ns[0]:
             return {}
         messages = self._file.messages(latched, None, self.start_ns)
         return {connection.topic: bytes(data) for connection, _, data in messages}
 
-    def _choose(
-        self, topics: Collection[str], exclude: str, without: Collection[str]
-    ) -> list[Connection]:
+    def _choose(self, topics: Collection[str], exclude: str, without: Collection[str]) -> list[Any]:
         known = {c.topic for c in self._file.connections}
         missing = sorted(set(topics) - known)
         if missing:
@@ -148,9 +149,3 @@ class PlayableBag:
         if not any(c.msgcount for c in chosen):
             raise BagError(f"{self.path}: no messages are left to play; it has {sorted(known)}")
         return chosen
-
-
-def offered(connection: Connection) -> tuple[Qos, ...]:
-    """What the publishers of a recorded topic offered."""
-    ext = connection.ext
-    return tuple(ext.offered_qos_profiles) if isinstance(ext, ConnectionExtRosbag2) else ()

@@ -11,14 +11,13 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 
-from bev_perception.bags.raw_topic import is_tf_static
 from bev_perception.errors import BagError
 from bev_perception.ros.message_definitions import message_class, message_definition
-from bev_perception.ros.playable_bag import PlayableBag, offered
+from bev_perception.ros.playable_bag import PlayableBag
 from bev_perception.ros.playback_pace import PlaybackPace
 from bev_perception.ros.player_settings import PlayerSettings, PlayerState
+from bev_perception.ros.qos_profiles import offer_profile
 from bev_perception.ros.read_ahead import Entry, ReadAhead
-from bev_perception.ros.recorded_qos import offer_profile
 from bev_perception.ros.static_transforms import StaticTransforms
 from bev_perception.ros.topic_selection import full_name
 
@@ -166,12 +165,12 @@ class Player:
 
     def _advertise(self) -> None:
         unplayable: dict[str, str] = {}
-        for connection in self._bag.connections:
-            name, msgtype = connection.topic, connection.msgtype
+        for topic in self._bag.topics:
+            name, msgtype = topic.name, topic.msgtype
             try:
                 kind = message_class(msgtype)
                 digest = message_definition(msgtype)[1]
-                if connection.digest and connection.digest != digest:
+                if topic.digest and topic.digest != digest:
                     raise BagError(f"{msgtype} was recorded with another definition than ours")
             except BagError as error:
                 unplayable[name] = str(error)
@@ -181,7 +180,7 @@ class Player:
                 unplayable[name] = "two types"
                 self._warn(f"not played: {name} has several types in the bag")
                 continue
-            profile = offer_profile(offered(connection), latched=is_tf_static(name))
+            profile = offer_profile(topic.qos, latched=topic.is_tf_static)
             self._publishers[name] = self._node.create_publisher(kind, self._name(name), profile)
         self._bag.leave_out(unplayable)
         if not self._publishers:

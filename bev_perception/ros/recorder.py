@@ -18,7 +18,7 @@ from bev_perception.bags.raw_topic import RawTopic
 from bev_perception.bags.typestore import COMPRESSED_IMAGE, IMAGE
 from bev_perception.errors import BagError
 from bev_perception.ros.message_definitions import message_class, message_definition
-from bev_perception.ros.recorded_qos import recorded_profile, request_profile
+from bev_perception.ros.qos_profiles import recorded_profile, request_profile
 from bev_perception.ros.recording_report import RecordingSummary, missing_for_training
 from bev_perception.ros.recording_writer import RecordingLimits, RecordingWriter, WriterState
 from bev_perception.ros.topic_selection import TopicSelection, full_name

@@ -39,7 +39,7 @@ def test_every_command_explains_itself_with_examples(bev: Callable, name: str) -
     assert result.code == 0
     assert "Examples:" in result.out
     assert f"\n  bev {name} " in result.out
-    assert "--out" in result.out
+    assert "--out" in result.out or name in ("play", "view")  # what writes files says where
 
 
 def test_version(bev: Callable) -> None:

@@ -30,7 +30,7 @@ from bev_perception.ros.message_definitions import message_definition
 from bev_perception.ros.playback_pace import PlaybackPace
 from bev_perception.ros.player import Player
 from bev_perception.ros.player_settings import PlayerSettings
-from bev_perception.ros.recorded_qos import recorded_profile
+from bev_perception.ros.qos_profiles import recorded_profile
 from bev_perception.ros.static_transforms import StaticTransforms
 
 SECOND = 1_000_000_000

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from rosbags.highlevel import AnyReader
-from rosbags.interfaces import QosDurability, QosReliability
+from rosbags.interfaces import QosReliability
 
 from bev_perception.bags import BagReader
 from bev_perception.bags.raw_topic import RawTopic
@@ -454,10 +454,10 @@ def test_qos_overrides_are_profiles() -> None:
 
 
 def test_profiles_that_publishers_offer_are_asked_for() -> None:
-    from bev_perception.ros.recorded_qos import offer_profile, recorded_profile, request_profile
+    from bev_perception.ros.qos_profiles import offer_profile, recorded_profile, request_profile
 
     weak, strong = recorded_profile(BEST_EFFORT), recorded_profile(LATCHED)
-    assert strong.durability is QosDurability.TRANSIENT_LOCAL
+    assert strong.is_latched
     request = request_profile([weak, strong], 5)
     assert request.reliability is ReliabilityPolicy.BEST_EFFORT
     assert request.durability is DurabilityPolicy.VOLATILE
