@@ -433,7 +433,10 @@ def test_whatever_comes_no_frame_is_used_twice_nor_forgotten(stamps, min_cameras
         assert all(before <= after for before, after in itertools.pairwise(anchors))
 
 
-def test_lossless_sets_equal_those_of_message_filters():
+@pytest.mark.parametrize("loss", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("max_delay_ms", [0.0, 60.0, 250.0])
+def test_complete_sets_are_those_of_message_filters(loss, max_delay_ms):
+    """It gives out complete sets only; they must be ours, and ours have the partial ones, too."""
     message_filters = pytest.importorskip("message_filters")
     header = pytest.importorskip("std_msgs.msg").Header
 
@@ -443,15 +446,21 @@ def test_lossless_sets_equal_those_of_message_filters():
             self.header.stamp.sec, self.header.stamp.nanosec = divmod(entry.stamp_ns, 10**9)
             self.stamp_ms = entry.stamp_ns / MS
 
-    inputs = {name: message_filters.SimpleFilter() for name in NAMES}
-    theirs: list[dict[str, float]] = []
-    approximate = message_filters.ApproximateTimeSynchronizer(list(inputs.values()), 10, 0.05)
-    approximate.registerCallback(
-        lambda *messages: theirs.append(
-            {name: message.stamp_ms for name, message in zip(NAMES, messages)}
+    for seed in range(10):
+        inputs = {name: message_filters.SimpleFilter() for name in NAMES}
+        theirs: list[dict[str, float]] = []
+        approximate = message_filters.ApproximateTimeSynchronizer(list(inputs.values()), 20, 0.05)
+        approximate.registerCallback(
+            lambda *messages, into=theirs: into.append(
+                {name: message.stamp_ms for name, message in zip(NAMES, messages)}
+            )
         )
-    )
-    frames = as_arriving(make_stream(7, 50, loss=0.0), 7, 60.0)
-    for each in frames:
-        inputs[each.camera].signalMessage(Message(each))
-    assert theirs == contents(feed(Synchronizer(NAMES), frames))
+        frames = as_arriving(make_stream(seed, 50, loss), seed, max_delay_ms)
+        for each in frames:
+            inputs[each.camera].signalMessage(Message(each))
+        synchronizer = Synchronizer(NAMES, 50 * MS, 300 * MS)
+        ours = feed(synchronizer, frames) + synchronizer.flush()
+        complete = contents([found for found in ours if not found.missing])
+        assert sorted(theirs, key=lambda found: found["front"]) == complete
+        assert len(complete) > 0
+        assert synchronizer.statistics.total_dropped == 0
