@@ -2,7 +2,7 @@
 """Camera drivers are running; this starts the perception node on their topics.
 
     ros2 launch bev_perception perception.launch.py rviz:=true
-    ros2 launch bev_perception perception.launch.py cameras:=front,rear \
+    ros2 launch bev_perception perception.launch.py cameras:=front,rear \\
         image_topic:='/sensing/{camera}/image' camera_info_topic:='/sensing/{camera}/camera_info'
 """
 
@@ -155,8 +155,8 @@ def file_parameters(path: Path, namespace: str) -> dict[str, Any]:
             f"params_file {path}: {type(error).__name__}: {error}; give a file laid out as "
             "config/perception.yaml"
         ) from error
-    full_name = "/".join(part for part in ("", namespace, NODE_NAME) if part or not namespace)
-    names = ("/**", NODE_NAME, f"/{full_name.strip('/')}")
+    full_name = f"/{namespace}/{NODE_NAME}" if namespace else f"/{NODE_NAME}"
+    names = ("/**", NODE_NAME, full_name)
     return {key: value for name in names for key, value in entries.get(name, {}).items()}
 
 

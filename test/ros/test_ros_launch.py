@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Launch files of an installed package: arguments, wiring, and nodes that really start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
+pytest.importorskip("launch_ros", reason="launch is part of a ROS 2 install, it has no wheel")
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchDescription
+from launch.launch_description_sources import get_launch_description_from_python_launch_file
+
+from bev_perception.ros.environment import PROFILE_VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+CAMERAS = ("front", "left", "rear", "right")
+CHOICES = (*PROFILE_VARIABLES, "FASTDDS_BUILTIN_TRANSPORTS", "RMW_IMPLEMENTATION")
+LENS = "width: 96, height: 64, horizontal_fov_deg: 100"
+RIG = f"cameras:\n  bow: {{{LENS}, position: [1.9, 0, 1.6], rpy_deg: [0, 5, 0]}}\n"
+# What `ros2 launch` does, for launch without ros2cli.
+RUN_LAUNCH = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+path, *arguments = sys.argv[1:]
+service = LaunchService()
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(path),
+    launch_arguments=[tuple(argument.split(":=", 1)) for argument in arguments],
+)]))
+sys.exit(service.run())
+"""
+# In the place of a node: writes down how it was started.
+STAND_IN = """#!/usr/bin/env python3
+import json, os, pathlib, signal, sys, time
+import yaml
+
+line, parameters, rules = sys.argv[1:], {}, {}
+for option, value in zip(line, line[1:]):
+    if option == "--params-file":
+        for entry in yaml.full_load(pathlib.Path(value).read_text()).values():  # has tuples
+            parameters.update(entry["ros__parameters"])
+    elif option == "-r":
+        rules.update([value.split(":=", 1)])
+started = {"line": line, "parameters": parameters, "rules": rules, "environment": {**os.environ}}
+folder, name = pathlib.Path(os.environ["STARTED"]), pathlib.Path(sys.argv[0]).name
+(folder / f"{name}.part").write_text(json.dumps(started))
+(folder / f"{name}.part").rename(folder / f"{name}.json")
+if name == "perception_node" and "STAYS" in os.environ:
+    signal.pause()
+while name == "simulation_node" and not (folder / "perception_node.json").exists():
+    time.sleep(0.01)  # its end ends the others
+"""
+EXECUTABLES = {"perception_node": "bev_perception", "simulation_node": "bev_perception"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the package is installed; without a workspace, colcon installs it for these tests."""
+    try:
+        yield Path(get_package_prefix("bev_perception"))
+        return
+    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
+        colcon = Path(sys.prefix) / "bin" / "colcon"
+        if not colcon.exists():
+            pytest.skip("bev_perception is in no ROS 2 workspace, and there is no colcon")
+    workspace = tmp_path_factory.mktemp("workspace")
+    command = [colcon, "--log-base", "log", "build", "--paths", str(ROOT)]
+    result = subprocess.run(command, cwd=workspace, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    installed = workspace / "install" / "bev_perception"
+    site_packages = next(installed.glob("lib/python3*/site-packages"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AMENT_PREFIX_PATH", str(installed), prepend=os.pathsep)
+        patch.setenv("PYTHONPATH", str(site_packages), prepend=os.pathsep)
+        patch.setenv("PATH", str(Path(sys.prefix) / "bin"), prepend=os.pathsep)
+        yield installed
+
+
+@pytest.fixture
+def started(prefix: Path, tmp_path: Path) -> Callable[..., Any]:
+    """started("perception", "cameras:=front"): how a launch starts each node, by executable.
+
+    Stand-ins are started in the place of the nodes. The launch's output is under "output".
+    """
+
+    def run(name: str, *arguments: str, rviz: bool = False, **variables: str) -> dict[str, Any]:
+        packages = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+        packages.mkdir(parents=True)
+        for executable, package in {**EXECUTABLES, **({"rviz2": "rviz2"} if rviz else {})}.items():
+            (packages / package).touch()
+            path = tmp_path / "lib" / package / executable
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(STAND_IN)
+            path.chmod(0o755)
+        environment = {key: value for key, value in os.environ.items() if key not in CHOICES}
+        environment |= {"STARTED": str(tmp_path), "ROS_LOG_DIR": str(tmp_path), **variables}
+        environment["AMENT_PREFIX_PATH"] = os.pathsep.join(
+            [str(tmp_path), os.environ["AMENT_PREFIX_PATH"]]
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", RUN_LAUNCH, launch_file(prefix, name), *arguments],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        records = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+        return {**records, "output": result.stdout + result.stderr}
+
+    return run
+
+
+@pytest.fixture
+def launch(ros_process: Any, prefix: Path, tmp_path: Path) -> Callable[..., Any]:
+    """launch("perception", "rviz:=false"): as `ros2 launch` in a process of its own."""
+    (tmp_path / "run_launch.py").write_text(RUN_LAUNCH)
+
+    def run(name: str, *arguments: str) -> Any:
+        paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        environment = {"PYTHONPATH": paths, "ROS_LOG_DIR": str(tmp_path / "log")}
+        return ros_process(
+            "run_launch", launch_file(prefix, name), *arguments, environment=environment
+        )
+
+    return run
+
+
+def launch_file(prefix: Path, name: str) -> str:
+    return str(prefix / "share" / "bev_perception" / "launch" / f"{name}.launch.py")
+
+
+@pytest.mark.parametrize("name", ["perception", "simulation", "record"])
+def test_every_argument_is_described_and_has_a_default(name: str, prefix: Path) -> None:
+    description = get_launch_description_from_python_launch_file(launch_file(prefix, name))
+    assert isinstance(description, LaunchDescription)
+    arguments = description.get_launch_arguments()
+    assert len(arguments) > 5
+    for argument in arguments:
+        assert len(argument.description) > 10, argument.name
+        assert argument.default_value is not None, argument.name
+
+
+def test_the_node_gets_the_shipped_parameters_and_the_common_topics(
+    started: Callable[..., Any],
+) -> None:
+    node = started("perception")["perception_node"]
+    assert node["rules"] == {
+        "__node": "bev",
+        "__ns": "/",
+        **{f"~/input/{name}/image": f"/camera/{name}/image_raw" for name in CAMERAS},
+        **{f"~/input/{name}/camera_info": f"/camera/{name}/camera_info" for name in CAMERAS},
+    }
+    shipped = yaml.safe_load((ROOT / "config" / "perception.yaml").read_text())
+    assert node["parameters"] == shipped["/**"]["ros__parameters"]
+
+
+def test_arguments_win_over_the_parameter_file(started: Callable[..., Any]) -> None:
+    node = started(
+        "perception",
+        "cameras:=front, rear",
+        "namespace:=car1",
+        "image_topic:=/sensing/{camera}/image",
+        "camera_info_topic:=info/{camera}",
+        "image_transport:=compressed",
+        "weights:=1",
+        "device:=cpu",
+        "precision:=fp32",
+        "rig_file:=/rigs/car.yaml",
+        "autostart:=false",
+        "use_sim_time:=true",
+        "log_level:=warn",
+    )["perception_node"]
+    assert node["rules"] == {
+        "__node": "bev",
+        "__ns": "/car1",
+        "~/input/front/image": "/sensing/front/image/compressed",
+        "~/input/rear/image": "/sensing/rear/image/compressed",
+        "~/input/front/camera_info": "info/front",
+        "~/input/rear/camera_info": "info/rear",
+    }
+    expected = {
+        "cameras": ["front", "rear"],
+        "image_transport": "compressed",
+        "weights": "1",
+        "device": "cpu",
+        "precision": "fp32",
+        "rig_file": "/rigs/car.yaml",
+        "autostart": False,
+        "use_sim_time": True,
+    }
+    assert {name: node["parameters"][name] for name in expected} == expected
+    assert node["line"][node["line"].index("--log-level") + 1] == "warn"
+
+
+def test_topics_follow_cameras_and_transport_of_the_parameter_file(
+    started: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    values = {"cameras": ["roof"], "image_transport": "compressed"}
+    path.write_text(yaml.safe_dump({"/car1/bev": {"ros__parameters": values}}))
+    node = started("perception", f"params_file:={path}", "namespace:=car1")["perception_node"]
+    assert node["rules"]["~/input/roof/image"] == "/camera/roof/image_raw/compressed"
+    assert node["parameters"] == values
+
+
+def test_simulation_ends_when_the_town_ends(started: Callable[..., Any]) -> None:
+    result = started("simulation", "rviz:=false", STAYS="1")
+    assert "shutting down launched system" in result["output"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("image_topic:=/image", "image_topic:=/image is the same topic for all of front, left"),
+        ("autostart:=maybe", "autostart:=maybe must be true or false"),
+        ("params_file:=/nowhere.yaml", "params_file /nowhere.yaml: FileNotFoundError"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(
+    argument: str, message: str, started: Callable[..., Any]
+) -> None:
+    result = started("perception", argument)
+    assert message in result["output"]
+    assert "perception_node" not in result
+
+
+def test_rviz_shows_the_topics_of_the_node(started: Callable[..., Any]) -> None:
+    arguments = ("rviz:=true", "namespace:=car1", "image_topic:=/sensing/{camera}/image")
+    rviz = started("perception", *arguments, "use_sim_time:=true", rviz=True)["rviz2"]
+    assert Path(rviz["line"][rviz["line"].index("-d") + 1]).name == "bev.rviz"
+    assert rviz["rules"]["/bev/occupancy_grid"] == "/car1/bev/occupancy_grid"
+    assert rviz["rules"]["/camera/front/image_raw"] == "/sensing/front/image"
+    assert rviz["parameters"] == {"use_sim_time": True}
+
+
+def test_without_rviz_the_node_starts_and_the_way_to_it_is_told(
+    started: Callable[..., Any],
+) -> None:
+    try:
+        get_package_prefix("rviz2")
+        pytest.skip("RViz is installed")
+    except PackageNotFoundError:
+        result = started("perception", "rviz:=true")
+    assert "RViz is not installed" in result["output"]
+    assert "bev view" in result["output"]
+    assert "perception_node" in result
+
+
+@pytest.mark.parametrize("name", ["perception", "simulation"])
+def test_the_shipped_transport_is_set_unless_the_user_has_chosen(
+    name: str, started: Callable[..., Any]
+) -> None:
+    node = started(name, "rviz:=false")["perception_node"]
+    assert all(node["environment"][key].endswith("fastdds.xml") for key in PROFILE_VARIABLES)
+
+
+def test_a_transport_of_the_user_is_kept(started: Callable[..., Any]) -> None:
+    own = {"FASTRTPS_DEFAULT_PROFILES_FILE": "/etc/own.xml"}
+    environment = started("perception", **own)["perception_node"]["environment"]
+    assert environment["FASTRTPS_DEFAULT_PROFILES_FILE"] == "/etc/own.xml"
+    assert "FASTDDS_DEFAULT_PROFILES_FILE" not in environment
+
+
+def test_simulation_hands_its_arguments_to_town_and_node(
+    started: Callable[..., Any], tmp_path: Path
+) -> None:
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(RIG)
+    result = started(
+        "simulation",
+        f"rig_file:={rig}",
+        "town:=11007",
+        "rate_hz:=5",
+        "weather:=rain",
+        "image_transport:=compressed",
+        "weights:=own.safetensors",
+        "rviz:=false",
+    )
+    town, node = result["simulation_node"], result["perception_node"]
+    assert town["rules"]["__node"] == "town"
+    assert town["parameters"] == {
+        "town": 11007,
+        "traffic_seed": -1,
+        "weather": "rain",
+        "rate_hz": 5.0,
+        "max_real_time_factor": 1.0,
+        "num_sets": 0,
+        "rig_file": str(rig),
+        "jpeg_quality": 90,
+    }
+    assert node["rules"]["~/input/bow/image"] == "/camera/bow/image_raw/compressed"
+    expected = {"cameras": ["bow"], "use_sim_time": True, "weights": "own.safetensors"}
+    assert {name: node["parameters"][name] for name in expected} == expected
+    assert node["parameters"]["rig_file"] == "", "the node learns the rig from CameraInfo and TF"
+
+
+def test_perception_starts_on_drivers_topics_and_a_grid_comes(
+    launch: Callable[..., Any], cameras: Any, client: Any, fast_weights: Path
+) -> None:
+    from nav_msgs.msg import OccupancyGrid
+
+    grids = client.collect("/car1/bev/occupancy_grid", OccupancyGrid)
+    launched = launch("perception", f"weights:={fast_weights}", "device:=cpu", "namespace:=car1")
+    cameras.start()
+    (grid, *_) = grids.wait()
+    assert grid.header.frame_id == "base_link"
+    assert launched.stop() == 0
+    assert "process has finished cleanly" in launched.log
+
+
+def test_a_manager_starts_what_does_not_start_itself(
+    launch: Callable[..., Any], client: Any, fast_weights: Path, wait_until: Callable[..., Any]
+) -> None:
+    from lifecycle_msgs.msg import State, Transition
+    from lifecycle_msgs.srv import ChangeState, GetState
+
+    launch("perception", f"weights:={fast_weights}", "device:=cpu", "autostart:=false")
+    state = client.call("/bev/get_state", GetState, GetState.Request()).current_state.id
+    assert state == State.PRIMARY_STATE_UNCONFIGURED
+    change = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    assert client.call("/bev/change_state", ChangeState, change).success
+
+
+def test_simulation_brings_grids_of_the_town(
+    launch: Callable[..., Any], client: Any, fast_weights: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("moderngl", reason="the town needs moderngl")
+    from nav_msgs.msg import OccupancyGrid
+
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(RIG)
+    grids = client.collect("/bev/occupancy_grid", OccupancyGrid)
+    arguments = [f"weights:={fast_weights}", f"rig_file:={rig}", "town:=11007", "rviz:=false"]
+    launched = launch("simulation", *arguments, "device:=cpu", "num_sets:=200", "rate_hz:=20.0")
+    (grid, *_) = grids.wait(timeout_s=60.0)
+    assert grid.header.frame_id == "base_link"
+    assert grid.header.stamp.sec < 60, "stamps are those of the simulated clock"
+    assert launched.stop() == 0
