@@ -241,6 +241,7 @@ def constraints(venv: Path) -> list[str]:
 
     Where the environment sees the system's packages and NumPy among them is older than 2, so it
     stays: the extension modules of that ROS 2 install, cv_bridge's for one, crash with NumPy 2.
+    Humble's tf_transformations needs a newer transforms3d than Ubuntu's with a NumPy since 1.24.
     """
     pins = ["--constraint", str(ROOT / "constraints.txt")]
     settings = (venv / "pyvenv.cfg").read_text().replace(" ", "").lower()
@@ -248,7 +249,7 @@ def constraints(venv: Path) -> list[str]:
         return pins
     code = "import importlib.metadata as m; print(m.version('numpy'))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    return [*pins, "numpy<2"] if result.stdout.startswith("1.") else pins
+    return [*pins, "numpy<2", "transforms3d>=0.4"] if result.stdout.startswith("1.") else pins
 
 
 def make_interfaces(python: Path) -> None:
