@@ -309,6 +309,8 @@ class LiveSession:
 
     def _on_crash(self, error: BaseException) -> None:
         """In a worker thread."""
+        if not self._node.context.ok():
+            return  # Ctrl-C has ended ROS while the thread was publishing
         self._monitor.engine.failed(f"{type(error).__name__}: {error}")
         if isinstance(error, BevError):
             self._log.error(str(error), throttle_duration_sec=LOG_PERIOD_S)

@@ -12,7 +12,13 @@ from rclpy.clock import Clock
 from bev_perception.errors import BagError, CalibrationError
 from bev_perception.geometry import BevOutput, CameraFrame, FrameSet, Rig
 from bev_perception.inference import Engine
-from bev_perception.perception import Pipeline, PipelineSettings, SynchronizedSet, camera_health
+from bev_perception.perception import (
+    Calibration,
+    Pipeline,
+    PipelineSettings,
+    SynchronizedSet,
+    camera_health,
+)
 from bev_perception.ros.camera_inputs import PendingImage
 from bev_perception.ros.camera_status import Cause
 from bev_perception.ros.ego_pose import EgoPose
@@ -74,7 +80,8 @@ class SetProcessor:
         self._clock = clock
         self._on_first_output: Callable[[int], object] | None = on_first_output
         self._pipeline: Pipeline | None = None
-        self._next: Rig | None = None
+        self._calibration: Calibration | None = None
+        self._last_set: FrameSet | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -90,9 +97,11 @@ class SetProcessor:
             CalibrationError: the rig cannot be used.
         """
         if self._pipeline is None:
-            self._pipeline = Pipeline(self._engine, rig, self.settings)
-            return
-        self._next = rig
+            pipeline = Pipeline(self._engine, rig, self.settings)
+            pipeline.calibration = pipeline.calibrate(rig)
+            self._pipeline = pipeline
+        else:
+            self._calibration = self._pipeline.calibrate(rig, self._last_set)
 
     def process(self, live_set: LiveSet) -> None:
         """One set, from messages to messages."""
@@ -100,15 +109,15 @@ class SetProcessor:
         if pipeline is None:
             return
         started_ns = time.monotonic_ns()
-        if self._next is not None:
-            pipeline.rig, self._next = self._next, None
+        pipeline.calibration = self._calibration or pipeline.calibration
         if pipeline.settings is not self.settings:
             pipeline.settings = self.settings
         frames = self._decoded(live_set, pipeline.rig)
         decoded_ns = time.monotonic_ns()
         if len(frames) < self._min_cameras:
             return
-        output = _perceive(pipeline, _frame_set(live_set, frames, pipeline.rig))
+        self._last_set = _frame_set(live_set, frames, pipeline.rig)
+        output = _perceive(pipeline, self._last_set)
         for camera, health in output.health.items():
             self._monitor.cameras[camera].health(health)
         perceived_ns = time.monotonic_ns()

@@ -34,6 +34,8 @@ import pytest
 from bev_perception.geometry import Rig, RigidTransform, load_rig
 from bev_perception.resources import config_path
 
+sys.path.insert(0, str(Path(__file__).parent))  # grid_messages
+
 TIMEOUT_S = 20.0
 """For discovery and for a first answer; two busy cores are slow."""
 

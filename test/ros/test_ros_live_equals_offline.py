@@ -90,6 +90,16 @@ def raw_sets(bag: Path) -> tuple[list[tuple[str, str, bytes]], list[list[tuple[s
     return static, [moments[index] for index in sorted(moments)]
 
 
+def knows_cameras(client: Any, moment: list[tuple[str, str, bytes]], diagnoses: Any) -> bool:
+    """Whether the node has heard CameraInfo, which is said once more; it comes best effort."""
+    for topic, kind, raw in moment:
+        if kind.endswith("CameraInfo"):
+            client.publisher(topic, None).publish(raw)
+    newest = diagnoses.messages[-1].status if diagnoses.messages else ()
+    causes = [entry.value for status in newest for entry in status.values if "cause" in entry.key]
+    return bool(causes) and not any("no CameraInfo" in cause for cause in causes)
+
+
 def message_type(kind: str) -> type:
     """The rclpy class of a name such as sensor_msgs/msg/Image."""
     from importlib import import_module
@@ -108,6 +118,7 @@ def test_live_output_equals_that_of_bev_run(
     wait_until: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.qos import DurabilityPolicy, QoSProfile
 
     write_bag(tmp_path / "drive", small_rig, jpeg_quality)
@@ -119,7 +130,9 @@ def test_live_output_equals_that_of_bev_run(
         client.node.create_subscription(message_type(kind), topic, live[topic].append, 10, raw=True)
         for topic, kind in OUTPUTS.items()
     ]
+    diagnoses = client.collect("/diagnostics", DiagnosticArray)  # the last to be discovered
     perception_node(
+        diagnostics_period_s=0.1,
         cameras=list(small_rig),
         precision="fp32",
         image_transport="raw" if jpeg_quality is None else "compressed",
@@ -138,6 +151,7 @@ def test_live_output_equals_that_of_bev_run(
         client.wait_matched(subscription)
     for topic, _, raw in static:
         client.publisher(topic, None).publish(raw)
+    wait_until(lambda: knows_cameras(client, moments[0], diagnoses), what="known CameraInfo")
     for index, moment in enumerate(moments):
         for topic, _, raw in moment:
             client.publisher(topic, None).publish(raw)

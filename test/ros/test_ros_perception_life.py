@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Perception nodes that start, wait, hurry and end, each a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from grid_messages import cells, stamp_of, unknown_cells
+
+from bev_perception.geometry import Rig
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
+
+
+@pytest.fixture
+def drivers(client: Any, make_cameras: Callable[..., Any]) -> Any:
+    """Cameras announced before the node starts, so that it knows them all when it is matched."""
+    from sensor_msgs.msg import CameraInfo, Image
+
+    found = make_cameras(client)
+    for name in found.rig:
+        client.publisher(found.image_topic(name), Image, found.image_qos)
+        client.publisher(f"/camera/{name}/camera_info", CameraInfo)
+    return found
+
+
+def test_a_camera_without_calibration_holds_nobody_up(
+    perception_node: Callable[..., Any],
+    client: Any,
+    drivers: Any,
+    small_rig: Rig,
+    fast_weights: Path,
+) -> None:
+    from nav_msgs.msg import OccupancyGrid
+
+    grids = client.collect("/bev/occupancy_grid", OccupancyGrid)
+    process = perception_node(diagnostics_period_s=0.1)
+    drivers.wait_matched()
+    drivers.without_info.add("right")
+    drivers.start(20.0)
+    grid = grids.wait(1)[0]
+    np.testing.assert_array_equal(
+        cells(grid) == -1, unknown_cells(small_rig, fast_weights, without="right")
+    )
+    process.wait_for_log("camera right: .*camera_info")
+    drivers.without_info.clear()
+    expected = unknown_cells(small_rig, fast_weights)
+    grids.wait_until(lambda grid: np.array_equal(cells(grid) == -1, expected))
+
+
+def test_a_manager_leads_it_through_its_life(
+    perception_node: Callable[..., Any],
+    client: Any,
+    drivers: Any,
+    wait_until: Callable[..., Any],
+) -> None:
+    from lifecycle_msgs.msg import Transition
+    from lifecycle_msgs.srv import ChangeState, GetState
+    from nav_msgs.msg import OccupancyGrid
+
+    def change(transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return client.call("/bev/change_state", ChangeState, request).success
+
+    def state() -> str:
+        return client.call("/bev/get_state", GetState, GetState.Request()).current_state.label
+
+    grids = client.collect("/bev/occupancy_grid", OccupancyGrid)
+    process = perception_node(autostart=False, weights="no_such_weights")
+    assert state() == "unconfigured"
+    assert not change(Transition.TRANSITION_CONFIGURE)
+    assert state() == "unconfigured"
+    process.wait_for_log("no shipped weights named 'no_such_weights'")
+    assert client.set_parameters("/bev", weights="tiny")[0].successful
+    assert change(Transition.TRANSITION_CONFIGURE)
+    client.wait_matched(grids)
+    image = drivers.client.publisher(drivers.image_topic("front"), None)
+    assert image.get_subscription_count() == 0
+    for _ in range(2):
+        assert change(Transition.TRANSITION_ACTIVATE)
+        drivers.wait_matched()
+        drivers.start(10.0)
+        grids.clear()
+        grids.wait(2)
+        drivers.stop()
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        wait_until(lambda: image.get_subscription_count() == 0, what="no more subscriptions")
+    assert change(Transition.TRANSITION_CLEANUP)
+    wait_until(lambda: client.node.count_publishers("/bev/occupancy_grid") == 0, what="no output")
+    assert change(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert state() == "finalized"
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"weights": "no_such_weights"}, "no shipped weights named 'no_such_weights'"),
+        ({"min_cameras": 5}, "min_cameras is 5, but cameras names only 4"),
+        ({"occupancy_threshold": "high"}, "occupancy_threshold must be a number"),
+        ({"rig_file": "/no/such/file.yaml"}, "/no/such/file.yaml cannot be read"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_start_ends_with_code_2_and_one_line(
+    perception_node: Callable[..., Any], parameters: dict[str, Any], words: str
+) -> None:
+    process = perception_node(**parameters)
+    assert process.wait() == 2
+    lines = [line for line in process.log.splitlines() if "localhost" not in line.lower()]
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_newest_data_win_where_cameras_are_faster_than_the_engine(
+    perception_node: Callable[..., Any], client: Any, drivers: Any
+) -> None:
+    """The shipped network on one thread takes several periods of these cameras."""
+    from diagnostic_msgs.msg import DiagnosticArray
+    from nav_msgs.msg import OccupancyGrid
+    from std_msgs.msg import Float32
+
+    grids = client.collect("/bev/occupancy_grid", OccupancyGrid)
+    latencies = {
+        stage: client.collect(f"/bev/debug/latency_ms/{stage}", Float32)
+        for stage in ("total", "engine")
+    }
+    diagnostics = client.collect("/diagnostics", DiagnosticArray)
+    perception_node(weights="tiny", diagnostics_period_s=0.2)
+    drivers.wait_matched()
+    for latency in latencies.values():
+        client.wait_matched(latency)
+    drivers.start(60.0)
+    grids.wait(15, timeout_s=60.0)
+    message = diagnostics.wait_until(
+        lambda message: any(
+            value.key == "dropped: busy" and int(value.value) > 5
+            for status in message.status
+            for value in status.values
+        )
+    )
+    assert message is not None
+    engine_ms = np.median([entry.data for entry in latencies["engine"].messages[2:]])
+    total_ms = [entry.data for entry in latencies["total"].messages[2:]]
+    assert max(total_ms) < 4.0 * engine_ms + 100.0
+    stamps = [stamp_of(grid) for grid in grids.messages]
+    assert stamps == sorted(set(stamps))
+
+
+def test_latched_grids_reach_late_subscribers(
+    perception_node: Callable[..., Any],
+    client: Any,
+    drivers: Any,
+    wait_until: Callable[..., Any],
+) -> None:
+    from nav_msgs.msg import OccupancyGrid
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    process = perception_node(grid_durability="transient_local")
+    drivers.wait_matched()
+    stamps = []
+
+    def first_grid_is_out() -> bool:
+        stamps.append(drivers.publish())
+        return "first grid is out" in process.log
+
+    wait_until(first_grid_is_out)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    for topic in ("/bev/occupancy_grid", "/bev/probability_grid"):
+        assert stamp_of(client.collect(topic, OccupancyGrid, latched).wait(1)[0]) in stamps

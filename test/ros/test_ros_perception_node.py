@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A running perception node: what it publishes, and what it goes on after."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from grid_messages import SECOND, cells, stamp_of, unknown_cells
+
+from bev_perception.geometry import Rig, RigidTransform
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
+
+PERIOD_NS = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def node(
+    perception_node_of_module: Callable[..., Any], client_of_module: Any
+) -> Iterator[SimpleNamespace]:
+    """A perception node that several tests share, its grids, and stamps that grow."""
+    from nav_msgs.msg import OccupancyGrid
+
+    grids = client_of_module.collect("/bev/occupancy_grid", OccupancyGrid)
+    process = perception_node_of_module(sync_timeout_ms=100, diagnostics_period_s=0.1)
+    client_of_module.wait_matched(grids)
+    stamps = itertools.count(1000 * SECOND, PERIOD_NS)
+    yield SimpleNamespace(process=process, client=client_of_module, grids=grids, stamps=stamps)
+    assert process.process.poll() is None, "the node ended by itself"
+
+
+@pytest.fixture
+def cameras(
+    node: SimpleNamespace, make_cameras: Callable[..., Any], wait_until: Callable[..., Any]
+) -> Any:
+    """Drivers that the shared node hears."""
+    found = make_cameras(node.client)
+    found.wait_matched()
+    node.grids.clear()
+
+    def is_heard() -> bool:  # the node may be slower to learn of them than they of it
+        found.publish(next(node.stamps))
+        return len(node.grids) > 0
+
+    wait_until(is_heard, what="a first grid")
+    return found
+
+
+def publish_and_wait(node: SimpleNamespace, cameras: Any, **options: Any) -> Any:
+    """The grid of one more set."""
+    stamp_ns = cameras.publish(next(node.stamps), **options)
+    return node.grids.wait_until(lambda grid: stamp_of(grid) == stamp_ns)
+
+
+def test_output_has_stamp_frame_and_values_of_its_topics(
+    node: SimpleNamespace, cameras: Any, small_rig: Rig, fast_weights: Path
+) -> None:
+    from nav_msgs.msg import OccupancyGrid
+    from sensor_msgs.msg import PointCloud2
+    from std_msgs.msg import Float32
+    from vision_msgs.msg import Detection3DArray
+    from visualization_msgs.msg import MarkerArray
+
+    kinds = {
+        "probability_grid": OccupancyGrid,
+        "centers": PointCloud2,
+        "objects": Detection3DArray,
+        "markers": MarkerArray,
+        "debug/latency_ms/node": Float32,
+    }
+    others = {name: node.client.collect(f"/bev/{name}", kind) for name, kind in kinds.items()}
+    for collected in others.values():
+        node.client.wait_matched(collected)
+    grid = publish_and_wait(node, cameras)
+    origin = grid.info.origin
+    assert grid.header.frame_id == "base_link"
+    assert (origin.position.x, origin.position.y, origin.orientation.w) == (-16.0, -16.0, 1.0)
+    assert set(grid.data) <= {-1, 0, 100}
+    unknown = unknown_cells(small_rig, fast_weights)
+    np.testing.assert_array_equal(cells(grid) == -1, unknown)
+    probability = others["probability_grid"].wait_until(lambda m: m.header == grid.header)
+    np.testing.assert_array_equal(cells(probability) == -1, unknown)
+    assert max(probability.data) <= 100
+    centers = others["centers"].wait_until(lambda message: message.header == grid.header)
+    assert [field.name for field in centers.fields] == ["x", "y", "z", "score", "id", "vx", "vy"]
+    objects = others["objects"].wait_until(lambda message: message.header == grid.header)
+    assert len(objects.detections) == centers.width
+    markers = others["markers"].wait_until(lambda m: m.markers[0].header == grid.header)
+    assert len(markers.markers) == centers.width + 1
+    assert others["debug/latency_ms/node"].wait(1)[-1].data > 0.0
+
+
+def test_cells_that_only_a_lost_camera_sees_become_unknown(
+    node: SimpleNamespace, cameras: Any, small_rig: Rig, fast_weights: Path
+) -> None:
+    publish_and_wait(node, cameras)
+    cameras.silent.add("rear")
+    grid = publish_and_wait(node, cameras)
+    np.testing.assert_array_equal(
+        cells(grid) == -1, unknown_cells(small_rig, fast_weights, without="rear")
+    )
+    cameras.silent.clear()
+    publish_and_wait(node, cameras)
+    grid = publish_and_wait(node, cameras)
+    np.testing.assert_array_equal(cells(grid) == -1, unknown_cells(small_rig, fast_weights))
+
+
+def test_the_set_that_all_cameras_stop_in_is_still_served(
+    node: SimpleNamespace, cameras: Any
+) -> None:
+    publish_and_wait(node, cameras)
+    publish_and_wait(node, cameras, names=["front"])
+
+
+def test_threshold_changes_while_it_runs(node: SimpleNamespace, cameras: Any) -> None:
+    before = publish_and_wait(node, cameras)
+    assert node.client.set_parameters("/bev", occupancy_threshold=0.999)[0].successful
+    after = publish_and_wait(node, cameras)
+    assert 100 in set(before.data)
+    assert 100 not in set(after.data)
+    assert node.client.set_parameters("/bev", occupancy_threshold=0.5)[0].successful
+    assert publish_and_wait(node, cameras).data == before.data
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("occupancy_threshold", 1.0, "must lie between 0 and 1"),
+        ("center_threshold", 7.0, "center_threshold"),
+        ("min_cells", 0, "min_cells"),
+        ("peak_radius_m", 0.0, "peak_radius_m must be positive"),
+        ("weights", "other", "read when the node is configured"),
+        ("cameras", ["front"], "read when the node is configured"),
+    ],
+)
+def test_parameters_that_make_no_sense_now_are_refused_in_words(
+    node: SimpleNamespace, name: str, value: Any, words: str
+) -> None:
+    result = node.client.set_parameters("/bev", **{name: value})[0]
+    assert not result.successful
+    assert words in result.reason
+
+
+def test_stamps_that_go_back_begin_a_new_time_line(node: SimpleNamespace, cameras: Any) -> None:
+    publish_and_wait(node, cameras)
+    node.stamps = itertools.count(100 * SECOND, PERIOD_NS)
+    for _ in range(3):
+        publish_and_wait(node, cameras)
+    node.process.wait_for_log("time went backwards")
+
+
+def test_poses_of_a_time_line_that_ended_are_forgotten(node: SimpleNamespace, cameras: Any) -> None:
+    """A bag of two seconds in a loop: its old poses must not be mixed with the new ones."""
+    flat = None
+    for start in (500 * SECOND, 498 * SECOND):
+        node.stamps = itertools.count(start, PERIOD_NS)
+        for step in range(4):
+            roll = 0.2 if start == 500 * SECOND else 0.0
+            stamp_ns = start + step * PERIOD_NS
+            cameras.publish_pose(stamp_ns, RigidTransform.from_euler(roll=roll))
+            grid = publish_and_wait(node, cameras)
+        flat = grid
+    node.stamps = itertools.count(2000 * SECOND, PERIOD_NS)
+    unlevelled = publish_and_wait(node, cameras)
+    assert flat.data == unlevelled.data
+
+
+def test_another_calibration_is_taken_over_without_a_gap(
+    node: SimpleNamespace, cameras: Any, small_rig: Rig, fast_weights: Path
+) -> None:
+    node.stamps = itertools.count(3000 * SECOND, PERIOD_NS)
+    seen_before = (cells(publish_and_wait(node, cameras)) != -1).sum()
+
+    def narrow(info: Any) -> Any:
+        info.k[0], info.k[4] = 4.0 * info.k[0], 4.0 * info.k[4]
+        return info
+
+    cameras.spoil_info["front"] = narrow
+    deadline = time.monotonic() + 20.0
+    while (cells(publish_and_wait(node, cameras)) != -1).sum() >= seen_before:
+        assert time.monotonic() < deadline, "the new CameraInfo never came into use"
+    cameras.spoil_info.clear()
+    expected = unknown_cells(small_rig, fast_weights)
+    while not np.array_equal(cells(publish_and_wait(node, cameras)) == -1, expected):
+        assert time.monotonic() < deadline, "the old CameraInfo never came into use again"
+
+
+def test_a_camera_that_is_mounted_anew_is_taken_over_without_a_gap(
+    node: SimpleNamespace, cameras: Any, small_rig: Rig, fast_weights: Path
+) -> None:
+    node.stamps = itertools.count(4000 * SECOND, PERIOD_NS)
+    turned = RigidTransform.from_euler(yaw=math.radians(20.0))
+    cameras.rig = small_rig.moved(turned)
+    cameras.publish_static()
+    expected = unknown_cells(cameras.rig, fast_weights)
+    deadline = time.monotonic() + 20.0
+    while not np.array_equal(cells(publish_and_wait(node, cameras)) == -1, expected):
+        assert time.monotonic() < deadline, "the new mounting never came into use"
+    cameras.rig = small_rig
+    cameras.publish_static()
+    expected = unknown_cells(small_rig, fast_weights)
+    while not np.array_equal(cells(publish_and_wait(node, cameras)) == -1, expected):
+        assert time.monotonic() < deadline, "the old mounting never came into use again"
