@@ -249,7 +249,7 @@ def constraints(venv: Path) -> list[str]:
         return pins
     code = "import importlib.metadata as m; print(m.version('numpy'))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    return [*pins, "numpy<2", "transforms3d>=0.4"] if result.stdout.startswith("1.") else pins
+    return [*pins, "numpy<2", "transforms3d>=0.4.1"] if result.stdout.startswith("1.") else pins
 
 
 def make_interfaces(python: Path) -> None:
