@@ -85,7 +85,8 @@ def _run(arguments: Arguments) -> None:
     if result.metrics is not None:
         print(as_text(accuracy_table(result.metrics)), end="\n\n")
     print(as_text(timing_table(result.timings_ms)), end="\n\n")
-    print(result.synchronisation)
+    for line in filter(None, (result.accuracy_note, result.synchronisation)):
+        print(line)
     for warning in result.warnings:
         print(warning)
     for what, name in _results(out):

@@ -123,11 +123,13 @@ def record_live(drive: LiveDrive, bag: Path, logs: Path) -> None:
 def _wait_until_connected(session: Session, processes: Processes, observer: DriveObserver) -> None:
     """Until every topic has its recorder, so that the first set is not lost."""
     end = time.monotonic() + START_TIMEOUT_S
-    with tqdm(desc="start", bar_format="{desc}: {elapsed}{postfix}", leave=False) as bar:
+    layout = "{desc}: {elapsed}{postfix}"
+    with tqdm(desc="start", bar_format=layout, leave=False, miniters=0, mininterval=0.5) as bar:
         while missing := observer.missing():
             _spin(session, 0.05)
             processes.check()
-            bar.set_postfix_str(missing[0])
+            bar.set_postfix_str(missing[0], refresh=False)
+            bar.update(0)
             if time.monotonic() > end:
                 raise processes.failure(
                     "perception", f"and the others did not meet in {START_TIMEOUT_S:g} s: "

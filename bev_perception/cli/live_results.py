@@ -12,11 +12,19 @@ from bev_perception.bags.output_reader import DiagnosticReport, OutputReader
 from bev_perception.cli.run_results import ResultCollector, RunResult, with_progress
 from bev_perception.geometry import FrameSet, RigidTransform
 from bev_perception.geometry.frames import levelled
-from bev_perception.perception import frame_sets
+from bev_perception.perception import PipelineSettings, frame_sets
 from bev_perception.visualization import Table
 
 STAGES = ("wait", "decode", "prepare", "table", "engine", "objects", "publish", "node", "total")
 """Of the latencies that the node publishes, those that a lockstep drive tells something about."""
+
+LIVE_SETTINGS = PipelineSettings(track=True)
+"""Those of the perception node where its parameters are not changed."""
+
+ACCURACY_NOTE = (
+    "Judged as published: a cell that no camera sees is unknown on the topics and counts as free, "
+    "where --offline counts what the network guesses there."
+)
 
 LEVELS = ("ok", "warning", "error", "stale")
 
@@ -49,12 +57,14 @@ def live_results(bag: Path, folder: Path, pictures: int) -> RunResult:
                 collector.add_durations(stage, latencies_ms[stage].tolist())
         reports = _during(outputs.diagnostics(), reader.stamp_range_ns)
     result = collector.result()
+    result.accuracy_note = ACCURACY_NOTE
+    result.settings = LIVE_SETTINGS.to_dict()
     result.synchronisation = f"{result.num_sets} of {num_sets} sets have an output"
     if result.num_sets < num_sets:
         result.findings.append(f"{result.synchronisation}; the logs say more.")
     if reports:
         result.tables.append(diagnostics_table(reports))
-        result.findings += _findings(reports)
+        result.findings += diagnostic_findings(reports)
     return result
 
 
@@ -67,13 +77,24 @@ def diagnostics_table(reports: list[DiagnosticReport]) -> Table:
             for level, word in enumerate(LEVELS)
             if (count := sum(report.level == level for report in own))
         )
-        rows.append([name.removeprefix("bev: "), states, _worst(own).message])
+        part = name.removeprefix("bev: ")
+        rows.append([part, states, _worst(own).message.removeprefix(f"{part}: ")])
     return Table(
         "Diagnostics",
         ["part", "reports", "what it said"],
         rows,
         "Reports on /diagnostics while the drive went on; of each part the gravest, or the last.",
     )
+
+
+def diagnostic_findings(reports: list[DiagnosticReport]) -> list[str]:
+    """A sentence per part that warned or had an error, the gravest that it said."""
+    findings = []
+    for own in _by_name(reports).values():
+        bad = [report for report in own if report.level in (1, 2)]
+        if bad:
+            findings.append(f"{_worst(bad).message} ({len(bad)} of {len(own)} reports)")
+    return findings
 
 
 def _level_T_base(frame_set: FrameSet) -> RigidTransform | None:
@@ -86,15 +107,6 @@ def _during(
     """Those between the first set and the last, when the cameras were at work."""
     first, last = stamp_range_ns
     return [report for report in reports if first < report.stamp_ns < last]
-
-
-def _findings(reports: list[DiagnosticReport]) -> list[str]:
-    findings = []
-    for own in _by_name(reports).values():
-        bad = [report for report in own if report.level in (1, 2)]
-        if bad:
-            findings.append(f"{_worst(bad).message} ({len(bad)} of {len(own)} reports)")
-    return findings
 
 
 def _by_name(reports: list[DiagnosticReport]) -> dict[str, list[DiagnosticReport]]:

@@ -18,11 +18,15 @@ REGION_NAMES = {
 
 STAGE_NAMES = {
     "read": "read and decode",
+    "wait": "wait for the worker",
+    "decode": "decode images",
     "prepare": "prepare images",
     "table": "tap table",
     "engine": "network",
     "objects": "objects",
-    "total": "pipeline in all",
+    "publish": "publish",
+    "node": "all but network",
+    "total": "in all",
 }
 
 

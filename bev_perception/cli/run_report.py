@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bev_perception.cli.output_directory import plain
@@ -28,7 +29,10 @@ def run_report(
         settings: plain values that reproduce the run.
         command: the command line that does it again.
     """
-    tables = [] if result.metrics is None else [accuracy_table(result.metrics)]
+    tables = []
+    if result.metrics is not None:
+        table = accuracy_table(result.metrics)
+        tables.append(replace(table, note=f"{table.note} {result.accuracy_note}".strip()))
     tables.append(timing_table(result.timings_ms))
     if result.bad_sets:
         tables.append(health_table(result.bad_sets, result.num_sets))

@@ -35,6 +35,7 @@ class RunResult:
         video: its file, or None.
         model: the network's configuration.
         settings: the pipeline's.
+        accuracy_note: what a reader of the metrics should know.
         findings: further sentences that ask for attention.
         tables: further tables for the report.
     """
@@ -48,6 +49,7 @@ class RunResult:
     video: Path | None = None
     model: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    accuracy_note: str = ""
     findings: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 

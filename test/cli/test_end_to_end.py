@@ -21,13 +21,14 @@ from bev_perception.bags import BagReader
 KEYFRAME = Path(__file__).parents[3] / "shared" / "data" / "nuscenes_keyframe"
 
 
-def test_demo_from_simulation_to_report(
+def test_offline_demo_from_simulation_to_report(
     bev: Callable, rig_file: Path, weights: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "demo"
     result = bev(
-        "demo", "--rig", rig_file, "--weights", weights, "--sets", 3, "--pictures", 2, "--out", out
-    )
+        "demo", "--offline", "--rig", rig_file, "--weights", weights, "--sets", 3,
+        "--pictures", 2, "--out", out,
+    )  # fmt: skip
     assert result.code == 0, result.err
     for text in ("IoU", "centre precision", "centre recall", "network", "report.html"):
         assert text in result.out
