@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -139,17 +139,24 @@ class BagReader:
         """
         return self._rig
 
-    def camera_frames(self, names: Sequence[str] | None = None) -> Iterator[CameraFrame]:
+    def camera_frames(
+        self,
+        names: Sequence[str] | None = None,
+        on_damaged: Callable[[str, BagError], object] | None = None,
+    ) -> Iterator[CameraFrame]:
         """Images in the order of recording, decoded one by one.
 
         The image may be a read-only view; copy it before drawing into it.
 
         Args:
             names: cameras to read, default all.
+            on_damaged: called with the camera and the error for each image that does not
+                decode or has another size than its calibration, which is then left out;
+                default: such an image raises its error.
 
         Raises:
-            BagError: unknown names, an image that does not decode or has another size than
-                its calibration, or stamps of one camera that go back in time.
+            BagError: unknown names, a damaged image, or stamps of one camera that go back in
+                time.
         """
         chosen = self._chosen(names)
         by_topic = {camera.image_topic: camera for camera in chosen}
@@ -165,8 +172,14 @@ class BagReader:
                     f"back while recording (a restarted simulation?): split the bag there"
                 )
             previous[camera.name] = stamp
-            with about(self.path):
-                image = self._image(connection, raw, camera)
+            try:
+                with about(self.path):
+                    image = self._image(connection, raw, camera)
+            except BagError as error:
+                if on_damaged is None:
+                    raise
+                on_damaged(camera.name, error)
+                continue
             yield CameraFrame(camera.name, stamp, image)
 
     def world_T_base(self, stamp_ns: int) -> RigidTransform | None:

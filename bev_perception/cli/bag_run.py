@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bev_perception.bags import BagReader, BagWriter
+from bev_perception.cli.readable_frames import readable_frames
 from bev_perception.cli.run_results import ResultCollector, RunResult, with_progress
 from bev_perception.geometry import CameraFrame, FrameSet
 from bev_perception.geometry.rig_file import RigFile, load_rig_file
@@ -36,8 +37,8 @@ class RunOptions:
 
     weights: str = "tiny"
     rig_file: Path | None = None
-    device: str = "cpu"
-    precision: str = "fp32"
+    device: str = "auto"
+    precision: str = "auto"
     pictures: int = 0
     video: bool = False
     track: bool = False
@@ -71,7 +72,8 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
             ResultCollector(reader, folder, options.pictures, options.video)
         )
         writer = stack.enter_context(BagWriter(folder / OUTPUT_BAG))
-        sets = _timed(frame_sets(reader, synchronizer), collector)
+        frames = readable_frames(reader, synchronizer)
+        sets = _timed(frame_sets(reader, synchronizer, frames), collector)
         # Closed before an error is told, so that the bar does not stand on its line.
         sets = stack.enter_context(closing(with_progress(sets, reader.stamp_range_ns, "perceive")))
         for frame_set in sets:
@@ -82,7 +84,8 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
             collector.add(frame_set, output)
     result = collector.result()
     result.synchronisation = synchronizer.statistics.describe()
-    result.model, result.settings = engine.config.to_dict(), settings.to_dict()
+    arithmetic = {"device": engine.device, "precision": engine.precision}
+    result.model, result.settings = engine.config.to_dict() | arithmetic, settings.to_dict()
     return result
 
 

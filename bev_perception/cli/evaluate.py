@@ -48,7 +48,9 @@ def _run(arguments: Arguments) -> None:
         )
         metrics = evaluate_bags(bags, engine, rig_file=rig_file, stride=arguments.stride)
         write_json(folder / METRICS_FILE, metrics)
-        write_run_file(folder, "evaluate", {"arguments": arguments.as_dict()})
+        run = {"arguments": arguments.as_dict()}
+        run["engine"] = {"device": engine.device, "precision": engine.precision}
+        write_run_file(folder, "evaluate", run)
     table = accuracy_table(metrics)
     print(as_text(table))
     print(f"\n{len(bags)} bags; {table.note}")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from bev_perception.errors import BevError
@@ -31,7 +31,9 @@ class FrameSource(Protocol):
 
 
 def frame_sets(
-    source: FrameSource, synchronizer: Synchronizer[CameraFrame] | None = None
+    source: FrameSource,
+    synchronizer: Synchronizer[CameraFrame] | None = None,
+    frames: Iterable[CameraFrame] | None = None,
 ) -> Iterator[FrameSet]:
     """Synchronised sets of a source, in order, with world_T_base filled in.
 
@@ -39,6 +41,8 @@ def frame_sets(
         source: images and poses.
         synchronizer: default one over all cameras of the source's rig. Its statistics tell
             afterwards what was dropped.
+        frames: the source's images, if not all of them; default those of the synchroniser's
+            cameras.
 
     Raises:
         BevError: no frames at all, or two or more cameras have frames and no two of them
@@ -46,7 +50,9 @@ def frame_sets(
     """
     synchronizer = synchronizer or Synchronizer(source.rig().names)
     met = False
-    for found in _synchronised(source, synchronizer):
+    if frames is None:
+        frames = source.camera_frames(synchronizer.cameras)
+    for found in _synchronised(frames, synchronizer):
         met = met or len(found.frames) > 1
         pose = source.world_T_base(found.stamp_ns)
         yield FrameSet(found.stamp_ns, found.frames, found.missing, pose)
@@ -55,9 +61,9 @@ def frame_sets(
 
 
 def _synchronised(
-    source: FrameSource, synchronizer: Synchronizer[CameraFrame]
+    frames: Iterable[CameraFrame], synchronizer: Synchronizer[CameraFrame]
 ) -> Iterator[SynchronizedSet[CameraFrame]]:
-    for frame in source.camera_frames(synchronizer.cameras):
+    for frame in frames:
         yield from synchronizer.add(frame)
     yield from synchronizer.flush()
 

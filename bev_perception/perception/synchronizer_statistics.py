@@ -7,13 +7,22 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-DROP_CAUSES = ("late", "duplicate", "out of order", "unmatched", "overflow", "clock jump")
+DROP_CAUSES = (
+    "late",
+    "duplicate",
+    "out of order",
+    "unmatched",
+    "overflow",
+    "clock jump",
+    "undecodable",
+)
 """Why a frame is in no set.
 
 late: its moment had been given out already. duplicate: same camera and stamp as the one
 before. out of order: older than the one before of the same camera. unmatched: fewer than
 min_cameras came to its moment. overflow: its queue was full. clock jump: the clock was set
-back while it waited.
+back while it waited. undecodable: whoever feeds the synchroniser could not read the image and
+says so; it was not received.
 """
 
 
