@@ -100,7 +100,7 @@ def record_live(drive: LiveDrive, bag: Path, logs: Path) -> None:
     """
     from bev_perception.ros.session import Session
 
-    with own_domain() as domain, Processes(logs) as processes, Session("bev_demo") as session:
+    with own_domain() as domain, Session("bev_demo") as session, Processes(logs) as processes:
         from bev_perception.ros.drive_observer import DriveObserver
 
         tqdm.write(
