@@ -21,6 +21,7 @@ from bev_perception.geometry import CameraFrame
 from bev_perception.ros.camera_monitor import CameraMonitor
 from bev_perception.ros.camera_status import Cause
 from bev_perception.ros.image_messages import image_from_message, raw_image_problem
+from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.stamps import stamp_ns
 
 try:
@@ -64,9 +65,7 @@ class CameraInput:
     Args:
         node: that subscribes.
         monitor: of the camera; is told of everything that comes.
-        compressed: whether CompressedImage is subscribed to.
-        reliable: whether lost images are sent again.
-        depth: of the queue of images.
+        parameters: of the node: type and QoS of the images.
         on_image: called with each image that can be read.
         on_info: called with the camera's name and each CameraInfo.
     """
@@ -75,24 +74,23 @@ class CameraInput:
         self,
         node: Node,
         monitor: CameraMonitor,
-        compressed: bool,
-        reliable: bool,
-        depth: int,
+        parameters: NodeParameters,
         on_image: Callable[[PendingImage], object],
         on_info: Callable[[str, CameraInfo], object],
     ) -> None:
         self._node = node
         self._monitor = monitor
-        self._compressed = compressed
+        self._compressed = parameters.image_transport == "compressed"
         self._on_image = on_image
         self._on_info = on_info
-        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         image_qos = QoSProfile(
-            depth=depth, reliability=reliability, durability=DurabilityPolicy.VOLATILE
+            depth=parameters.image_depth,
+            reliability=ReliabilityPolicy[parameters.image_reliability.upper()],
+            durability=DurabilityPolicy.VOLATILE,
         )
         info_qos = QoSProfile(depth=_INFO_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._image_subscription = node.create_subscription(
-            CompressedImage if compressed else Image,
+            CompressedImage if self._compressed else Image,
             f"~/input/{monitor.name}/image",
             self._receive_image,
             image_qos,

@@ -23,6 +23,7 @@ from bev_perception.ros.camera_inputs import PendingImage
 from bev_perception.ros.camera_status import Cause
 from bev_perception.ros.ego_pose import EgoPose
 from bev_perception.ros.node_monitor import NodeMonitor
+from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.publishers import OutputPublishers
 
 MILLISECOND = 1_000_000
@@ -51,30 +52,28 @@ class SetProcessor:
 
     Args:
         engine: the network.
-        settings: of the pipeline; replace the attribute to change them between two sets.
-        min_cameras: sets of fewer images that can be used are dropped.
+        parameters: of the node.
         publishers: for the output.
         monitor: told what becomes of the images.
         clock: of the node.
         on_first_output: called once, with the number of cameras that the first output is from.
 
     Attributes:
-        settings: in use from the next set on.
+        settings: of the pipeline; what is set holds from the next set on.
     """
 
     def __init__(
         self,
         engine: Engine,
-        settings: PipelineSettings,
-        min_cameras: int,
+        parameters: NodeParameters,
         publishers: OutputPublishers,
         monitor: NodeMonitor,
         clock: Clock,
         on_first_output: Callable[[int], object],
     ) -> None:
-        self.settings = settings
+        self.settings: PipelineSettings = parameters.settings
         self._engine = engine
-        self._min_cameras = min_cameras
+        self._min_cameras = parameters.min_cameras
         self._publishers = publishers
         self._monitor = monitor
         self._clock = clock
@@ -115,6 +114,7 @@ class SetProcessor:
         frames = self._decoded(live_set, pipeline.rig)
         decoded_ns = time.monotonic_ns()
         if len(frames) < self._min_cameras:
+            self._monitor.engine.set_dropped("too few cameras")
             return
         self._last_set = _frame_set(live_set, frames, pipeline.rig)
         output = _perceive(pipeline, self._last_set)
