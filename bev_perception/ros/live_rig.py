@@ -109,7 +109,6 @@ class LiveRig:
                 self._update(name)
                 self._problems.pop(name, None)
             except (CalibrationError, TransformError) as error:
-                self._may_move |= isinstance(error, TransformError)
                 self._problems[name] = error
                 self._cameras.pop(name, None)
         if self._cameras == before or not self._cameras:
@@ -151,6 +150,7 @@ class LiveRig:
             self._may_move |= latest_ns is not None
             mounting = self._tree.lookup(self._base_frame, frame, latest_ns or 0)
         except TransformError as error:
+            self._may_move = True
             if frame in self._mountings:
                 return self._mountings[frame], frame
             raise TransformError(

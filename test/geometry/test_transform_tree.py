@@ -133,3 +133,14 @@ def test_clearing_after_a_jump_of_the_clock_keeps_static_edges() -> None:
     assert tree.lookup("base_link", "camera", 0).is_close(shift(2.0))
     with pytest.raises(DisconnectedFramesError):
         tree.lookup("map", "camera", EPOCH)
+
+
+def test_the_newest_time_of_a_lookup_is_that_of_its_slowest_edge() -> None:
+    tree = driving_tree()
+    assert tree.latest_ns("base_link", "camera") is None
+    assert tree.latest_ns("map", "camera") == EPOCH + SECOND
+    tree.add("earth", "map", EPOCH + SECOND // 2, shift(1.0))
+    assert tree.latest_ns("earth", "camera") == EPOCH + SECOND // 2
+    assert tree.latest_ns("camera", "earth") == EPOCH + SECOND // 2
+    with pytest.raises(UnknownFrameError):
+        tree.latest_ns("map", "nowhere")

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from grid_messages import cells, stamp_of, unknown_cells
+from grid_messages import SECOND, cells, stamp_of, unknown_cells
 
-from bev_perception.geometry import Rig
+from bev_perception.geometry import Rig, load_rig_file
+from bev_perception.resources import config_path
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 
@@ -172,3 +173,72 @@ def test_latched_grids_reach_late_subscribers(
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     for topic in ("/bev/occupancy_grid", "/bev/probability_grid"):
         assert stamp_of(client.collect(topic, OccupancyGrid, latched).wait(1)[0]) in stamps
+
+
+def test_a_rig_file_stands_in_for_camera_info_and_tf(
+    perception_node: Callable[..., Any],
+    client: Any,
+    small_rig: Rig,
+    fast_weights: Path,
+    wait_until: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    from nav_msgs.msg import OccupancyGrid
+    from sensor_msgs.msg import Image
+
+    rig_file = tmp_path / "rig.yaml"
+    shipped = load_rig_file(config_path("rigs/default.yaml"))
+    lines = ["base_frame: hero", "cameras:"]
+    for name in small_rig:
+        lens = small_rig[name].camera
+        x, y, z = shipped.cameras[name].base_T_camera.translation
+        yaw = {"front": 0, "left": 90, "rear": 180, "right": -90}[name]
+        lines.append(
+            f"  {name}: {{width: {lens.width}, height: {lens.height}, horizontal_fov_deg: 90, "
+            f"position: [{x}, {y}, {z}], rpy_deg: [0, 0, {yaw}]}}"
+        )
+    rig_file.write_text("\n".join(lines))
+    grids = client.collect("/bev/occupancy_grid", OccupancyGrid)
+    perception_node(rig_file=str(rig_file))
+    image = Image(height=64, width=96, encoding="rgb8", step=288)
+    image.data = np.random.default_rng(0).integers(0, 256, 96 * 64 * 3, np.uint8).tobytes()
+
+    def publish_until_heard() -> bool:
+        for name in small_rig:
+            image.header.stamp = client.node.get_clock().now().to_msg()
+            client.publish(f"/camera/{name}/image_raw", image)
+        return len(grids) > 0
+
+    wait_until(publish_until_heard, what="a grid")
+    grid = grids[-1]
+    assert grid.header.frame_id == "hero"
+    expected = unknown_cells(load_rig_file(rig_file).rig(), fast_weights)
+    np.testing.assert_array_equal(cells(grid) == -1, expected)
+
+
+def test_simulated_time_may_stand_still_and_go_back(
+    perception_node: Callable[..., Any],
+    client: Any,
+    drivers: Any,
+    wait_until: Callable[..., Any],
+) -> None:
+    from nav_msgs.msg import OccupancyGrid
+    from rosgraph_msgs.msg import Clock
+
+    def moment(stamp_ns: int, *names: str) -> bool:
+        """One set at that simulated time; whether its grid is there."""
+        clock = Clock()
+        clock.clock.sec, clock.clock.nanosec = divmod(stamp_ns, SECOND)
+        client.publish("/clock", clock)
+        drivers.publish(stamp_ns, names or None)
+        return any(stamp_of(grid) == stamp_ns for grid in list(grids.messages))
+
+    grids = client.collect("/bev/occupancy_grid", OccupancyGrid)
+    client.publisher("/clock", Clock)
+    process = perception_node(use_sim_time=True, sync_timeout_ms=50, diagnostics_period_s=0.1)
+    drivers.wait_matched()
+    wait_until(lambda: moment(100 * SECOND), what="a grid at 100 s")
+    moment(101 * SECOND, "front", "left")
+    grids.wait_until(lambda grid: stamp_of(grid) == 101 * SECOND)
+    wait_until(lambda: moment(90 * SECOND), what="a grid at 90 s")
+    process.wait_for_log("time went backwards")
