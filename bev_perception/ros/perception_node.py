@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ def _run(args: list[str]) -> int:
         node = PerceptionNode()
         if node.starts_itself and not node.start():
             return EXIT_BAD_INPUT
+        gc.collect()
+        gc.freeze()  # torch's objects are many and stay: looking through them takes 0.1 s each time
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()

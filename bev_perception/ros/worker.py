@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 Work = TypeVar("Work")
 
+HAND_OVER_S = 0.001
+"""How long put waits for an idle worker to begin."""
+
 
 class NewestWorker(Generic[Work]):
     """Does one piece of work after the other; of those that come meanwhile only the newest.
@@ -33,14 +36,21 @@ class NewestWorker(Generic[Work]):
         self._condition = threading.Condition()
         self._waiting: Work | None = None
         self._stopped = False
+        self._is_idle = True
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, work: Work) -> Work | None:
-        """Hands work over; returns the piece that it replaces, which is never done."""
+        """Hands work over; returns the piece that it replaces, which is never done.
+
+        Sleeps until an idle worker has it: while the caller's thread goes on, it keeps the
+        interpreter to itself, and the worker would begin up to milliseconds later.
+        """
         with self._condition:
             replaced, self._waiting = self._waiting, work
-            self._condition.notify()
+            self._condition.notify_all()
+            if self._is_idle:
+                self._condition.wait_for(lambda: self._waiting is None, HAND_OVER_S)
         return replaced
 
     def clear(self) -> Work | None:
@@ -53,16 +63,19 @@ class NewestWorker(Generic[Work]):
         """Ends the thread after the work in hand; what waits is not done."""
         with self._condition:
             self._stopped = True
-            self._condition.notify()
+            self._condition.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
         while True:
             with self._condition:
+                self._is_idle = True
                 self._condition.wait_for(lambda: self._stopped or self._waiting is not None)
                 if self._stopped or self._waiting is None:
                     return
                 work, self._waiting = self._waiting, None
+                self._is_idle = False
+                self._condition.notify_all()
             try:
                 self._work(work)
             except Exception as error:
