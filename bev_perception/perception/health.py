@@ -34,9 +34,9 @@ def camera_health(frame: CameraFrame | None, rig_camera: RigCamera) -> CameraHea
         return CameraHealth(ok=False, cause=str(error))
     steps = [max(1, size // _SAMPLES_PER_SIDE) for size in frame.image.shape[:2]]
     samples = frame.image[:: steps[0], :: steps[1]]
-    green = samples[..., 1]
-    if int(green.max()) - int(green.min()) > CONSTANT_RANGE:
-        return OK  # the usual case, decided by a third of the work
+    few = samples[::8, ::8, 1]
+    if int(few.max()) - int(few.min()) > CONSTANT_RANGE:
+        return OK  # in a usual image a few samples of one channel are enough to tell
     low, high = samples.min(axis=(0, 1)), samples.max(axis=(0, 1))
     if int(np.max(high - low)) > CONSTANT_RANGE:
         return OK

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from time import perf_counter
@@ -53,7 +51,6 @@ class Pipeline:
         self.calibration = Calibration(rig, engine.config)
         self.tables_built = 0
         self._tracker = Tracker()
-        self._workers = ThreadPoolExecutor(max_workers=_num_workers(len(rig)))
 
     @property
     def rig(self) -> Rig:
@@ -96,7 +93,7 @@ class Pipeline:
         health = _health(frame_set, calibration.rig)
         usable = {name: frame for name, frame in frame_set.frames.items() if health[name].ok}
         prepared = calibration.preparation.prepare(
-            replace(frame_set, frames=usable), calibration.images, self._workers
+            replace(frame_set, frames=usable), calibration.images
         )
         prepared_at = perf_counter()
         pose = frame_set.world_T_base
@@ -152,10 +149,6 @@ def _attitude(world_T_base: RigidTransform | None, settings: PipelineSettings) -
     if world_T_base is None or not settings.level:
         return RigidTransform.identity()
     return settled_attitude(levelled(world_T_base), settings.level_tolerance_deg)
-
-
-def _num_workers(num_cameras: int) -> int:
-    return min(num_cameras, os.cpu_count() or 1)
 
 
 def _timings_ms(moments: tuple[float, ...]) -> dict[str, float]:

@@ -10,7 +10,6 @@ near the middle. Lens distortion stays in the camera model, where the lift uses 
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from bev_perception.errors import CalibrationError, ConfigurationError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigCamera
+from bev_perception.perception.area_shrink import AreaShrink
 
 SKY_SHARE = 0.25
 """Share of the prepared image's rows that cropping leaves above the horizon."""
@@ -55,7 +55,7 @@ class RowLayout:
 
 
 class Preparation:
-    """Scales, crops and pads the images of one rig.
+    """Scales, crops and pads the images of one rig. To be used by one thread at a time.
 
     Args:
         rig: calibration of the images as they come.
@@ -67,6 +67,7 @@ class Preparation:
         if height < 1 or width < 1:
             raise ConfigurationError(f"image size must be positive, got {height}x{width}")
         self.source_rig = rig
+        self._shrinks: dict[tuple[tuple[int, ...], tuple[int, ...]], AreaShrink] = {}
         self.image_size = (height, width)
         self.layouts = {name: _layout(entry, height, width) for name, entry in rig.cameras.items()}
         self._rig = Rig(
@@ -91,18 +92,12 @@ class Preparation:
         """A buffer (S, H, W, 3) of zeros that prepare can be given again and again."""
         return np.zeros((len(self.source_rig), *self.image_size, 3), dtype=np.uint8)
 
-    def prepare(
-        self,
-        frame_set: FrameSet,
-        out: NDArray[np.uint8] | None = None,
-        workers: Executor | None = None,
-    ) -> PreparedSet:
+    def prepare(self, frame_set: FrameSet, out: NDArray[np.uint8] | None = None) -> PreparedSet:
         """Network input of a set.
 
         Args:
             frame_set: frames by camera; cameras without a frame become zeros, not present.
             out: buffer of empty_images() to write into; default a new one.
-            workers: threads to share the work with; default none.
 
         Raises:
             CalibrationError: a frame's camera is not in the rig, or its size is not the
@@ -117,22 +112,42 @@ class Preparation:
                 f"{', '.join(self.source_rig.names)}"
             )
         for index, name in enumerate(self.source_rig.names):
-            if name in frame_set.frames:
-                check_size(frame_set.frames[name], self.source_rig[name])
-                present[index] = True
-
-        def fill(index: int) -> None:
-            name = self.source_rig.names[index]
-            if present[index]:
-                image = frame_set.frames[name].image
-                _prepare_image(image, self.layouts[name], images[index])
-            else:
+            frame = frame_set.frames.get(name)
+            if frame is None:
                 images[index] = 0
-
-        in_turn = map if workers is None else workers.map
-        for _ in in_turn(fill, range(len(images))):
-            pass
+                continue
+            check_size(frame, self.source_rig[name])
+            self._prepare_image(frame.image, self.layouts[name], images[index])
+            present[index] = True
         return PreparedSet(images, present)
+
+    def _prepare_image(
+        self, image: NDArray[np.uint8], layout: RowLayout, out: NDArray[np.uint8]
+    ) -> None:
+        height, width = out.shape[:2]
+        scaled_size = (layout.scaled_height, width)
+        rows = layout.visible_rows(height)
+        out[: rows.start] = 0
+        out[rows.stop :] = 0
+        if image.shape[:2] == scaled_size:
+            out[rows] = image[max(0, layout.top) :][: rows.stop - rows.start]
+        elif layout.scaled_height <= height:
+            self._scale(image, out[rows])
+        else:
+            scaled = np.empty((*scaled_size, 3), dtype=np.uint8)
+            self._scale(image, scaled)
+            out[:] = scaled[layout.top : layout.top + height]
+
+    def _scale(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        source, target = image.shape[:2], out.shape[:2]
+        if AreaShrink.can_shrink(source, target):
+            if (source, target) not in self._shrinks:
+                self._shrinks[source, target] = AreaShrink(source, target)
+            self._shrinks[source, target](image, out)
+        else:
+            shrinks = target[1] < source[1]
+            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            cv2.resize(image, target[::-1], dst=out, interpolation=interpolation)
 
 
 def check_size(frame: CameraFrame, rig_camera: RigCamera) -> None:
@@ -185,21 +200,3 @@ def _prepared_camera(
     scaled = rig_camera.camera.resized(width, layout.scaled_height)
     cropped = scaled.cropped(0, layout.top, width, height)
     return RigCamera(cropped, rig_camera.base_T_camera, rig_camera.frame_id)
-
-
-def _prepare_image(image: NDArray[np.uint8], layout: RowLayout, out: NDArray[np.uint8]) -> None:
-    height, width = out.shape[:2]
-    scaled_size = (width, layout.scaled_height)
-    rows = layout.visible_rows(height)
-    out[: rows.start] = 0
-    out[rows.stop :] = 0
-    if image.shape[:2] == (layout.scaled_height, width):
-        out[rows] = image[max(0, layout.top) :][: rows.stop - rows.start]
-        return
-    shrinks = width < image.shape[1]
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    if layout.scaled_height <= height:
-        cv2.resize(image, scaled_size, dst=out[rows], interpolation=interpolation)
-    else:
-        scaled = cv2.resize(image, scaled_size, interpolation=interpolation)
-        out[:] = scaled[layout.top : layout.top + height]

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 
@@ -142,23 +140,6 @@ def test_images_stand_in_rig_order_and_missing_cameras_are_black():
     assert prepared.images[:, 0, 0, 0].tolist() == [10, 0, 30]
     assert prepared.present.tolist() == [True, False, True]
     assert prepared.images is buffer
-
-
-@pytest.mark.parametrize(("source_size", "image_size"), SIZES)
-def test_threads_prepare_the_same_images(source_size, image_size):
-    camera = PinholeCamera.from_field_of_view(source_size[1], source_size[0], 80.0)
-    rig = Rig({name: mounted(camera) for name in ("front", "left", "rear", "right")})
-    random = np.random.default_rng(0)
-    frames = {
-        name: CameraFrame(name, 0, random.integers(0, 256, (*source_size, 3), dtype=np.uint8))
-        for name in ("front", "rear", "right")
-    }
-    preparation = Preparation(rig, image_size)
-    alone = preparation.prepare(FrameSet(0, frames, ("left",)))
-    with ThreadPoolExecutor(max_workers=3) as workers:
-        shared = preparation.prepare(FrameSet(0, frames, ("left",)), workers=workers)
-    np.testing.assert_array_equal(shared.images, alone.images)
-    np.testing.assert_array_equal(shared.present, alone.present)
 
 
 def test_each_call_gives_its_own_images_unless_a_buffer_is_given():
