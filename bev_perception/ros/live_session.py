@@ -48,8 +48,8 @@ class LiveSession:
         parameters: of the node.
         overrides: what the rig file says, by camera.
         engine: the network.
+        facts: of the network, for diagnostics.
         publishers: for the output.
-        monitor: told of everything.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class LiveSession:
         parameters: NodeParameters,
         overrides: Mapping[str, RigFileCamera],
         engine: Engine,
+        facts: Mapping[str, str],
         publishers: OutputPublishers,
-        monitor: NodeMonitor,
     ) -> None:
         self._node = node
-        self._monitor = monitor
+        self._monitor = monitor = NodeMonitor(node, parameters, overrides, facts)
         self._jumped_ns: int | None = None
         self._jumps_counted = 0
         self._anchor_ns: int | None = None
@@ -135,6 +135,7 @@ class LiveSession:
         self._handover.close()
         self._rig_upkeep.close()
         self._node.destroy_guard_condition(self._rig_ready)
+        self._monitor.close()
 
     # Images to sets.
 

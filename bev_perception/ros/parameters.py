@@ -210,27 +210,13 @@ def read_parameters(node: Node) -> NodeParameters:
         values = {name: node.get_parameter(name).value for name in PARAMETERS}
     except ParameterUninitializedException as error:
         raise ConfigurationError(f"a parameter has no value: {error}") from error
+    values["cameras"] = tuple(values["cameras"] or ())
+    _check_cameras(values["cameras"], values["min_cameras"])
     for name, entry in PARAMETERS.items():
         if entry.choices and values[name] not in entry.choices:
             raise ConfigurationError(
                 f"parameter {name} must be {_expected(entry)}, got {values[name]!r}"
             )
-    cameras = values["cameras"] = tuple(values["cameras"] or ())
-    if not 1 <= len(cameras) <= MAX_CAMERAS or len(set(cameras)) != len(cameras):
-        raise ConfigurationError(
-            f"parameter cameras must name 1 to {MAX_CAMERAS} different cameras, got {list(cameras)}"
-        )
-    for camera in cameras:
-        if not camera.isidentifier() or not camera.isascii():
-            raise ConfigurationError(
-                f"parameter cameras: {camera!r} cannot be part of a topic name; use letters, "
-                f"digits and underscores, a letter first"
-            )
-    if values["min_cameras"] > len(cameras):
-        raise ConfigurationError(
-            f"parameter min_cameras is {values['min_cameras']}, but cameras names only "
-            f"{len(cameras)}: {', '.join(cameras)}"
-        )
     if values["sync_timeout_ms"] < values["sync_tolerance_ms"]:
         raise ConfigurationError(
             f"parameter sync_timeout_ms ({values['sync_timeout_ms']}) must not be less than "
@@ -267,6 +253,24 @@ def changed_settings(
                 f"{', '.join(LIVE)}"
             )
     return replace(settings, **live)
+
+
+def _check_cameras(cameras: tuple[str, ...], min_cameras: int) -> None:
+    if not 1 <= len(cameras) <= MAX_CAMERAS or len(set(cameras)) != len(cameras):
+        raise ConfigurationError(
+            f"parameter cameras must name 1 to {MAX_CAMERAS} different cameras, got {list(cameras)}"
+        )
+    for camera in cameras:
+        if not camera.isidentifier() or not camera.isascii():
+            raise ConfigurationError(
+                f"parameter cameras: {camera!r} cannot be part of a topic name; use letters, "
+                f"digits and underscores, a letter first"
+            )
+    if min_cameras > len(cameras):
+        raise ConfigurationError(
+            f"parameter min_cameras is {min_cameras}, but cameras names only {len(cameras)}: "
+            f"{', '.join(cameras)}"
+        )
 
 
 def _descriptor(entry: _Entry) -> ParameterDescriptor:

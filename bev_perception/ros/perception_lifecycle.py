@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -18,7 +19,6 @@ from bev_perception.inference import Engine, load_engine
 from bev_perception.model import resolve_weights
 from bev_perception.perception import PipelineSettings
 from bev_perception.ros.live_session import LiveSession
-from bev_perception.ros.node_monitor import NodeMonitor
 from bev_perception.ros.parameters import (
     PARAMETERS,
     NodeParameters,
@@ -27,7 +27,6 @@ from bev_perception.ros.parameters import (
     read_parameters,
 )
 from bev_perception.ros.publishers import OutputPublishers
-from bev_perception.ros.warm_up import warm_up
 
 
 class PerceptionNode(LifecycleNode):
@@ -44,6 +43,7 @@ class PerceptionNode(LifecycleNode):
         self._session: LiveSession | None = None
         declare_parameters(self)
         self.add_on_set_parameters_callback(self._on_parameters)
+        self._answer_impossible_transitions()
 
     @property
     def starts_itself(self) -> bool:
@@ -84,6 +84,23 @@ class PerceptionNode(LifecycleNode):
         self._clean_up()
         super().destroy_node()
 
+    def _answer_impossible_transitions(self) -> None:
+        """Asked for a transition that its state has not, rclpy would raise and end the node."""
+        service = self._service_change_state
+        change_state = service.callback
+
+        def answer(
+            request: ChangeState.Request, response: ChangeState.Response
+        ) -> ChangeState.Response:
+            try:
+                return change_state(request, response)
+            except RuntimeError as error:
+                self.get_logger().warning(f"transition refused: {error}")
+                response.success = False
+                return response
+
+        service.callback = answer
+
     def _transition(self, change: Callable[[], None]) -> TransitionCallbackReturn:
         """FAILURE with one line for what the user can mend, ERROR with a traceback otherwise."""
         try:
@@ -104,24 +121,18 @@ class PerceptionNode(LifecycleNode):
             torch.set_num_threads(parameters.num_threads)
         weights = resolve_weights(parameters.weights)
         engine = load_engine(weights, parameters.device, parameters.precision)
-        warm_up(engine, len(parameters.cameras))
+        engine.warm_up(len(parameters.cameras))
         if rig_file is not None:
             parameters = replace(parameters, base_frame=rig_file.base_frame)
         facts = {
             "model": str(weights),
-            "device": parameters.device,
-            "precision": parameters.precision,
+            "device": engine.device,
+            "precision": engine.precision,
         }
         self._settings = parameters.settings
-        self._configured = _Configured(
-            parameters,
-            overrides,
-            engine,
-            OutputPublishers(
-                self, parameters.base_frame, parameters.grid_durability == "transient_local"
-            ),
-            NodeMonitor(self, parameters, overrides, facts),
-        )
+        latched = parameters.grid_durability == "transient_local"
+        publishers = OutputPublishers(self, parameters.base_frame, latched)
+        self._configured = _Configured(parameters, overrides, engine, facts, publishers)
 
     def _activate(self) -> None:
         configured = self._configured
@@ -132,8 +143,8 @@ class PerceptionNode(LifecycleNode):
             configured.parameters,
             configured.overrides,
             configured.engine,
+            configured.facts,
             configured.publishers,
-            configured.monitor,
         )
         self._session.settings = self._settings
 
@@ -147,7 +158,6 @@ class PerceptionNode(LifecycleNode):
         configured, self._configured = self._configured, None
         if configured is not None:
             configured.publishers.close()
-            configured.monitor.close()
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -167,8 +177,8 @@ class _Configured:
     parameters: NodeParameters
     overrides: Mapping[str, RigFileCamera]
     engine: Engine
+    facts: Mapping[str, str]
     publishers: OutputPublishers
-    monitor: NodeMonitor
 
 
 def checked_overrides(
