@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Topics of the embedded town, and the subscribers that it waits for."""
+"""Topics of a simulated vehicle, and the subscribers that it waits for."""
 
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
@@ -20,20 +21,31 @@ from bev_perception.bags.bag_writer import BASE_FRAME, WORLD_FRAME, optical_fram
 from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.poses import twist_since
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import CameraFrame, Rig, RigidTransform
+from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, Rig, RigidTransform
+from bev_perception.ros.drive_settings import TRUTH_TOPIC, DriveSettings
 from bev_perception.ros.image_messages import camera_info_message, image_message
 from bev_perception.ros.lockstep import Lockstep
 from bev_perception.ros.output_messages import markers_message
 from bev_perception.ros.stamps import header_message, time_message
-from bev_perception.ros.town_settings import TRUTH_TOPIC, TownSettings
 from bev_perception.ros.transform_messages import odometry_message, transforms_message
-from bev_perception.simulation.simulator import FIRST_STAMP_NS, SimulatedSet
 
 IMAGE_DEPTH, TF_DEPTH, OTHER_DEPTH = 5, 100, 10
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class TownTopics:
+class LabelledSet(Protocol):
+    """What every simulator yields."""
+
+    @property
+    def frame_set(self) -> FrameSet:
+        """Images of all cameras; world_T_base is map_T_base."""
+
+    @property
+    def objects(self) -> Sequence[ObjectBox]:
+        """What is really there, in base_link."""
+
+
+class LabelledSetTopics:
     """Publishes simulated sets as a vehicle's drivers would, and the truth beside them.
 
     What it publishes, written into a bag, is what BagWriter writes of the same drive. It makes
@@ -43,6 +55,8 @@ class TownTopics:
         node: whose topics they are.
         rig: cameras of the vehicle.
         settings: see there.
+        odom_frame: a frame between map and base_link, at rest in map: odometry that never
+            drifts. Empty for none.
 
     Attributes:
         lockstep: knows when the output of a set has come; None where nobody is waited for.
@@ -51,9 +65,10 @@ class TownTopics:
         ConfigurationError: the settings wait for a topic that is not published here.
     """
 
-    def __init__(self, node: Node, rig: Rig, settings: TownSettings) -> None:
+    def __init__(self, node: Node, rig: Rig, settings: DriveSettings, odom_frame: str = "") -> None:
         self.lockstep = Lockstep(node, settings.wait_for_topic) if settings.wait_for_topic else None
         self._node, self._rig, self._settings = node, rig, settings
+        self._odom_frame = odom_frame
         self._last_pose: tuple[int, RigidTransform] | None = None
         self._by_topic: dict[str, Publisher] = {}
         self._images, self._infos = {}, {}
@@ -76,20 +91,20 @@ class TownTopics:
             self._clock = self._publisher("/clock", Clock, OTHER_DEPTH)
         self._wanted = self._wanted_subscribers()
 
-    def publish_rig(self) -> None:
+    def publish_rig(self, stamp_ns: int) -> None:
         """The cameras' mounting, once, also for those who come later."""
         mounts = [
             (BASE_FRAME, optical_frame(name, entry), entry.base_T_camera)
             for name, entry in self._rig.cameras.items()
         ]
-        self._tf_static.publish(transforms_message(FIRST_STAMP_NS, mounts))
+        self._tf_static.publish(transforms_message(stamp_ns, mounts))
 
     def publish_clock(self, stamp_ns: int) -> None:
         """Simulated time."""
         if self._clock is not None:
             self._clock.publish(Clock(clock=time_message(stamp_ns)))
 
-    def publish_set(self, simulated: SimulatedSet) -> None:
+    def publish_set(self, simulated: LabelledSet) -> None:
         """Clock, pose and truth of one moment, then its images, each after its CameraInfo."""
         frame_set = simulated.frame_set
         stamp_ns = frame_set.stamp_ns
@@ -136,8 +151,8 @@ class TownTopics:
             topic = self._node.resolve_topic_name(name)
             if topic not in self._by_topic:
                 raise ConfigurationError(
-                    f"parameter wait_for_subscribers_on: the town node does not publish {topic}; "
-                    f"it publishes {', '.join(sorted(self._by_topic))}"
+                    f"parameter wait_for_subscribers_on: this node does not publish {topic}; it "
+                    f"publishes {', '.join(sorted(self._by_topic))}"
                 )
             wanted[topic] = max(1, wanted.get(topic, 0))
         return wanted
@@ -145,9 +160,12 @@ class TownTopics:
     def _publish_pose(self, stamp_ns: int, map_T_base: RigidTransform) -> None:
         linear, angular = twist_since(self._last_pose, stamp_ns, map_T_base)
         self._last_pose = stamp_ns, map_T_base
-        transforms = [(WORLD_FRAME, BASE_FRAME, map_T_base)]
+        fixed = self._odom_frame or WORLD_FRAME
+        transforms = [(fixed, BASE_FRAME, map_T_base)]
+        if self._odom_frame:
+            transforms.insert(0, (WORLD_FRAME, fixed, RigidTransform.identity()))
         self._tf.publish(transforms_message(stamp_ns, transforms))
-        odometry = odometry_message(stamp_ns, WORLD_FRAME, BASE_FRAME, map_T_base, linear, angular)
+        odometry = odometry_message(stamp_ns, fixed, BASE_FRAME, map_T_base, linear, angular)
         self._odom.publish(odometry)
 
     def _image_message(self, frame: CameraFrame, frame_id: str) -> Image | CompressedImage:
