@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory and processor time of a process, from /proc."""
+"""Memory and processor time of processes and of the machine, from /proc."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,30 @@ class ProcessUsage:
 
     def _percent(self, times_s: list[float]) -> float:
         return 100.0 * (times_s[-1] - times_s[0]) / (self.seconds[-1] - self.seconds[0])
+
+
+@dataclass
+class MachineUsage:
+    """How busy all processors are, sampled together with some processes' usage.
+
+    Attributes:
+        busy_s: processor time of everything since the machine's start, of every sample.
+    """
+
+    busy_s: list[float] = field(default_factory=list)
+
+    def sample(self) -> None:
+        """Adds one."""
+        ticks = [int(value) for value in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        idle, waiting = ticks[3], ticks[4]
+        self.busy_s.append((sum(ticks) - idle - waiting) / os.sysconf("SC_CLK_TCK"))
+
+    def percent_of_others(self, usages: Iterable[ProcessUsage]) -> float:
+        """Processor time that is none of theirs, in percent of one processor."""
+        ours = list(usages)
+        own_s = sum(usage.cpu_s[-1] - usage.cpu_s[0] for usage in ours)
+        duration_s = ours[0].seconds[-1] - ours[0].seconds[0]
+        return 100.0 * (self.busy_s[-1] - self.busy_s[0] - own_s) / duration_s
 
 
 def _delays_s(folder: Path) -> Iterator[float]:
