@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -140,13 +141,27 @@ class OutputReader:
 
     def latencies_ms(self) -> dict[str, NDArray[np.float64]]:
         """Milliseconds by stage, in the order of recording; empty where none were published."""
+        values: dict[str, list[float]] = defaultdict(list)
+        for stage, _, duration in self.latencies():
+            values[stage].append(duration)
+        return {stage: np.array(durations) for stage, durations in values.items()}
+
+    def latencies(self) -> Iterator[tuple[str, int | None, float]]:
+        """(stage, stamp, milliseconds) in the order of recording.
+
+        Latencies have no stamps of their own: the stamp is that of the occupancy grid that was
+        recorded last before it, None before the first.
+        """
         prefix = f"{self._node}/debug/latency_ms/"
         connections = [c for c in self._bag.connections if c.topic.startswith(prefix)]
-        values: dict[str, list[float]] = defaultdict(list)
-        for connection, _, raw in self._bag.messages(connections) if connections else ():
-            stage = connection.topic.removeprefix(prefix)
-            values[stage].append(float(self._bag.decode(connection, raw).data))
-        return {stage: np.array(durations) for stage, durations in values.items()}
+        grids = [c for c in self._bag.connections if c.topic == self._occupancy.name]
+        stamp: int | None = None
+        for connection, log_ns, raw in self._bag.messages(connections + grids):
+            if connection.topic == self._occupancy.name:
+                stamp = message_stamp_ns(self._bag, connection, log_ns, raw)
+            else:
+                duration = float(self._bag.decode(connection, raw).data)
+                yield connection.topic.removeprefix(prefix), stamp, duration
 
     def diagnostics(self) -> list[DiagnosticReport]:
         """Everything that was said on /diagnostics, in the order of recording."""

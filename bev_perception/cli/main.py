@@ -8,18 +8,24 @@ import sys
 from collections.abc import Sequence
 
 from bev_perception import __version__
-from bev_perception.cli import demo, evaluate, inspect, play, record, run, simulate, train
+from bev_perception.cli import demo, evaluate, inspect, play, record, run, simulate, train, view
 from bev_perception.cli.parser import build_parser
 from bev_perception.errors import BevError
 
 COMMANDS = tuple(
-    module.COMMAND for module in (demo, simulate, record, play, inspect, run, train, evaluate)
+    module.COMMAND for module in (demo, simulate, record, play, view, inspect, run, train, evaluate)
 )
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-EXTRAS = {"moderngl": "sim", "lightning": "train", "tensorboard": "train", "torchmetrics": "train"}
+EXTRAS = {
+    "moderngl": "sim",
+    "lightning": "train",
+    "tensorboard": "train",
+    "torchmetrics": "train",
+    "rerun": "view",
+}
 """Which extra brings a module that a plain installation lacks."""
 
 

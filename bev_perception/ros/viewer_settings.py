@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the running system's topics a viewer shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bev_perception.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class ViewerSettings:
+    """What is shown.
+
+    Attributes:
+        cameras: names.
+        image_topic, info_topic: {camera} stands for the camera's name.
+        compressed: whether CompressedImage on /compressed below image_topic is shown.
+        rectified: whether the images are rectified.
+        node: whose outputs are shown, with its namespace.
+        truth_topic: MarkerArray of labelled objects.
+        base_frame: of the vehicle.
+        max_rate_hz: how often at most each topic is shown.
+
+    Raises:
+        ConfigurationError: no cameras, or the same topic for several.
+    """
+
+    cameras: tuple[str, ...] = ("front", "left", "rear", "right")
+    image_topic: str = "/camera/{camera}/image_raw"
+    info_topic: str = "/camera/{camera}/camera_info"
+    compressed: bool = False
+    rectified: bool = False
+    node: str = "/bev"
+    truth_topic: str = "/ground_truth/objects"
+    base_frame: str = "base_link"
+    max_rate_hz: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise ConfigurationError("no cameras to show; name at least one")
+        for name in ("image_topic", "info_topic"):
+            template = getattr(self, name)
+            if len(self.cameras) > 1 and "{camera}" not in template:
+                raise ConfigurationError(
+                    f"{name} {template!r} is the same for all of {', '.join(self.cameras)}; put "
+                    f"{{camera}} where the name belongs"
+                )
+
+    def image_topic_of(self, camera: str) -> str:
+        """Where a camera's images are."""
+        topic = self.image_topic.replace("{camera}", camera)
+        return f"{topic.removesuffix('/compressed')}/compressed" if self.compressed else topic
+
+    def info_topic_of(self, camera: str) -> str:
+        """Where its CameraInfo is."""
+        return self.info_topic.replace("{camera}", camera)
