@@ -50,7 +50,7 @@ class EgoPoses:
     def __init__(self, tree: TransformTree, base_frame: str, world_frame: str = "") -> None:
         self._tree = tree
         self._base_frame = base_frame
-        self._frames = (world_frame,) if world_frame else WORLD_FRAMES
+        self._frames = (world_frame.lstrip("/"),) if world_frame else WORLD_FRAMES
 
     def at(self, stamp_ns: int) -> EgoPose:
         """The pose at a stamp, or the newest before it that is not older than MAX_AGE_NS.
@@ -58,8 +58,9 @@ class EgoPoses:
         A frame whose newest pose is older has died (a localisation that crashed); then the
         next frame is asked.
         """
+        known = self._tree.frames
         for frame in self._frames:
-            if frame == self._base_frame:
+            if frame == self._base_frame or frame not in known:
                 continue
             try:
                 latest_ns = self._tree.latest_ns(frame, self._base_frame)
