@@ -76,6 +76,12 @@ class ViewedBag:
     ) -> None:
         self._stack.close()
 
+    @property
+    def has_reports(self) -> bool:
+        """Whether latencies or diagnostics were recorded."""
+        outputs = self._outputs
+        return outputs is not None and (any(outputs.latencies()) or bool(outputs.diagnostics()))
+
     def show(
         self, view: RerunView, progress: Callable[[Iterator[CameraFrame]], Iterator[CameraFrame]]
     ) -> Counter[str]:

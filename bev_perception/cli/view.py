@@ -150,7 +150,9 @@ def _view_bags(arguments: Arguments, settings: SinkSettings) -> None:
             raise ConfigurationError(
                 f"no bag has a camera {', '.join(missing)}; see `bev inspect` for those there are"
             )
-        sink = stack.enter_context(open_sink(settings, view_blueprint(cameras, live=False)))
+        with_reports = any(bag.has_reports for bag in bags)
+        blueprint = view_blueprint(cameras, live=False, with_reports=with_reports)
+        sink = stack.enter_context(open_sink(settings, blueprint))
         view = _new_view(sink, arguments, live=False)
         for bag in bags:
             shown += bag.show(view, _with_bar)
@@ -187,7 +189,8 @@ def _view_live(arguments: Arguments, settings: SinkSettings) -> None:
             base_frame=arguments.base_frame,
             max_rate_hz=arguments.rate,
         )
-        with open_sink(settings, view_blueprint(topics.cameras, live=True)) as sink:
+        blueprint = view_blueprint(topics.cameras, live=True, with_reports=True)
+        with open_sink(settings, blueprint) as sink:
             view = _new_view(sink, arguments, live=True)
             viewer = LiveViewer(session.node, view, topics, _warn)
             where = f"; open {sink.page} in a browser" if sink.page else ""

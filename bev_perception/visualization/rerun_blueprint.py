@@ -19,17 +19,18 @@ from bev_perception.visualization.rerun_view import (
 
 _LATENCY_WINDOW_S = 30.0
 _EYE = rrb.EyeControls3D(
-    position=(-32.0, 0.0, 46.0), look_target=(6.0, 0.0, 0.0), eye_up=(0.0, 0.0, 1.0)
+    position=(-60.0, 0.0, 85.0), look_target=(2.0, 0.0, 0.0), eye_up=(0.0, 0.0, 1.0)
 )
 """Above and behind the vehicle, looking forward and steeply down."""
 
 
-def view_blueprint(cameras: Sequence[str], live: bool) -> rrb.Blueprint:
+def view_blueprint(cameras: Sequence[str], live: bool, with_reports: bool) -> rrb.Blueprint:
     """The layout.
 
     Args:
         cameras: in the order of their views.
         live: whether the newest moment is shown as it comes.
+        with_reports: whether there are latencies or diagnostics to show.
     """
     overlays = [f"/{BASE}/predicted/boxes", f"/{BASE}/truth/boxes"]
     images = [
@@ -55,12 +56,11 @@ def view_blueprint(cameras: Sequence[str], live: bool) -> rrb.Blueprint:
     )
     log = rrb.TextLogView(origin=REPORTS, name="diagnostics")
     top = [rrb.Grid(*images, grid_columns=min(2, len(images)))] if images else []
+    scenes = rrb.Horizontal(*top, scene, above, column_shares=[4] * len(top) + [3, 3])
     return rrb.Blueprint(
-        rrb.Vertical(
-            rrb.Horizontal(*top, scene, above, column_shares=[4] * len(top) + [3, 3]),
-            rrb.Horizontal(latency, log),
-            row_shares=[3, 1],
-        ),
+        rrb.Vertical(scenes, rrb.Horizontal(latency, log), row_shares=[3, 1])
+        if with_reports
+        else scenes,
         rrb.TimePanel(
             state="collapsed", timeline=TIMELINE, play_state="following" if live else "paused"
         ),

@@ -54,7 +54,7 @@ REPORTS = "log"
 Kind = Literal["predicted", "truth"]
 
 _COLORS = {"predicted": PREDICTION, "truth": TRUTH}
-_FRUSTUM_M = 3.0
+_FRUSTUM_M = 1.5
 _EGO_HEIGHT_M = 1.5
 _MIN_SPEED = 0.2
 """Metres per second below which no arrow is drawn."""
@@ -92,7 +92,6 @@ class RerunView:
         self._cameras: dict[str, RigCamera] = {}
         self._shown: dict[str, ShownCamera] = {}
         self._level_T_base = RigidTransform.identity()
-        self._grid: BevGrid | None = None
         self._said: dict[str, tuple[int, str]] = {}
         recording.set_log_time_enabled(with_log_time)
         recording.set_log_tick_enabled(False)
@@ -150,7 +149,7 @@ class RerunView:
         colors = probability_colors(percent.astype(np.float32) / 100.0)
         colors[percent < 0] = UNKNOWN_LIGHT
         self._log_ground("probability", stamp_ns, grid, colors)
-        if grid != self._grid:
+        if grid != self._view.grid:
             self._see_grid(grid)
         picture = np.ascontiguousarray(np.swapaxes(colors, 0, 1)[::-1, ::-1])
         data = encode_image(picture, ".png")
@@ -170,9 +169,8 @@ class RerunView:
         )
         self._recording.log(f"{path}/velocities", arrows)
         strips = [strip for box in boxes for strip in self._outlines(box)]
-        outlines = rr.LineStrips2D(
-            strips, colors=[color] * len(strips), radii=rr.Radius.ui_points(1.2)
-        )
+        radius = rr.Radius.ui_points(1.0)
+        outlines = rr.LineStrips2D(strips, colors=[color] * len(strips), radii=radius)
         self._recording.log(f"{BEV}/{kind}", outlines)
 
     def centers(
@@ -231,7 +229,6 @@ class RerunView:
 
     def _see_grid(self, grid: BevGrid) -> None:
         """Sets the scale of the picture from above: one pixel per cell, forward is up."""
-        self._grid = grid
         self._view = BevView(grid, grid.num_y)
         half = EGO_WIDTH_M / 2.0
         front, rear = EGO_LENGTH_M - EGO_REAR_OVERHANG_M, -EGO_REAR_OVERHANG_M
@@ -247,8 +244,13 @@ class RerunView:
         self._recording.log(f"{BASE}/ego", ego, static=True)
 
     def _outlines(self, box: ObjectBox) -> list[NDArray[np.float64]]:
-        """Footprint from above and a stroke from its middle to its front, in pixels."""
+        """Footprint from above and a stroke from its middle to its front, in pixels.
+
+        Nothing for a box beyond the grid.
+        """
         corners = box.transformed(self._level_T_base).footprint
+        if not self._view.grid.contains(corners).any():
+            return []
         front = corners[[0, 3]].mean(axis=0)
         stroke = np.stack([corners.mean(axis=0), front])
         return [self._pixels(np.concatenate([corners, corners[:1]])), self._pixels(stroke)]
@@ -280,7 +282,7 @@ def _boxes(
         centers=_rows([box.center for box in boxes], 3),
         quaternions=_rows([box.pose.quaternion for box in boxes], 4),
         colors=[color] * len(boxes),
-        radii=rr.Radius.ui_points(1.2),
+        radii=rr.Radius.ui_points(1.0),
         labels=[_label(box) for box in boxes],
         show_labels=with_labels,
     )
