@@ -51,11 +51,12 @@ def run_drive(
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except ModuleNotFoundError as error:
-        if error.name not in extras:
+        extra = extras.get(error.name or "")
+        if extra is None:
             raise
         print(
             f"{program}: error: {error.name} is not installed; "
-            f"pip install 'bev_perception[{extras[error.name]}]' brings it",
+            f"pip install 'bev_perception[{extra}]' brings it",
             file=sys.stderr,
         )
         return EXIT_BAD_INPUT
