@@ -22,17 +22,28 @@ def diagnostic_array(stamp_ns: int, node_name: str, statuses: Iterable[Status]) 
     )
 
 
+_NOT_DISCOVERED = "_NODE_NAME_UNKNOWN_"
+"""What rmw calls a node whose name has not arrived."""
+
+
 def publishers_of(node: Node, topic: str) -> list[Publisher]:
     """Who offers a topic, with type and QoS, whether they fit or not."""
     return [
         Publisher(
-            node=f"{entry.node_namespace.rstrip('/')}/{entry.node_name}",
+            node=_node_name(entry.node_namespace, entry.node_name),
             type=entry.topic_type,
             reliability=entry.qos_profile.reliability.name.lower(),
             durability=entry.qos_profile.durability.name.lower(),
         )
         for entry in node.get_publishers_info_by_topic(topic)
     ]
+
+
+def _node_name(namespace: str, name: str) -> str:
+    """Full name; discovery learns of endpoints before it learns whose they are."""
+    if _NOT_DISCOVERED in (namespace, name):
+        return "a node not discovered yet"
+    return f"{namespace.rstrip('/')}/{name}"
 
 
 def image_topics(node: Node) -> list[str]:

@@ -220,6 +220,7 @@ def test_figures_are_for_those_who_look_closer(
     healthy: Any, diagnoses: Diagnoses, wait_until: Callable[..., Any]
 ) -> None:
     wait_until(lambda: float(diagnoses.values("camera front")["rate_hz"]) > 5.0)
+    wait_until(lambda: "/test_client" in diagnoses.values("camera front")["publishers"])
     camera = diagnoses.values("camera front")
     assert camera["topic"] == "/camera/front/image_raw"
     assert camera["publishers"] == ("/test_client (sensor_msgs/msg/Image, reliable volatile)")
