@@ -45,6 +45,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "lightning": frozenset({"training", "cli"}),
     "rosbags": frozenset({"bags"}),
     "moderngl": frozenset({"simulation"}),
+    "rerun": frozenset({"visualization"}),
     "rclpy": frozenset({"ros"}),
     "tf2_msgs": frozenset({"ros"}),
     "sensor_msgs": frozenset({"ros"}),
