@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every known defect of CARLA's ROS interfaces is named and repaired, everything else refused.
 
-Defects are injected with the publishers' own formulas, written down here once more.
+Defects are injected by carla_publishers, with the publishers' own formulas.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from bev_perception.resources import config_path
 
 pytest.importorskip("rclpy", reason="the room ros/ is imported, no ROS 2 here")
 
+from carla_publishers import published_lens, published_mounting
+
 from bev_perception.ros.carla_checks import CheckReport, FoundCamera, check_cameras
 from bev_perception.ros.carla_defects import SIGNS, Defect
-from bev_perception.ros.carla_lens_check import FoundLens
 from bev_perception.ros.carla_mounting_check import published_mountings
 from bev_perception.ros.carla_stamp_check import check_stamps
 
@@ -52,46 +53,6 @@ def mounted_cameras(draw: Any) -> tuple[float, RigCamera, tuple[float, float, fl
     return fov, RigCamera(lens, body @ BODY_T_OPTICAL, "optical"), rpy
 
 
-def published_lens(camera: PinholeCamera, fov: float, defects: set[Defect]) -> FoundLens:
-    """CameraInfo as CarlaCameraPublisher fills it, right or wrong."""
-    focal = camera.width / (2.0 * math.tan(fov * math.pi / 360.0))
-    if Defect.TAN_OF_DEGREES in defects:
-        focal = camera.width / (2.0 * math.tan(fov) * math.pi / 360.0)
-    middle = 0.0 if Defect.HALF_PIXEL in defects else 0.5
-    cx, cy = camera.width / 2.0 - middle, camera.height / 2.0 - middle
-    if Defect.NO_CALIBRATION in defects:
-        return FoundLens(0, 0, [0.0] * 9)
-    return FoundLens(camera.width, camera.height, [focal, 0, cx, 0, focal, cy, 0, 0, 1], [0.0] * 5)
-
-
-def published_mounting(
-    mounting: RigidTransform, rpy_deg: tuple[float, float, float], defects: set[Defect]
-) -> RigidTransform:
-    """TF as CarlaTransformPublisher and the bridge's Camera make it, right or wrong."""
-    degree = math.pi / 360.0 if Defect.HALVED_ANGLES in defects else math.pi / 180.0
-    kinds = (Defect.ROLL_SIGN, Defect.PITCH_SIGN, Defect.YAW_SIGN)
-    roll, pitch, yaw = (
-        (-angle if kind in defects else angle) * degree for kind, angle in zip(kinds, rpy_deg)
-    )
-    cr, sr = math.cos(roll / 2), math.sin(roll / 2)
-    cp, sp = math.cos(pitch / 2), math.sin(pitch / 2)
-    cy, sy = math.cos(yaw / 2), math.sin(yaw / 2)
-    quaternion = [
-        sr * cp * cy - cr * sp * sy,
-        cr * sp * cy + sr * cp * sy,
-        cr * cp * sy - sr * sp * cy,
-        cr * cp * cy + sr * sp * sy,
-    ]
-    if Defect.BODY_AXES not in defects:
-        swap = Rotation.from_matrix([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
-        quaternion = (Rotation.from_quat(quaternion) * swap).as_quat()
-    place = mounting.translation.copy()
-    if Defect.Y_SIGN in defects:
-        place[1] *= -1
-    # Senders calculate in single precision.
-    return RigidTransform.from_quaternion(np.float32(quaternion), np.float32(place))
-
-
 def found_camera(
     entry: RigCamera,
     fov: float,
@@ -102,7 +63,7 @@ def found_camera(
         published_lens(entry.camera, fov, defects),
         (entry.camera.width, entry.camera.height),
         "ego/camera",
-        published_mounting(entry.base_T_camera, rpy, defects),
+        published_mounting(entry.base_T_camera.translation, rpy, defects),
         STAMPS,
     )
 
@@ -129,7 +90,7 @@ def test_what_explains_a_mounting_explains_it_up_to_rounding(
 ) -> None:
     """So the rig file's mounting, published instead, is the true one to a millionth."""
     _, entry, rpy = mounted
-    found = published_mounting(entry.base_T_camera, rpy, defects)
+    found = published_mounting(entry.base_T_camera.translation, rpy, defects)
     explained = published_mountings(entry.base_T_camera, defects)
     assert any(each.is_close(found, 1e-6, 1e-6) for each in explained)
 
