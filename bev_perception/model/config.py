@@ -21,6 +21,15 @@ FEATURE_STRIDE = 8
 
 MIN_CELLS = 8
 
+SAMPLINGS = ("exact", "simple_bev")
+"""How the lift reads features; see model/sampling.py."""
+
+SENSORS = ("none", "radar", "radar_features", "lidar")
+"""What a network may take beside images; see model/sensor_map.py."""
+
+RADAR_FEATURES = 16
+"""Values per radar return of the sensor "radar_features"."""
+
 
 @dataclass(frozen=True)
 class SegnetConfig:
@@ -36,6 +45,10 @@ class SegnetConfig:
         light_widths: channels of the light encoder at strides 4, 8 and 16; other encoders
             ignore them.
         feature_head: whether the model has the head that no loss of the vehicle task uses.
+        sampling: one of SAMPLINGS; "simple_bev" is for imported checkpoints alone.
+        mirrored_decoder: whether the decoder gets the plane with y growing to the right, as
+            imported checkpoints need: its strides begin at the other edge then.
+        sensor: one of SENSORS, what the network takes beside images.
 
     Raises:
         ConfigurationError: a value makes no model.
@@ -49,12 +62,16 @@ class SegnetConfig:
     decoder_widths: tuple[int, int, int] = (64, 128, 256)
     light_widths: tuple[int, int, int] = (32, 64, 128)
     feature_head: bool = True
+    sampling: str = "exact"
+    mirrored_decoder: bool = False
+    sensor: str = "none"
 
     def __post_init__(self) -> None:
-        if self.encoder not in ENCODERS:
-            raise ConfigurationError(
-                f"unknown encoder {self.encoder!r}, expected one of {', '.join(ENCODERS)}"
-            )
+        for name, known in (("encoder", ENCODERS), ("sampling", SAMPLINGS), ("sensor", SENSORS)):
+            if getattr(self, name) not in known:
+                raise ConfigurationError(
+                    f"unknown {name} {getattr(self, name)!r}, expected one of {', '.join(known)}"
+                )
         for name in ("image_size", "decoder_widths", "light_widths"):
             object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
         object.__setattr__(self, "heights_m", tuple(float(z) for z in self.heights_m))
@@ -88,6 +105,13 @@ class SegnetConfig:
     def feature_shape(self) -> tuple[int, int]:
         """(rows, columns) of one camera's feature map."""
         return self.image_size[0] // FEATURE_STRIDE, self.image_size[1] // FEATURE_STRIDE
+
+    @property
+    def sensor_channels(self) -> int:
+        """Channels of the sensor map that the network takes beside images."""
+        heights = len(self.heights_m)
+        channels = {"radar": 1, "radar_features": RADAR_FEATURES * heights, "lidar": heights}
+        return channels.get(self.sensor, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values that from_dict restores."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bev_perception.errors import ConfigurationError
 from bev_perception.model.bev_decoder import BevDecoder, make_compressor, make_head
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.encoder import ImageEncoder
@@ -16,6 +17,13 @@ from bev_perception.model.taps import TapTable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_INPUTS = {
+    "none": "images alone",
+    "radar": "a map of radar returns beside images",
+    "radar_features": "radar returns with their features beside images",
+    "lidar": "a map of LiDAR points beside images",
+}
 
 
 def normalised(images: Tensor) -> Tensor:
@@ -52,6 +60,11 @@ class Segnet(nn.Module):
         latent = config.latent_dim
         self.encoder = ImageEncoder(config.encoder, latent, config.light_widths)
         self.compressor = make_compressor(len(config.heights_m), latent)
+        self.sensor_convolution = (
+            nn.Conv2d(config.sensor_channels, latent, 3, padding=1, bias=False)
+            if config.sensor_channels
+            else None
+        )
         self.decoder = BevDecoder(latent, config.decoder_widths)
         self.feature_head = make_head(latent, latent) if config.feature_head else None
         self.segmentation_head = make_head(latent, 1)
@@ -63,7 +76,13 @@ class Segnet(nn.Module):
         """Image pixels per feature cell."""
         return self.config.feature_stride
 
-    def forward(self, images: Tensor, taps: TapTable, with_feature: bool = True) -> SegnetOutput:
+    def forward(
+        self,
+        images: Tensor,
+        taps: TapTable,
+        with_feature: bool = True,
+        sensor_map: Tensor | None = None,
+    ) -> SegnetOutput:
         """One pass.
 
         Args:
@@ -71,8 +90,13 @@ class Segnet(nn.Module):
                 (B, S, H, W, 3) memory is the fast case.
             taps: of the same B rigs with S cameras; leaves missing cameras out.
             with_feature: False leaves the feature head out.
+            sensor_map: (B, config.sensor_channels, Y, X), see sensor_map.py; None for a network
+                that takes images alone.
+
+        Raises:
+            ConfigurationError: the network needs a sensor map and got none, or the reverse.
         """
-        return self.decode(self.lift(self.encode(images), taps), with_feature)
+        return self.decode(self.lift(self.encode(images), taps, sensor_map), with_feature)
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (B, S, 3, H, W) to features (B, S, latent_dim, H / 8, W / 8)."""
@@ -80,13 +104,24 @@ class Segnet(nn.Module):
         flat = flat.contiguous(memory_format=torch.channels_last)
         return self.encoder(flat).unflatten(0, images.shape[:2])
 
-    def lift(self, features: Tensor, taps: TapTable) -> Tensor:
+    def lift(self, features: Tensor, taps: TapTable, sensor_map: Tensor | None = None) -> Tensor:
         """Features (B, S, C, h, w) to the BEV feature (B, C, Y, X) before the decoder."""
-        return self.compressor(lift(features, taps))
+        if (self.sensor_convolution is None) != (sensor_map is None):
+            raise ConfigurationError(
+                f"this network takes {_INPUTS[self.config.sensor]}, and it got "
+                f"{'images alone' if sensor_map is None else 'a sensor map beside them'}"
+            )
+        voxels = lift(features, taps)
+        if self.sensor_convolution is None or sensor_map is None:
+            return self.compressor(voxels)
+        # One convolution over both, as convolutions add up over their input channels.
+        measured = self.sensor_convolution(sensor_map.to(voxels.dtype))
+        return self.compressor[1:](self.compressor[0](voxels) + measured)
 
     def decode(self, bev: Tensor, with_feature: bool = True) -> SegnetOutput:
         """BEV feature (B, C, Y, X) to the heads."""
-        raw = self.decoder(bev)
+        mirrored = self.config.mirrored_decoder
+        raw = self.decoder(bev.flip(-2)).flip(-2) if mirrored else self.decoder(bev)
         feature = None
         if with_feature and self.feature_head is not None:
             feature = self.feature_head(raw)

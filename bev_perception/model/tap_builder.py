@@ -9,7 +9,8 @@ mean over them. Visibility is geometry alone: feature values and learning cannot
 
 Feature cell j of stride s is centred on image pixel (j + 0.5) * s - 0.5, which is bilinear
 sampling with ``align_corners=False``. Between the image's edge and the centre of the
-outermost feature cell that cell's value continues (border replication).
+outermost feature cell that cell's value continues (border replication). The sampling "simple_bev"
+of imported checkpoints differs, see sampling.py.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig
 from bev_perception.model.config import SegnetConfig
+from bev_perception.model.sampling import neighbours, sampling_camera
 from bev_perception.model.taps import GatherTable, TapTable
 from bev_perception.model.visible_voxels import visible_voxels
 
@@ -53,7 +55,7 @@ def build_tap_table(
     """
     flags = _checked_present(rig, config, present)
     views = {
-        position: visible_voxels(rig[name], config.grid, config.heights_m)
+        position: visible_voxels(sampling_camera(rig[name], config), config.grid, config.heights_m)
         for position, name in enumerate(rig.names)
         if flags[position]
     }
@@ -136,13 +138,12 @@ def _gather_table(sightings: _Sightings, config: SegnetConfig) -> GatherTable:
     right, below = int(columns > 1), columns * int(rows > 1)
     for start in range(0, len(share), CHUNK):
         part = slice(start, start + CHUNK)
-        left, right_share = _bilinear(sightings.u[part], config.feature_stride, columns)
-        top, bottom_share = _bilinear(sightings.v[part], config.feature_stride, rows)
+        left, left_share, right_share = neighbours(sightings.u[part], columns, config)
+        top, top_share, bottom_share = neighbours(sightings.v[part], rows, config)
         first = (sightings.cameras[part] * rows + top) * columns + left
         for tap, step in enumerate((0, right, below, below + right)):
             np.add(first, step, out=cells[part, tap])
-        left_share = 1 - right_share
-        for tap, row_share in ((0, 1 - bottom_share), (2, bottom_share)):
+        for tap, row_share in ((0, top_share), (2, bottom_share)):
             row_share *= share[part]
             np.multiply(row_share, left_share, out=weights[part, tap])
             np.multiply(row_share, right_share, out=weights[part, tap + 1])
@@ -153,12 +154,3 @@ def _gather_table(sightings: _Sightings, config: SegnetConfig) -> GatherTable:
         torch.from_numpy(offsets),
         torch.from_numpy(weights.reshape(-1)),
     )
-
-
-def _bilinear(
-    pixels: NDArray[np.float64], stride: int, size: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """First of two neighbouring cells, and the share (n,) of the second one."""
-    position = np.clip((pixels + 0.5) / stride - 0.5, 0.0, size - 1.0)
-    first = np.minimum(position.astype(np.int32), max(size - 2, 0))
-    return first, (position - first).astype(np.float32)
