@@ -113,7 +113,8 @@ class ViewedBag:
 
     def _show_outputs(self, view: RerunView, outputs: OutputReader) -> Counter[str]:
         counts: Counter[str] = Counter()
-        for stamp_ns in outputs.stamps_ns:
+        stamps_ns = outputs.stamps_ns
+        for stamp_ns in stamps_ns:
             output = outputs.output(stamp_ns)
             if output is not None:
                 self._show_pose(view, stamp_ns)
@@ -122,8 +123,10 @@ class ViewedBag:
         for stage, output_ns, milliseconds in outputs.latencies():
             if output_ns is not None:
                 view.latency(output_ns, stage, milliseconds)
-        for report in outputs.diagnostics():
-            view.report(report.stamp_ns, report.level, report.name, report.message)
+        for report in outputs.diagnostics() if stamps_ns else ():
+            # Reports of a node that goes by another clock than the images must not stretch time.
+            stamp_ns = min(max(report.stamp_ns, stamps_ns[0]), stamps_ns[-1])
+            view.report(stamp_ns, report.level, report.name, report.message)
             counts["diagnostic messages"] += 1
         return counts
 

@@ -44,6 +44,7 @@ Handler = Callable[[str, bytes], None]
 
 _JPEG = b"\xff\xd8\xff"
 _SMALL_DEPTH = 100
+_SAME_CLOCK_NS = 30_000_000_000
 _EGO_POINT = (0.0, 0.0, 0.5)
 """A point inside the vehicle itself, which is no object around it."""
 
@@ -225,6 +226,13 @@ class LiveViewer:
     def _show_diagnostics(self, topic: str, raw: bytes) -> None:
         message = deserialize_message(raw, DiagnosticArray)
         stamp = stamp_ns(message.header.stamp)
+        newest_ns = max(self._last_ns.values(), default=stamp)
+        if abs(stamp - newest_ns) > _SAME_CLOCK_NS:
+            self._warn_once(
+                f"{topic} has stamps of another clock than images and outputs; set use_sim_time "
+                f"alike for all nodes. Reports are shown at the newest image"
+            )
+            stamp = newest_ns
         for status in message.status:
             level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
             self._view.report(stamp, level, status.name, status.message)

@@ -8,6 +8,7 @@ principal points and everything else in pixels are logged half a pixel further r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,7 +20,6 @@ from bev_perception.geometry import (
     BevGrid,
     CameraFrame,
     ObjectBox,
-    PinholeCamera,
     Rig,
     RigCamera,
     RigidTransform,
@@ -40,6 +40,12 @@ from bev_perception.visualization.palette import (
     VEHICLE_FILL,
     probability_colors,
 )
+from bev_perception.visualization.rerun_shapes import (
+    boxes_entity,
+    pinhole_entity,
+    rows,
+    transform_entity,
+)
 from bev_perception.visualization.shown_camera import ShownCamera
 
 TIMELINE = "stamp"
@@ -54,11 +60,11 @@ REPORTS = "log"
 Kind = Literal["predicted", "truth"]
 
 _COLORS = {"predicted": PREDICTION, "truth": TRUTH}
-_FRUSTUM_M = 1.5
 _EGO_HEIGHT_M = 1.5
 _MIN_SPEED = 0.2
 """Metres per second below which no arrow is drawn."""
 
+_FIGURE = re.compile(r"[\d.]+")
 _LEVELS = ("INFO", "WARN", "ERROR", "WARN")
 _UNSEEN_GRID = BevGrid.centered(50.0, 0.5)
 """Scale of the picture from above as long as no grid has told its own."""
@@ -107,8 +113,8 @@ class RerunView:
             self._cameras[name] = camera
             self._shown[name] = ShownCamera(camera.camera, self._max_width)
             path = camera_path(name)
-            self._recording.log(path, _transform(camera.base_T_camera), static=True)
-            self._recording.log(path, _pinhole(self._shown[name].shown), static=True)
+            self._recording.log(path, transform_entity(camera.base_T_camera), static=True)
+            self._recording.log(path, pinhole_entity(self._shown[name].shown), static=True)
 
     def image(self, frame: CameraFrame) -> None:
         """An image, undistorted where its camera is in the rig, as JPEG.
@@ -134,8 +140,8 @@ class RerunView:
         """Where the vehicle is; also levels the grids and objects seen from above that follow."""
         self._level_T_base = levelled(world_T_base)
         self._at(stamp_ns)
-        self._recording.log(BASE, _transform(world_T_base))
-        self._recording.log(GROUND, _transform(self._level_T_base.inverse()))
+        self._recording.log(BASE, transform_entity(world_T_base))
+        self._recording.log(GROUND, transform_entity(self._level_T_base.inverse()))
 
     def occupancy(self, stamp_ns: int, grid: BevGrid, values: NDArray[np.int8]) -> None:
         """(num_y, num_x) of 0 free, 100 occupied, -1 unknown, on the ground of the 3D view."""
@@ -159,11 +165,13 @@ class RerunView:
         """All objects of a moment, in base_link; those of the moment before are gone."""
         self._at(stamp_ns)
         color, path = _COLORS[kind], f"{BASE}/{kind}"
-        self._recording.log(f"{path}/boxes", _boxes(boxes, color, with_labels=kind == "predicted"))
+        self._recording.log(
+            f"{path}/boxes", boxes_entity(boxes, color, with_labels=kind == "predicted")
+        )
         moving = [box for box in boxes if np.linalg.norm(np.nan_to_num(box.velocity)) > _MIN_SPEED]
         arrows = rr.Arrows3D(
-            vectors=_rows([box.velocity for box in moving], 3),
-            origins=_rows([box.center for box in moving], 3),
+            vectors=rows([box.velocity for box in moving], 3),
+            origins=rows([box.center for box in moving], 3),
             colors=color,
             radii=0.06,
         )
@@ -185,7 +193,7 @@ class RerunView:
         colors = probability_colors(np.asarray(scores)[None, :])[0]
         labels = [f"{number}: {score:.2f}" for number, score in zip(object_ids, scores)]
         entity = rr.Points3D(
-            _rows(points, 3), colors=colors, radii=0.35, labels=labels, show_labels=False
+            rows(points, 3), colors=colors, radii=0.35, labels=labels, show_labels=False
         )
         self._recording.log(f"{BASE}/predicted/centers", entity)
 
@@ -196,14 +204,18 @@ class RerunView:
         self._recording.log(path, rr.Scalars(milliseconds))
 
     def report(self, stamp_ns: int, level: int, name: str, message: str) -> None:
-        """A line of the log: level 0 OK, 1 warning, 2 error, 3 stale; repetitions are left out."""
-        if self._said.get(name) == (level, message):
+        """A line of the log: level 0 OK, 1 warning, 2 error, 3 stale.
+
+        Left out where only figures differ from the line before of the same name.
+        """
+        wording = level, _FIGURE.sub("", message)
+        if self._said.get(name) == wording:
             return
-        self._said[name] = level, message
+        self._said[name] = wording
         self._at(stamp_ns)
         path = f"{REPORTS}/{rr.escape_entity_path_part(name)}"
         text = _LEVELS[level] if 0 <= level < len(_LEVELS) else _LEVELS[2]
-        self._recording.log(path, rr.TextLog(f"{name}: {message}", level=text))
+        self._recording.log(path, rr.TextLog(message, level=text))
 
     def _at(self, stamp_ns: int) -> None:
         self._recording.set_time(TIMELINE, timestamp=np.datetime64(stamp_ns, "ns"))
@@ -257,44 +269,3 @@ class RerunView:
 
     def _pixels(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._view.to_pixels(points) + 0.5
-
-
-def _transform(parent_T_child: RigidTransform) -> rr.Transform3D:
-    return rr.Transform3D(translation=parent_T_child.translation, mat3x3=parent_T_child.rotation)
-
-
-def _pinhole(camera: PinholeCamera) -> rr.Pinhole:
-    matrix = camera.matrix.copy()
-    matrix[:2, 2] += 0.5
-    return rr.Pinhole(
-        image_from_camera=matrix,
-        resolution=(camera.width, camera.height),
-        camera_xyz=rr.ViewCoordinates.RDF,
-        image_plane_distance=_FRUSTUM_M,
-    )
-
-
-def _boxes(
-    boxes: Sequence[ObjectBox], color: tuple[int, int, int], with_labels: bool
-) -> rr.Boxes3D:
-    return rr.Boxes3D(
-        half_sizes=_rows([box.size / 2.0 for box in boxes], 3),
-        centers=_rows([box.center for box in boxes], 3),
-        quaternions=_rows([box.pose.quaternion for box in boxes], 4),
-        colors=[color] * len(boxes),
-        radii=rr.Radius.ui_points(1.0),
-        labels=[_label(box) for box in boxes],
-        show_labels=with_labels,
-    )
-
-
-def _label(box: ObjectBox) -> str:
-    score = "" if box.score == 1.0 else f" {box.score:.2f}"
-    return f"{box.label} {box.object_id}{score}"
-
-
-def _rows(
-    values: Sequence[NDArray[np.floating]] | NDArray[np.floating], width: int
-) -> NDArray[np.float64]:
-    """(N, width) also where N is 0."""
-    return np.asarray(values, dtype=np.float64).reshape(-1, width)

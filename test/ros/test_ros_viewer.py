@@ -211,7 +211,24 @@ def test_diagnostics_are_lines_of_the_log(session: Any, client: Any) -> None:
     recording = live.recording()
     assert recording.values(path, "TextLog:level", STAMP) == ["WARN"]
     (text,) = recording.values(path, "TextLog:text", STAMP)
-    assert text == "bev: camera front: stopped 3 s ago"
+    assert text == "stopped 3 s ago"
+
+
+def test_reports_of_another_clock_do_not_stretch_time(
+    session: Any, client: Any, cameras: Any
+) -> None:
+    live = session()
+    message = DiagnosticArray(header=header_message(STAMP * 1000, ""), status=[DiagnosticStatus()])
+
+    def publish() -> None:
+        cameras.publish(STAMP)
+        if live.viewer.shown[cameras.image_topic("front")]:
+            client.publish("/diagnostics", message)
+
+    live.show_until(lambda: live.viewer.shown["/diagnostics"] > 0, publish)
+    recording = live.recording()
+    assert {stamp for path in recording.entities for stamp in recording.stamps(path)} == {STAMP}
+    assert any("use_sim_time" in warning for warning in live.warnings)
 
 
 def test_the_newest_message_is_shown_and_older_ones_are_not(

@@ -276,17 +276,23 @@ def test_centres_are_coloured_by_score(logged: Logged) -> None:
     assert (red_green_blue == probability_colors(scores[None])[0]).all()
 
 
-def test_latencies_and_reports_are_at_their_stamps(logged: Logged) -> None:
+def test_latencies_are_at_their_stamps(logged: Logged) -> None:
+    recording = logged(lambda view: view.latency(STAMP, "engine", 41.5))
+    assert recording.values("/latency/engine", "Scalars:scalars", STAMP) == [41.5]
+
+
+def test_reports_are_told_when_they_change_in_more_than_figures(logged: Logged) -> None:
+    lines = [(0, "10.1 images per second"), (0, "9.9 images per second"), (2, "stopped 3 s ago")]
+
     def log(view: RerunView) -> None:
-        view.latency(STAMP, "engine", 41.5)
-        for offset, level in ((0, 0), (1, 0), (2, 2)):
-            view.report(STAMP + offset * SECOND, level, "bev: camera front", "fine" * level)
+        for index, (level, message) in enumerate(lines):
+            view.report(STAMP + index * SECOND, level, "bev: camera front", message)
 
     recording = logged(log)
-    assert recording.values("/latency/engine", "Scalars:scalars", STAMP) == [41.5]
     path = r"/log/bev\:\ camera\ front"
-    assert recording.stamps(path) == [STAMP, STAMP + 2 * SECOND], "said only when it changes"
+    assert recording.stamps(path) == [STAMP, STAMP + 2 * SECOND]
     assert recording.values(path, "TextLog:level", STAMP + 2 * SECOND) == ["ERROR"]
+    assert recording.values(path, "TextLog:text", STAMP + 2 * SECOND) == ["stopped 3 s ago"]
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
