@@ -77,9 +77,10 @@ def _add_arguments(parser: Parser) -> None:
     )
     live.add_argument(
         "--image-transport",
-        choices=("raw", "compressed"),
-        default="raw",
-        help="compressed: CompressedImage on /compressed below --image-topic",
+        choices=("auto", "raw", "compressed"),
+        default="auto",
+        help="raw: Image; compressed: CompressedImage on /compressed below --image-topic; auto: "
+        "raw where somebody publishes it",
     )
     live.add_argument("--rectified", action="store_true", help="the images are rectified")
     live.add_argument(
@@ -98,7 +99,8 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _run(arguments: Arguments) -> None:
-    os.environ.setdefault("RUST_LOG", "error")  # what goes wrong is told by us
+    # Rerun's own log: what goes wrong with the connection is told by us.
+    os.environ.setdefault("RUST_LOG", "error,re_sdk=off,re_grpc_client=off,winit=error")
     settings = _sink_settings(arguments)
     quality, width = arguments.image_quality, arguments.image_width
     require(1 <= quality <= 100, f"--image-quality must lie in 1..100, got {quality}")
@@ -168,7 +170,7 @@ def _view_bags(arguments: Arguments, settings: SinkSettings) -> None:
 def _view_live(arguments: Arguments, settings: SinkSettings) -> None:
     from bev_perception.ros.session import Session
     from bev_perception.visualization.rerun_blueprint import view_blueprint
-    from bev_perception.visualization.rerun_sink import open_sink
+    from bev_perception.visualization.rerun_sink import ViewerGoneError, open_sink
 
     require(arguments.rig is None, "--rig is for bags; live cameras tell by CameraInfo and TF")
     require(0 < arguments.rate <= 100, f"--rate must lie in 0..100, got {arguments.rate:g}")
@@ -182,7 +184,7 @@ def _view_live(arguments: Arguments, settings: SinkSettings) -> None:
             cameras=_names(arguments.cameras or _CAMERAS) or (),
             image_topic=arguments.image_topic,
             info_topic=arguments.camera_info_topic,
-            compressed=arguments.image_transport == "compressed",
+            transport=arguments.image_transport,
             rectified=arguments.rectified,
             node=_node(arguments),
             truth_topic=arguments.truth_topic,
@@ -196,11 +198,16 @@ def _view_live(arguments: Arguments, settings: SinkSettings) -> None:
             where = f"; open {sink.page} in a browser" if sink.page else ""
             _tell(f"showing {topics.node} and {len(topics.cameras)} cameras{where}; Ctrl-C ends")
             end = None if duration_s is None else time.monotonic() + duration_s
-            viewer.run(
-                session.spin_once,
-                sink.flush,
-                lambda: session.stopping or (end is not None and time.monotonic() >= end),
-            )
+            try:
+                viewer.run(
+                    session.spin_once,
+                    sink.flush,
+                    lambda: session.stopping or (end is not None and time.monotonic() >= end),
+                )
+            except ViewerGoneError as error:
+                if settings.kind != "window":
+                    raise
+                _tell(f"{error}")
         shown = viewer.shown
     print(f"shown: {shown.total()} messages of {len(shown)} topics")
     _tell_saved(settings)

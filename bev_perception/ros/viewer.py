@@ -7,6 +7,7 @@ a bounded rate these are decoded and logged; what there is no time for is never 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from bev_perception.errors import BevError
 from bev_perception.geometry import CameraFrame, ObjectBox, RigidTransform
 from bev_perception.ros.ego_pose import EgoPoses
 from bev_perception.ros.image_messages import image_from_message
+from bev_perception.ros.inbox import Inbox
 from bev_perception.ros.live_rig import LiveRig
 from bev_perception.ros.publishers import LATENCY_STAGES
 from bev_perception.ros.stamps import stamp_ns
@@ -40,10 +42,8 @@ from bev_perception.ros.viewer_settings import ViewerSettings
 if TYPE_CHECKING:
     from bev_perception.visualization.rerun_view import Kind, RerunView
 
-Handler = Callable[[str, bytes], None]
-
 _JPEG = b"\xff\xd8\xff"
-_SMALL_DEPTH = 100
+_PATIENCE_S = 5.0
 _SAME_CLOCK_NS = 30_000_000_000
 _EGO_POINT = (0.0, 0.0, 0.5)
 """A point inside the vehicle itself, which is no object around it."""
@@ -75,10 +75,9 @@ class LiveViewer:
         self._settings = settings
         self._warn = warn
         self._warned: set[str] = set()
-        self._newest: dict[str, bytes] = {}
-        self._small: list[tuple[Handler, str, bytes]] = []
-        self._handlers: dict[str, Handler] = {}
+        self._inbox = Inbox(node)
         self._last_ns: dict[str, int] = {}
+        self._without_images = list(settings.cameras)
         self._output_ns: int | None = None
         self._transforms = TransformInput(
             node, _nothing, self._note_transforms, _nothing, self._warn_once
@@ -103,23 +102,24 @@ class LiveViewer:
             is_over: asked often.
         """
         period_s = 1.0 / self._settings.max_rate_hz
+        patient_until = time.monotonic() + _PATIENCE_S
         while not is_over():
             due = time.monotonic() + period_s
             while not is_over() and (left_s := due - time.monotonic()) > 0:
                 spin_once(min(left_s, 0.1))
             self.show()
             flush()
+            if time.monotonic() > patient_until:
+                self._tell_what_is_missing()
+                patient_until = math.inf
 
     def show(self) -> None:
         """Logs what has come since the last time."""
+        self._find_images()
         rig = self._rig.changed_rig()
         if rig is not None:
             self._view.rig(rig)
-        newest, self._newest = self._newest, {}
-        small, self._small = self._small, []
-        waiting = [(self._handlers[topic], topic, newest[topic]) for topic in self._handlers
-                   if topic in newest]  # fmt: skip
-        for handler, topic, raw in (*waiting, *small):
+        for handler, topic, raw in self._inbox.take():
             try:
                 handler(topic, raw)
                 self.shown[topic] += 1
@@ -130,45 +130,54 @@ class LiveViewer:
         settings, node = self._settings, self._settings.node
         for stage in LATENCY_STAGES:
             topic = f"{node}/debug/latency_ms/{stage}"
-            self._subscribe_small(Float32, topic, partial(self._show_latency, stage))
-        self._subscribe_small(DiagnosticArray, "/diagnostics", self._show_diagnostics)
+            self._inbox.subscribe_all(Float32, topic, partial(self._show_latency, stage))
+        self._inbox.subscribe_all(DiagnosticArray, "/diagnostics", self._show_diagnostics)
         for camera in settings.cameras:
             qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
             on_info = partial(self._receive_info, camera)
             self._node.create_subscription(CameraInfo, settings.info_topic_of(camera), on_info, qos)
-        self._subscribe(OccupancyGrid, f"{node}/occupancy_grid", self._show_occupancy)
-        self._subscribe(OccupancyGrid, f"{node}/probability_grid", self._show_probability)
-        self._subscribe(MarkerArray, f"{node}/markers", partial(self._show_boxes, "predicted"))
-        self._subscribe(MarkerArray, settings.truth_topic, partial(self._show_boxes, "truth"))
-        self._subscribe(PointCloud2, f"{node}/centers", self._show_centers)
+        newest = self._inbox.subscribe_newest
+        occupancy = f"{node}/occupancy_grid"
+        newest(OccupancyGrid, occupancy, self._show_occupancy, on_arrival=self._note_output)
+        newest(OccupancyGrid, f"{node}/probability_grid", self._show_probability)
+        newest(MarkerArray, f"{node}/markers", partial(self._show_boxes, "predicted"))
+        newest(MarkerArray, settings.truth_topic, partial(self._show_boxes, "truth"))
+        newest(PointCloud2, f"{node}/centers", self._show_centers)
+        self._find_images()
+
+    def _find_images(self) -> None:
+        """Subscribes to the images of cameras whose topics have become known."""
+        settings = self._settings
+        for camera in self._without_images[:]:
+            raw, compressed = settings.raw_topic_of(camera), settings.compressed_topic_of(camera)
+            if settings.transport == "raw" or self._is_published(raw):
+                self._inbox.subscribe_newest(Image, raw, partial(self._show_image, camera, Image))
+            elif settings.transport == "compressed" or self._is_published(compressed):
+                handler = partial(self._show_image, camera, CompressedImage)
+                self._inbox.subscribe_newest(CompressedImage, compressed, handler)
+            else:
+                continue
+            self._without_images.remove(camera)
+
+    def _is_published(self, topic: str) -> bool:
+        return self._settings.transport == "auto" and self._node.count_publishers(topic) > 0
+
+    def _note_output(self, topic: str, raw: bytes) -> None:
+        self._output_ns = raw_stamp_ns(raw)
+
+    def _tell_what_is_missing(self) -> None:
+        settings = self._settings
+        outputs = f"{settings.node}/occupancy_grid"
+        topics = [] if self.shown[outputs] else [outputs]
         for camera in settings.cameras:
-            kind = CompressedImage if settings.compressed else Image
-            topic = settings.image_topic_of(camera)
-            self._subscribe(kind, topic, partial(self._show_image, camera, kind))
-
-    def _subscribe(self, kind: type, topic: str, handler: Handler) -> None:
-        """Keeps the newest message, serialized."""
-        self._handlers[topic] = handler
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-        def keep(raw: bytes) -> None:
-            self._newest[topic] = raw
-            if topic == f"{self._settings.node}/occupancy_grid":
-                self._output_ns = raw_stamp_ns(raw)
-
-        self._node.create_subscription(kind, topic, keep, qos, raw=True)
-
-    def _subscribe_small(self, kind: type, topic: str, handler: Handler) -> None:
-        """Keeps every message, for topics whose messages are small."""
-        qos = QoSProfile(depth=_SMALL_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-        def keep(raw: bytes) -> None:
-            self._small.append((handler, topic, raw))
-
-        self._node.create_subscription(kind, topic, keep, qos, raw=True)
-
-    def _receive_info(self, camera: str, message: CameraInfo) -> None:
-        self._rig.add_info(camera, message)
+            raw, compressed = settings.raw_topic_of(camera), settings.compressed_topic_of(camera)
+            if not (self.shown[raw] or self.shown[compressed]):
+                topics.append(compressed if settings.transport == "compressed" else raw)
+        if topics:
+            self._warn_once(
+                f"nothing has come on {', '.join(topics)} so far; other names? "
+                f"another ROS_DOMAIN_ID?"
+            )
 
     def _show_image(self, camera: str, kind: type, topic: str, raw: bytes) -> None:
         message: Any = deserialize_message(raw, kind)

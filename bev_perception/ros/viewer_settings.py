@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from bev_perception.errors import ConfigurationError
 
+TRANSPORTS = ("auto", "raw", "compressed")
+
 
 @dataclass(frozen=True)
 class ViewerSettings:
@@ -15,7 +17,8 @@ class ViewerSettings:
     Attributes:
         cameras: names.
         image_topic, info_topic: {camera} stands for the camera's name.
-        compressed: whether CompressedImage on /compressed below image_topic is shown.
+        transport: raw for Image, compressed for CompressedImage on /compressed below image_topic,
+            auto for raw images where somebody publishes them, else compressed ones.
         rectified: whether the images are rectified.
         node: whose outputs are shown, with its namespace.
         truth_topic: MarkerArray of labelled objects.
@@ -29,7 +32,7 @@ class ViewerSettings:
     cameras: tuple[str, ...] = ("front", "left", "rear", "right")
     image_topic: str = "/camera/{camera}/image_raw"
     info_topic: str = "/camera/{camera}/camera_info"
-    compressed: bool = False
+    transport: str = "auto"
     rectified: bool = False
     node: str = "/bev"
     truth_topic: str = "/ground_truth/objects"
@@ -39,6 +42,10 @@ class ViewerSettings:
     def __post_init__(self) -> None:
         if not self.cameras:
             raise ConfigurationError("no cameras to show; name at least one")
+        if self.transport not in TRANSPORTS:
+            raise ConfigurationError(
+                f"image transport {self.transport!r} is none of {', '.join(TRANSPORTS)}"
+            )
         for name in ("image_topic", "info_topic"):
             template = getattr(self, name)
             if len(self.cameras) > 1 and "{camera}" not in template:
@@ -47,10 +54,13 @@ class ViewerSettings:
                     f"{{camera}} where the name belongs"
                 )
 
-    def image_topic_of(self, camera: str) -> str:
-        """Where a camera's images are."""
-        topic = self.image_topic.replace("{camera}", camera)
-        return f"{topic.removesuffix('/compressed')}/compressed" if self.compressed else topic
+    def raw_topic_of(self, camera: str) -> str:
+        """Where a camera's raw images are."""
+        return self.image_topic.replace("{camera}", camera).removesuffix("/compressed")
+
+    def compressed_topic_of(self, camera: str) -> str:
+        """Where its compressed images are."""
+        return f"{self.raw_topic_of(camera)}/compressed"
 
     def info_topic_of(self, camera: str) -> str:
         """Where its CameraInfo is."""

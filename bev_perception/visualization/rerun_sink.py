@@ -31,6 +31,10 @@ _FLUSH_S = 10.0
 _LAST_FLUSH_S = 60.0
 
 
+class ViewerGoneError(SystemLibraryError):
+    """The viewer was closed or has crashed."""
+
+
 @dataclass(frozen=True)
 class SinkSettings:
     """Where to.
@@ -66,13 +70,14 @@ class RerunSink:
         """Waits until everything logged has left, so that nothing piles up.
 
         Raises:
-            SystemLibraryError: nobody takes it any more.
+            ViewerGoneError: nobody takes it any more.
         """
         try:
             self.recording.flush(timeout_sec=_FLUSH_S)
         except RuntimeError as error:
-            raise SystemLibraryError(
-                f"the Rerun viewer takes no more data ({error}); was it closed?"
+            why = " ".join(str(error).split())[:200]
+            raise ViewerGoneError(
+                f"the viewer was closed, or takes no more data ({why}); start bev view again"
             ) from error
 
 
