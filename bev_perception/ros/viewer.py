@@ -162,6 +162,9 @@ class LiveViewer:
     def _is_published(self, topic: str) -> bool:
         return self._settings.transport == "auto" and self._node.count_publishers(topic) > 0
 
+    def _receive_info(self, camera: str, message: CameraInfo) -> None:
+        self._rig.add_info(camera, message)
+
     def _note_output(self, topic: str, raw: bytes) -> None:
         self._output_ns = raw_stamp_ns(raw)
 
