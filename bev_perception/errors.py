@@ -40,3 +40,7 @@ class SystemLibraryError(BevError):
 
 class ProcessError(BevError):
     """A process that a command started ended before its work was done, or never began it."""
+
+
+class CarlaError(BevError):
+    """A CARLA server cannot be reached, or does not do what is asked of it."""

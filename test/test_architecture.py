@@ -21,6 +21,7 @@ MAY_USE: dict[str, frozenset[str]] = {
     "perception": frozenset({"geometry", "inference", "model"}),
     "bags": frozenset({"geometry"}),
     "simulation": frozenset({"geometry"}),
+    "carla_world": frozenset({"geometry"}),
     "training": frozenset({"geometry", "model", "inference", "perception", "bags"}),
     "visualization": frozenset({"geometry"}),
     "ros": frozenset(
@@ -31,6 +32,7 @@ MAY_USE: dict[str, frozenset[str]] = {
             "perception",
             "bags",
             "simulation",
+            "carla_world",
             "visualization",
         }
     ),
@@ -45,6 +47,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "lightning": frozenset({"training", "cli"}),
     "rosbags": frozenset({"bags"}),
     "moderngl": frozenset({"simulation"}),
+    "carla": frozenset({"carla_world"}),
     "rerun": frozenset({"visualization"}),
     "rclpy": frozenset({"ros"}),
     "tf2_msgs": frozenset({"ros"}),

@@ -4,9 +4,9 @@
 from bev_perception.bags.bag_reader import BagReader
 from bev_perception.bags.bag_writer import BagWriter
 from bev_perception.bags.camera_sanity import CameraSummary
-from bev_perception.bags.class_names import object_class
 from bev_perception.bags.discovery import CameraTopics
 from bev_perception.bags.summary import BagSummary, TopicSummary
+from bev_perception.geometry.class_names import object_class
 
 __all__ = [
     "BagReader",

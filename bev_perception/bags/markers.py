@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bev_perception.bags.class_names import object_class
 from bev_perception.bags.headers import make_duration, make_header, make_time
 from bev_perception.bags.poses import make_vector, pose_from_message, pose_to_message
 from bev_perception.bags.typestore import MARKER_ARRAY, message_class
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import ObjectBox, RigidTransform
+from bev_perception.geometry.class_names import object_class
 
 CUBE = 1
 ADD, DELETE, DELETE_ALL = 0, 2, 3

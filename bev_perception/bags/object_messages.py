@@ -10,12 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.bags.class_names import OBJECT_ARRAY_CLASSES, UNKNOWN, object_class
 from bev_perception.bags.poses import pose_from_message, vector_from_message
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import ObjectBox, RigidTransform
+from bev_perception.geometry.class_names import UNKNOWN, object_class
 
 _BOX, _SPHERE, _CYLINDER = 1, 2, 3
+
+OBJECT_ARRAY_CLASSES = {
+    4: "pedestrian",
+    5: "bicycle",
+    6: "car",
+    7: "truck",
+    8: "motorcycle",
+    9: "car",
+    10: "barrier",
+}
+"""derived_object_msgs/Object.classification; 9 is "other vehicle", which must count as one."""
 
 
 def boxes_from_detections(message: Any, topic: str) -> list[tuple[str, ObjectBox]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from bev_perception.geometry import OBJECT_CLASSES
+from bev_perception.geometry.boxes import OBJECT_CLASSES
 
 UNKNOWN = "unknown"
 
@@ -65,17 +65,6 @@ _ALIASES = {
 }
 
 _PREFIXES = (("vehicle.", "car"), ("human.pedestrian.", "pedestrian"), ("walker.", "pedestrian"))
-
-OBJECT_ARRAY_CLASSES = {
-    4: "pedestrian",
-    5: "bicycle",
-    6: "car",
-    7: "truck",
-    8: "motorcycle",
-    9: "car",
-    10: "barrier",
-}
-"""derived_object_msgs/Object.classification; 9 is "other vehicle", which must count as one."""
 
 
 def object_class(name: str) -> str:
