@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from time import perf_counter
@@ -51,6 +53,7 @@ class Pipeline:
         self.calibration = Calibration(rig, engine.config)
         self.tables_built = 0
         self._tracker = Tracker()
+        self._helper = ThreadPoolExecutor(max_workers=1) if (os.cpu_count() or 1) > 1 else None
 
     @property
     def rig(self) -> Rig:
@@ -93,7 +96,7 @@ class Pipeline:
         health = _health(frame_set, calibration.rig)
         usable = {name: frame for name, frame in frame_set.frames.items() if health[name].ok}
         prepared = calibration.preparation.prepare(
-            replace(frame_set, frames=usable), calibration.images
+            replace(frame_set, frames=usable), calibration.images, self._helper
         )
         prepared_at = perf_counter()
         pose = frame_set.world_T_base

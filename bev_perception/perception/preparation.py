@@ -10,6 +10,8 @@ near the middle. Lens distortion stays in the camera model, where the lift uses 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import cv2
@@ -67,7 +69,7 @@ class Preparation:
         if height < 1 or width < 1:
             raise ConfigurationError(f"image size must be positive, got {height}x{width}")
         self.source_rig = rig
-        self._shrinks: dict[tuple[tuple[int, ...], tuple[int, ...]], AreaShrink] = {}
+        self._scaler, self._helpers_scaler = _Scaler(), _Scaler()
         self.image_size = (height, width)
         self.layouts = {name: _layout(entry, height, width) for name, entry in rig.cameras.items()}
         self._rig = Rig(
@@ -92,12 +94,18 @@ class Preparation:
         """A buffer (S, H, W, 3) of zeros that prepare can be given again and again."""
         return np.zeros((len(self.source_rig), *self.image_size, 3), dtype=np.uint8)
 
-    def prepare(self, frame_set: FrameSet, out: NDArray[np.uint8] | None = None) -> PreparedSet:
+    def prepare(
+        self,
+        frame_set: FrameSet,
+        out: NDArray[np.uint8] | None = None,
+        helper: Executor | None = None,
+    ) -> PreparedSet:
         """Network input of a set.
 
         Args:
             frame_set: frames by camera; cameras without a frame become zeros, not present.
             out: buffer of empty_images() to write into; default a new one.
+            helper: does every other image in a thread of its own.
 
         Raises:
             CalibrationError: a frame's camera is not in the rig, or its size is not the
@@ -111,15 +119,36 @@ class Preparation:
                 f"images of cameras {', '.join(unknown)}, but the rig knows only "
                 f"{', '.join(self.source_rig.names)}"
             )
+        tasks = []
         for index, name in enumerate(self.source_rig.names):
             frame = frame_set.frames.get(name)
             if frame is None:
                 images[index] = 0
                 continue
             check_size(frame, self.source_rig[name])
-            self._prepare_image(frame.image, self.layouts[name], images[index])
+            tasks.append((frame.image, self.layouts[name], images[index]))
             present[index] = True
+        if helper is None or len(tasks) < 2:
+            self._scaler.prepare_images(tasks)
+        else:
+            half = helper.submit(self._helpers_scaler.prepare_images, tasks[1::2])
+            self._scaler.prepare_images(tasks[::2])
+            half.result()
         return PreparedSet(images, present)
+
+
+class _Scaler:
+    """Scales images, with buffers that one thread at a time may use."""
+
+    def __init__(self) -> None:
+        self._shrinks: dict[tuple[tuple[int, ...], tuple[int, ...]], AreaShrink] = {}
+
+    def prepare_images(
+        self, tasks: Iterable[tuple[NDArray[np.uint8], RowLayout, NDArray[np.uint8]]]
+    ) -> None:
+        """Of each task the image, by the layout, into the array (height, width, 3)."""
+        for image, layout, out in tasks:
+            self._prepare_image(image, layout, out)
 
     def _prepare_image(
         self, image: NDArray[np.uint8], layout: RowLayout, out: NDArray[np.uint8]

@@ -12,6 +12,8 @@ from bev_perception.errors import BevError
 from bev_perception.ros.environment import require_ros, use_shipped_transport
 
 EXIT_BAD_INPUT = 2
+SWITCH_INTERVAL_S = 1e-4
+"""Threads wait this long for the interpreter; Python's 5 ms are the node's whole budget."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -50,6 +52,7 @@ def _run(args: list[str]) -> int:
             return EXIT_BAD_INPUT
         gc.collect()
         gc.freeze()  # torch's objects are many and stay: looking through them takes 0.1 s each time
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()

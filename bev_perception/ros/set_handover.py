@@ -47,6 +47,7 @@ class SetHandover:
         self._queue: PoseQueue[ImageSet] = PoseQueue(poses, timeout_ns)
         self._overdue = OneShot(node, timeout_ns, self._give_up)
         self._worker = NewestWorker(processor.process, "perception", on_crash)
+        processor.on_inference = self._worker.let_go
         self._held: LiveSet | None = None
 
     def add(self, images: ImageSet) -> None:

@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.clock import Clock
 
 from bev_perception.errors import BagError, CalibrationError
 from bev_perception.geometry import BevOutput, CameraFrame, FrameSet, Rig
-from bev_perception.inference import Engine
+from bev_perception.inference import Engine, RawOutput
+from bev_perception.model import SegnetConfig, TapTable
 from bev_perception.perception import (
     Calibration,
     Pipeline,
@@ -60,6 +63,7 @@ class SetProcessor:
 
     Attributes:
         settings: of the pipeline; what is set holds from the next set on.
+        on_inference: called in the thread of process when the network begins.
     """
 
     def __init__(
@@ -72,7 +76,8 @@ class SetProcessor:
         on_first_output: Callable[[int], object],
     ) -> None:
         self.settings: PipelineSettings = parameters.settings
-        self._engine = engine
+        self.on_inference: Callable[[], object] = lambda: None
+        self._engine = _AnnouncingEngine(engine, lambda: self.on_inference())
         self._min_cameras = parameters.min_cameras
         self._publishers = publishers
         self._monitor = monitor
@@ -152,6 +157,24 @@ class SetProcessor:
             except BagError as error:
                 self._monitor.cameras[camera].image_refused(str(error), Cause.UNDECODABLE)
         return frames
+
+
+class _AnnouncingEngine:
+    """An engine that tells when it begins."""
+
+    def __init__(self, engine: Engine, on_begin: Callable[[], object]) -> None:
+        self._engine = engine
+        self._on_begin = on_begin
+
+    @property
+    def config(self) -> SegnetConfig:
+        """See Engine."""
+        return self._engine.config
+
+    def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
+        """See Engine."""
+        self._on_begin()
+        return self._engine.infer(images, taps)
 
 
 def _frame_set(live_set: LiveSet, frames: Mapping[str, CameraFrame], rig: Rig) -> FrameSet:

@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 Work = TypeVar("Work")
 
-HAND_OVER_S = 0.001
-"""How long put waits for an idle worker to begin."""
+HAND_OVER_S = 0.005
+"""How long put leaves the interpreter to the worker at most."""
 
 
 class NewestWorker(Generic[Work]):
@@ -37,21 +37,29 @@ class NewestWorker(Generic[Work]):
         self._waiting: Work | None = None
         self._stopped = False
         self._is_idle = True
+        self._has_priority = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, work: Work) -> Work | None:
         """Hands work over; returns the piece that it replaces, which is never done.
 
-        Sleeps until an idle worker has it: while the caller's thread goes on, it keeps the
-        interpreter to itself, and the worker would begin up to milliseconds later.
+        Where the worker was idle, sleeps until it has called let_go or is done: two threads
+        that both want the interpreter take turns so often that the work takes twice as long.
         """
         with self._condition:
             replaced, self._waiting = self._waiting, work
             self._condition.notify_all()
             if self._is_idle:
-                self._condition.wait_for(lambda: self._waiting is None, HAND_OVER_S)
+                self._has_priority = True
+                self._condition.wait_for(lambda: not self._has_priority, HAND_OVER_S)
         return replaced
+
+    def let_go(self) -> None:
+        """Called by the work when it begins what needs no interpreter."""
+        with self._condition:
+            self._has_priority = False
+            self._condition.notify_all()
 
     def clear(self) -> Work | None:
         """Takes back what waits."""
@@ -75,9 +83,9 @@ class NewestWorker(Generic[Work]):
                     return
                 work, self._waiting = self._waiting, None
                 self._is_idle = False
-                self._condition.notify_all()
             try:
                 self._work(work)
             except Exception as error:
                 self._on_crash(error)
             del work
+            self.let_go()
