@@ -8,12 +8,35 @@ import sys
 from collections.abc import Sequence
 
 from bev_perception import __version__
-from bev_perception.cli import demo, evaluate, inspect, play, record, run, simulate, train, view
+from bev_perception.cli import (
+    demo,
+    evaluate,
+    import_checkpoint,
+    inspect,
+    play,
+    record,
+    run,
+    simulate,
+    train,
+    view,
+)
 from bev_perception.cli.parser import build_parser
 from bev_perception.errors import BevError
 
 COMMANDS = tuple(
-    module.COMMAND for module in (demo, simulate, record, play, view, inspect, run, train, evaluate)
+    module.COMMAND
+    for module in (
+        demo,
+        simulate,
+        record,
+        play,
+        view,
+        inspect,
+        run,
+        train,
+        evaluate,
+        import_checkpoint,
+    )
 )
 
 EXIT_BAD_INPUT = 2

@@ -101,8 +101,8 @@ def _in_our_words(text: str, underscores: bool) -> str:
 def _as_typed(keys: str) -> str:
     """``run.bag, run.out`` as ``BAG, --out``."""
     names = [key.strip().rpartition(".")[2] for key in keys.split(",")]
-    positional = ("bag", "bags")
-    return ", ".join("BAG" if name in positional else f"--{name}" for name in names)
+    positional = {"bag": "BAG", "bags": "BAG", "checkpoint": "FILE"}
+    return ", ".join(positional.get(name, f"--{name}") for name in names)
 
 
 def build_parser(commands: Sequence[Command], version: str, chosen: str | None) -> Parser:
