@@ -111,6 +111,8 @@ setup(
             "bev = bev_perception.cli.main:main",
             "perception_node = bev_perception.ros.perception_node:main",
             "simulation_node = bev_perception.ros.simulation_node:main",
+            "carla_node = bev_perception.ros.carla_node:main",
+            "carla_adapter_node = bev_perception.ros.carla_adapter_node:main",
         ]
     },
 )
