@@ -101,7 +101,7 @@ setup(
         "sim": SIMULATION,
         "train": TRAINING,
         "ros": ROS,
-        "view": ["rerun-sdk>=0.23"],
+        "view": ["rerun-sdk>=0.39,<1"],
         "carla": ["carla==0.9.16"],
         "dev": DEVELOPMENT,
     },

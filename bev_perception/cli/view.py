@@ -133,12 +133,12 @@ def _sink_settings(arguments: Arguments) -> SinkSettings:
 
 
 def _view_bags(arguments: Arguments, settings: SinkSettings) -> None:
-    from bev_perception.cli.bag_run import load_optional_rig
     from bev_perception.cli.bag_view import ViewedBag
+    from bev_perception.geometry.rig_file import load_rig_file
     from bev_perception.visualization.rerun_blueprint import view_blueprint
     from bev_perception.visualization.rerun_sink import open_sink
 
-    rig_file = load_optional_rig(arguments.rig)
+    rig_file = None if arguments.rig is None else load_rig_file(arguments.rig)
     wanted = _names(arguments.cameras)
     shown: Counter[str] = Counter()
     with ExitStack() as stack:
