@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
@@ -11,12 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 pytest.importorskip("launch_ros", reason="launch is part of a ROS 2 install, it has no wheel")
 
+from carla_publishers import SECOND, ForeignCameras
 from installed_launch import RIG, launch, prefix, started
+from rosgraph_msgs.msg import Clock
+
+from bev_perception.geometry import RigidTransform, load_rig
+from bev_perception.ros.carla_defects import Defect
+from bev_perception.ros.stamps import time_message
 
 __all__ = ["launch", "prefix", "started"]
 # CarlaUE4.sh in small: the simulator is a child that the script does not end.
@@ -193,6 +201,41 @@ def test_a_server_that_does_not_listen_in_time_ends_everything_with_words(
     assert "carla_node" not in result
     pid = int((script.parent / "simulator.pid").read_text())
     wait_until(lambda: not is_running(pid), 5.0, "the end of the simulator")
+
+
+def test_the_bridges_cameras_bring_grids(
+    launch: Callable[..., Any],
+    rig_file: Path,
+    client: Any,
+    fast_weights: Path,
+    wait_until: Callable[..., Any],
+) -> None:
+    """The real nodes, as a user starts them."""
+    from nav_msgs.msg import OccupancyGrid
+
+    rig = load_rig(rig_file)
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    base_T_ego = RigidTransform.from_euler(translation=(1.4, 0.0, 0.0))
+    cameras = ForeignCameras(
+        client, rig, {"bow": image}, "ego_vehicle", base_T_ego, "ego_vehicle/", {Defect.HALF_PIXEL}
+    )
+    grids = client.collect("/bev/occupancy_grid", OccupancyGrid)
+    clock = client.publisher("/clock", Clock)
+    arguments = (f"rig_file:={rig_file}", f"weights:={fast_weights}", "device:=cpu", "rviz:=false")
+    launched = launch("carla", "source:=ros_bridge", *arguments)
+    stamps = itertools.count(10 * SECOND, SECOND // 20)
+
+    def tick() -> bool:
+        stamp_ns = next(stamps)
+        clock.publish(Clock(clock=time_message(stamp_ns)))
+        cameras.publish(stamp_ns, RigidTransform.identity())
+        return len(grids) > 2
+
+    wait_until(tick, 40.0, "grids")
+    assert grids[-1].header.frame_id == "base_link"
+    assert launched.stop() == 0
+    assert "camera 'bow' repaired" in launched.log
+    cameras.close()
 
 
 def test_a_server_that_is_not_there_is_told() -> None:
