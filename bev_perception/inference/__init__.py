@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines that run a network behind one small interface."""
+"""Inference engines behind one small interface."""
 
-from bev_perception.inference.engine import Engine, RawOutput, check_inputs
-from bev_perception.inference.torch_engine import PRECISIONS, TorchEngine, load_engine
+from bev_perception.inference.choice import PRECISIONS
+from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput, check_inputs
+from bev_perception.inference.loading import BACKENDS, load_engine, make_engine, why_unavailable
+from bev_perception.inference.torch_engine import TorchEngine
 
-__all__ = ["PRECISIONS", "Engine", "RawOutput", "TorchEngine", "check_inputs", "load_engine"]
+__all__ = [
+    "BACKENDS",
+    "PRECISIONS",
+    "Engine",
+    "EngineMemoryError",
+    "RawOutput",
+    "TorchEngine",
+    "check_inputs",
+    "load_engine",
+    "make_engine",
+    "why_unavailable",
+]

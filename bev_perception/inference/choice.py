@@ -7,6 +7,10 @@ from pathlib import Path
 
 import torch
 
+from bev_perception.errors import EngineError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -17,14 +21,43 @@ def chosen_device(name: str = "auto") -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def checked_device(name: str) -> torch.device:
+    """A device that exists here.
+
+    Raises:
+        EngineError: it does not, or no engine runs on such devices.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EngineError(f"unknown device {name!r}, expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise EngineError(
+                f"device {name!r} is asked for, but torch {torch.__version__} sees {count} CUDA "
+                f"devices here; use device cpu, or a torch build and driver with CUDA"
+            )
+    elif device.type != "cpu":
+        raise EngineError(f"device {name!r} is not supported, expected auto, cpu, cuda or cuda:N")
+    return device
+
+
 def chosen_precision(name: str, device: torch.device) -> str:
     """The name itself, or for "auto" the quickest that leaves the accuracy as it is.
 
     On CUDA that is bf16, with which networks are trained, and fp16 on GPUs that only emulate
-    it. On a CPU it is bf16 with AMX: the tiny model takes 38 ms instead of 88 ms on two cores
-    of a Sapphire Rapids. With AVX512_BF16 alone it took longer than fp32 there, and without
-    either four times as long.
+    it. On a CPU it is bf16 with AMX, which takes less than half the time of fp32 there. With
+    AVX512_BF16 alone it took longer than fp32, and without either four times as long.
+    docs/engines.md has what each costs in accuracy.
+
+    Raises:
+        EngineError: the name is none of PRECISIONS.
     """
+    if name != "auto" and name not in PRECISIONS:
+        raise EngineError(
+            f"unknown precision {name!r}, expected one of auto, {', '.join(PRECISIONS)}"
+        )
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -34,12 +67,21 @@ def chosen_precision(name: str, device: torch.device) -> str:
 
 def cpu_flags(cpu_info: Path = _CPU_INFO) -> frozenset[str]:
     """Instruction sets of the first processor as Linux names them; none where it does not say."""
+    return frozenset(_cpu_entry("flags", cpu_info).split())
+
+
+def cpu_name(cpu_info: Path = _CPU_INFO) -> str:
+    """The first processor's model as Linux names it; empty where it does not say."""
+    return _cpu_entry("model name", cpu_info)
+
+
+def _cpu_entry(wanted: str, cpu_info: Path) -> str:
     try:
         lines = cpu_info.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return frozenset()
+        return ""
     for line in lines:
         key, _, value = line.partition(":")
-        if key.strip() == "flags":
-            return frozenset(value.split())
-    return frozenset()
+        if key.strip() == wanted:
+            return value.strip()
+    return ""

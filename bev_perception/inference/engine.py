@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bev_perception.errors import EngineError
-from bev_perception.model import SegnetConfig, TapTable
+from bev_perception.model import GatherTable, SegnetConfig, TapTable
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,18 @@ class Engine(Protocol):
     def config(self) -> SegnetConfig:
         """What the network was built for."""
 
+    @property
+    def backend(self) -> str:
+        """Which library runs it: a key of BACKENDS, never "auto"."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu", "cuda" or "cuda:N", never "auto"."""
+
+    @property
+    def precision(self) -> str:
+        """Its arithmetic: a key of PRECISIONS, never "auto"."""
+
     def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
         """One moment.
 
@@ -46,6 +60,42 @@ class Engine(Protocol):
         Raises:
             EngineError: images or taps do not fit the network.
         """
+
+    def warm_up(self, num_cameras: int) -> None:
+        """Builds and runs what it can before the first images come.
+
+        Args:
+            num_cameras: of the rig to come.
+        """
+
+
+class EngineMemoryError(EngineError):
+    """The device has too little memory for the network."""
+
+
+def raw_output(maps: Tensor) -> RawOutput:
+    """The output from a network's maps.
+
+    Args:
+        maps: (4, Y, X) float32: occupancy and centre before the sigmoid, offset x and y.
+    """
+    shares = maps[:2].sigmoid().contiguous().cpu().numpy()
+    offset = maps[2:].clone(memory_format=torch.contiguous_format).cpu().numpy()
+    return RawOutput(shares[0], shares[1], offset)
+
+
+def any_table(config: SegnetConfig, num_cameras: int) -> TapTable:
+    """A table as large as a rig's: every voxel takes four feature cells."""
+    voxel_shape = (*config.grid.shape, len(config.heights_m))
+    rows, columns = config.feature_shape
+    count = 4 * voxel_shape[0] * voxel_shape[1] * voxel_shape[2]
+    table = GatherTable(
+        torch.arange(count, dtype=torch.int32) % (num_cameras * rows * columns),
+        torch.arange(0, count + 1, 4, dtype=torch.int32),
+        torch.full((count,), 0.25),
+    )
+    seen = np.ones(config.grid.shape, dtype=bool)
+    return TapTable(table, None, 1, num_cameras, config.feature_shape, voxel_shape, seen)
 
 
 def check_inputs(config: SegnetConfig, images: NDArray[np.uint8], taps: TapTable) -> None:

@@ -3,29 +3,36 @@
 
 from __future__ import annotations
 
-import copy
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
-from bev_perception.errors import EngineError
-from bev_perception.inference.choice import chosen_device, chosen_precision
-from bev_perception.inference.engine import RawOutput, check_inputs
-from bev_perception.model import GatherTable, Segnet, SegnetConfig, TapTable, load_weights
-from bev_perception.model.resnet import BasicBlock, Bottleneck
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from bev_perception.errors import ConfigurationError, EngineError
+from bev_perception.inference.choice import (
+    PRECISIONS,
+    checked_device,
+    chosen_device,
+    chosen_precision,
+)
+from bev_perception.inference.engine import (
+    EngineMemoryError,
+    RawOutput,
+    any_table,
+    check_inputs,
+    raw_output,
+)
+from bev_perception.model import Segnet, SegnetConfig, TapTable
+from bev_perception.model.fused_convolutions import fuse_convolutions
+from bev_perception.model.inference_form import InferenceSegnet
+from bev_perception.model.lift import gather
 
 WARM_UP_RUNS = 3
 """Inferences until a network on the CPU runs at its pace: 94 ms, 41 ms, then 38 ms."""
 
 
 class TorchEngine:
-    """Runs a copy of a Segnet; batch norms are folded into convolutions.
+    """Runs the inference form of a Segnet.
 
     Results do not depend on the thread that asks, only on torch.get_num_threads().
 
@@ -35,21 +42,26 @@ class TorchEngine:
         precision: "fp32", "bf16", "fp16", or "auto" for what suits the device.
 
     Raises:
-        EngineError: the device does not exist here, or the precision is unknown.
+        EngineError: the device does not exist here, the precision is unknown, or the network
+            takes more than images.
     """
 
     def __init__(self, model: Segnet, device: str = "cpu", precision: str = "fp32") -> None:
-        self._device = _checked_device(chosen_device(device))
+        self._device = checked_device(chosen_device(device))
         self._precision = chosen_precision(precision, self._device)
-        if self._precision not in PRECISIONS:
-            raise EngineError(
-                f"unknown precision {precision!r}, expected one of auto, {', '.join(PRECISIONS)}"
-            )
-        network = copy.deepcopy(model).eval().requires_grad_(False)
-        fold_batch_norms(network)
-        network = network.to(device=self._device, dtype=PRECISIONS[self._precision])
-        self._model = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        try:
+            self._network = InferenceSegnet(model)
+        except ConfigurationError as error:
+            raise EngineError(str(error)) from error
+        self._network.cast(self._device, PRECISIONS[self._precision])
+        if self._device.type == "cpu" and self._precision != "fp16":
+            fuse_convolutions(self._network)
         self._moved: tuple[TapTable, TapTable] | None = None
+
+    @property
+    def backend(self) -> str:
+        """ "cpu" or "cuda", as the device is."""
+        return self._device.type
 
     @property
     def device(self) -> str:
@@ -64,21 +76,33 @@ class TorchEngine:
     @property
     def config(self) -> SegnetConfig:
         """What the network was built for."""
-        return self._model.config
+        return self._network.config
 
     @torch.inference_mode()
     def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
-        """See Engine.infer."""
+        """See Engine.infer.
+
+        Raises:
+            EngineMemoryError: the CUDA device has too little memory.
+        """
         check_inputs(self.config, images, taps)
-        tensor = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
-        output = self._model(
-            tensor.permute(0, 3, 1, 2)[None], self._on_device(taps), with_feature=False
-        )
-        return RawOutput(
-            probability=output.segmentation[0, 0].sigmoid().cpu().numpy(),
-            center=output.center[0, 0].cpu().numpy(),
-            offset=output.offset[0].contiguous().cpu().numpy(),
-        )
+        try:
+            return raw_output(self._maps(images, taps))
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise EngineMemoryError(
+                f"{self.device} has too little memory for {len(images)} images of "
+                f"{self.config.image_size} in {self._precision}: {str(error).splitlines()[0]} "
+                f"Use precision bf16 or fp16, a smaller model, device cpu, or let the engine fall "
+                f"back to the CPU"
+            ) from error
+
+    def _maps(self, images: NDArray[np.uint8], taps: TapTable) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(images))
+        if self._device.type == "cuda":
+            tensor = tensor.pin_memory().to(self._device, non_blocking=True)
+        rows = self._network.encode(tensor)
+        return self._network.decode(gather(rows, self._on_device(taps).forward)).float()
 
     def warm_up(self, num_cameras: int) -> None:
         """Runs on black images, so that the first real ones do not wait for preparations.
@@ -87,7 +111,7 @@ class TorchEngine:
             num_cameras: of the rig to come.
         """
         images = np.zeros((num_cameras, *self.config.image_size, 3), dtype=np.uint8)
-        taps = _any_table(self.config, num_cameras)
+        taps = any_table(self.config, num_cameras)
         for _ in range(WARM_UP_RUNS):
             self.infer(images, taps)
 
@@ -98,64 +122,3 @@ class TorchEngine:
         if self._moved is None or self._moved[0] is not taps:
             self._moved = taps, taps.to(self._device)
         return self._moved[1]
-
-
-def load_engine(weights: str | Path, device: str = "auto", precision: str = "auto") -> TorchEngine:
-    """An engine from a weights file; by default as quick as this machine allows.
-
-    Raises:
-        WeightsError: the file cannot be used.
-        EngineError: the device does not exist here, or the precision is unknown.
-    """
-    model, _ = load_weights(weights)
-    return TorchEngine(model, device, precision)
-
-
-def _any_table(config: SegnetConfig, num_cameras: int) -> TapTable:
-    """A table as large as a rig's: every voxel takes four feature cells."""
-    voxel_shape = (*config.grid.shape, len(config.heights_m))
-    rows, columns = config.feature_shape
-    count = 4 * voxel_shape[0] * voxel_shape[1] * voxel_shape[2]
-    table = GatherTable(
-        torch.arange(count, dtype=torch.int32) % (num_cameras * rows * columns),
-        torch.arange(0, count + 1, 4, dtype=torch.int32),
-        torch.full((count,), 0.25),
-    )
-    seen = np.ones(config.grid.shape, dtype=bool)
-    return TapTable(table, None, 1, num_cameras, config.feature_shape, voxel_shape, seen)
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Folds every batch norm of an evaluating network into the convolution before it."""
-    for module in list(network.modules()):
-        if isinstance(module, (BasicBlock, Bottleneck)):
-            _fold(module, "conv2", "bn2")
-            _fold(module, "conv3", "bn3")
-            if module.downsample is not None:
-                _fold(module.downsample, "0", "1")
-        _fold(module, "conv1", "bn1")
-
-
-def _fold(module: nn.Module, convolution: str, norm: str) -> None:
-    children = dict(module.named_children())
-    before, after = children.get(convolution), children.get(norm)
-    if isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
-        setattr(module, convolution, fuse_conv_bn_eval(before, after))
-        setattr(module, norm, nn.Identity())
-
-
-def _checked_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EngineError(f"unknown device {name!r}, expected auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise EngineError(
-                f"device {name!r} is asked for, but torch {torch.__version__} sees {count} CUDA "
-                f"devices here; use device cpu, or a torch build and driver with CUDA"
-            )
-    elif device.type != "cpu":
-        raise EngineError(f"device {name!r} is not supported, expected auto, cpu, cuda or cuda:N")
-    return device

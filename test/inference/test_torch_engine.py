@@ -100,7 +100,7 @@ def test_leaves_the_model_as_it_is(model):
 def test_loads_from_weights(model, taps, images, tmp_path):
     path = tmp_path / "model.safetensors"
     save_weights(path, model)
-    engine = load_engine(path, device="cpu", precision="fp32")
+    engine = load_engine(path, precision="fp32", backend="cpu")
     assert engine.config == CONFIG
     direct = TorchEngine(model).infer(images, taps)
     np.testing.assert_array_equal(engine.infer(images, taps).probability, direct.probability)
@@ -109,7 +109,7 @@ def test_loads_from_weights(model, taps, images, tmp_path):
 def test_what_was_chosen_can_be_read(model, tmp_path):
     path = tmp_path / "model.safetensors"
     save_weights(path, model)
-    engine = load_engine(path)
+    engine = load_engine(path, backend="cuda" if torch.cuda.is_available() else "cpu")
     assert engine.device == ("cuda" if torch.cuda.is_available() else "cpu")
     assert engine.precision == chosen_precision("auto", torch.device(engine.device))
     assert TorchEngine(model, precision="bf16").precision == "bf16"

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An engine on the CPU takes over when the device's memory is not enough."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput
+from bev_perception.model import SegnetConfig, TapTable
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class FallbackEngine:
+    """Asks one engine until its device has too little memory, then another one for good.
+
+    Args:
+        engine: asked first.
+        make_other: makes the other one when it is needed.
+    """
+
+    def __init__(self, engine: Engine, make_other: Callable[[], Engine]) -> None:
+        self._engine = engine
+        self._make_other: Callable[[], Engine] | None = make_other
+
+    @property
+    def config(self) -> SegnetConfig:
+        """What the network was built for."""
+        return self._engine.config
+
+    @property
+    def backend(self) -> str:
+        """Of the engine in use."""
+        return self._engine.backend
+
+    @property
+    def device(self) -> str:
+        """Of the engine in use."""
+        return self._engine.device
+
+    @property
+    def precision(self) -> str:
+        """Of the engine in use."""
+        return self._engine.precision
+
+    def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
+        """See Engine.infer."""
+        try:
+            return self._engine.infer(images, taps)
+        except EngineMemoryError as error:
+            self._fall_back(error)
+        return self._engine.infer(images, taps)
+
+    def warm_up(self, num_cameras: int) -> None:
+        """See Engine.warm_up."""
+        try:
+            self._engine.warm_up(num_cameras)
+        except EngineMemoryError as error:
+            self._fall_back(error)
+            self._engine.warm_up(num_cameras)
+
+    def _fall_back(self, error: EngineMemoryError) -> None:
+        if self._make_other is None:
+            raise error
+        _LOGGER.warning("%s; the CPU takes over", error)
+        self._engine, self._make_other = self._make_other(), None

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which library runs a network: the one that is asked for, or the best that is here."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from bev_perception.errors import EngineError
+from bev_perception.inference.choice import checked_device, chosen_device, chosen_precision
+from bev_perception.inference.engine import Engine
+from bev_perception.inference.engine_cache import EngineCache
+from bev_perception.inference.exported_graph import ModelSource
+from bev_perception.inference.fallback import FallbackEngine
+from bev_perception.inference.graph_engine import GraphBackend, GraphEngine
+from bev_perception.inference.onnx_backend import OnnxBackend
+from bev_perception.inference.onnx_file import FileSource
+from bev_perception.inference.openvino_backend import OpenVinoBackend
+from bev_perception.inference.tensorrt_backend import TensorRtBackend
+from bev_perception.inference.torch_engine import TorchEngine
+from bev_perception.model import Segnet, load_weights
+
+_LOGGER = logging.getLogger(__name__)
+
+BACKENDS = {
+    "tensorrt": "TensorRT on a CUDA device",
+    "cuda": "PyTorch on a CUDA device",
+    "openvino": "OpenVINO on the CPU",
+    "onnx": "ONNX Runtime on a CUDA device or the CPU",
+    "cpu": "PyTorch on the CPU",
+}
+
+USUAL_CAMERAS = 4
+
+
+def load_engine(
+    weights: str | Path,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+    cpu_fallback: bool = False,
+    cache: EngineCache | None = None,
+) -> Engine:
+    """An engine from a weights file; by default as quick as this machine allows.
+
+    Args:
+        weights: .safetensors, or an .onnx file of bev export.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto" or a key of PRECISIONS.
+        backend: "auto" or a key of BACKENDS. The log says what auto chose and why.
+        cpu_fallback: whether the CPU takes over when a CUDA device has too little memory.
+        cache: of built engines; default the user's.
+
+    Raises:
+        WeightsError: the file cannot be used.
+        EngineError: the backend, the device or the precision does not exist here, or they do
+            not go together.
+    """
+    path = Path(weights)
+    if path.suffix == ".onnx":
+        return _file_engine(FileSource(path), device, precision, backend, cache)
+    model, _ = load_weights(path)
+    engine = make_engine(model, device, precision, backend, cache)
+    if cpu_fallback and engine.device != "cpu":
+        return FallbackEngine(engine, lambda: make_engine(model, "cpu", "auto", "auto", cache))
+    return engine
+
+
+def make_engine(
+    model: Segnet,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+    cache: EngineCache | None = None,
+) -> Engine:
+    """An engine of a model, see load_engine."""
+    place = _device_for(backend, device)
+    if backend == "auto":
+        return _best_engine(model, place, precision, cache)
+    if backend in ("cpu", "cuda"):
+        return TorchEngine(model, str(place), precision)
+    return GraphEngine(ModelSource(model), _graph_backend(backend, place, precision), cache)
+
+
+def why_unavailable(backend: str) -> str:
+    """Why a backend cannot be used here, "" where it can."""
+    try:
+        place = _device_for(backend, "auto")
+        if backend not in ("cpu", "cuda"):
+            _graph_backend(backend, place, "auto")
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+def _best_engine(
+    model: Segnet, device: torch.device, precision: str, cache: EngineCache | None
+) -> Engine:
+    """TensorRT where an engine is built already, OpenVINO on a CPU, else PyTorch."""
+    graph_backend = "tensorrt" if device.type == "cuda" else "openvino"
+    reason = ""
+    try:
+        backend = _graph_backend(graph_backend, device, precision)
+        engine = GraphEngine(ModelSource(model), backend, cache)
+        if graph_backend == "tensorrt" and not engine.is_built(USUAL_CAMERAS):
+            reason = (
+                "no TensorRT engine is built for this model and device, which takes minutes; "
+                "bev export --build-only --backend tensorrt does"
+            )
+    except EngineError as error:
+        reason = str(error)
+    if not reason:
+        _LOGGER.info(
+            "backend auto: %s on %s in %s", backend.library, engine.device, engine.precision
+        )
+        return engine
+    chosen = TorchEngine(model, str(device), precision)
+    _LOGGER.info(
+        "backend auto: PyTorch %s on %s in %s, because %s",
+        torch.__version__,
+        chosen.device,
+        chosen.precision,
+        reason,
+    )
+    return chosen
+
+
+def _file_engine(
+    source: FileSource, device: str, precision: str, backend: str, cache: EngineCache | None
+) -> Engine:
+    if backend == "auto":
+        on_cpu = chosen_device(device) == "cpu"
+        order = ("openvino", "onnx") if on_cpu else ("tensorrt", "onnx")
+        backend = next((name for name in order if not why_unavailable(name)), order[-1])
+        _LOGGER.info("backend auto: %s", BACKENDS[backend])
+    if backend in ("cpu", "cuda"):
+        raise EngineError(
+            f"backend {backend} runs weights files, not ONNX files; use backend openvino, onnx or "
+            f"tensorrt, or the .safetensors file"
+        )
+    place = _device_for(backend, device)
+    if precision == "auto" and backend != "openvino":
+        precision = source.precision
+    return GraphEngine(source, _graph_backend(backend, place, precision), cache)
+
+
+def _device_for(backend: str, device: str) -> torch.device:
+    """The device on which a backend is to run.
+
+    Raises:
+        EngineError: there is no such backend or device, or they do not go together.
+    """
+    if backend != "auto" and backend not in BACKENDS:
+        raise EngineError(
+            f"unknown backend {backend!r}, expected one of auto, {', '.join(BACKENDS)}"
+        )
+    if device == "auto" and backend in ("tensorrt", "cuda"):
+        device = "cuda"
+    elif device == "auto" and backend in ("openvino", "cpu"):
+        device = "cpu"
+    place = checked_device(chosen_device(device))
+    if backend in ("openvino", "cpu") and place.type != "cpu":
+        raise EngineError(f"backend {backend} runs on the CPU, not on {place}; use device cpu")
+    if backend in ("tensorrt", "cuda") and place.type != "cuda":
+        raise EngineError(
+            f"backend {backend} runs on CUDA devices, not on {place}; use device cuda, or backend "
+            f"openvino, onnx or cpu"
+        )
+    return place
+
+
+def _graph_backend(name: str, device: torch.device, precision: str) -> GraphBackend:
+    if name == "onnx":
+        usual = "fp32" if device.type == "cpu" else chosen_precision("auto", device)
+        return OnnxBackend(device, usual if precision == "auto" else precision)
+    chosen = chosen_precision(precision, device)
+    return OpenVinoBackend(chosen) if name == "openvino" else TensorRtBackend(device, chosen)

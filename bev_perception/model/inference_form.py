@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segnet as engines run it: the same function in fewer and cheaper steps.
+
+What is constant is folded into the convolution beside it: batch norms, and the deviation by
+which images are divided. The three heads become one. Outputs differ from Segnet's by rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from bev_perception.errors import ConfigurationError
+from bev_perception.model.norm import InstanceNorm
+from bev_perception.model.resnet import BasicBlock, Bottleneck
+from bev_perception.model.segnet import IMAGENET_MEAN, IMAGENET_STD, Segnet
+
+NUM_MAPS = 4
+"""Maps that come out: occupancy, centre, and the two components of the offset."""
+
+
+class InferenceSegnet(nn.Module):
+    """A copy of a Segnet for inference, one rig at a time.
+
+    Args:
+        model: left as it is.
+
+    Raises:
+        ConfigurationError: it takes radar or LiDAR beside images, which engines do not pass on.
+    """
+
+    def __init__(self, model: Segnet) -> None:
+        super().__init__()
+        if model.config.sensor != "none":
+            raise ConfigurationError(
+                f"this network takes {model.config.sensor} beside images, and inference engines "
+                f"pass on images alone; use weights of a network for cameras alone"
+            )
+        network = copy.deepcopy(model).eval().requires_grad_(False)
+        fold_batch_norms(network)
+        self.config = network.config
+        self.dtype = torch.float32
+        self.encoder = network.encoder
+        self.encoder.backbone.conv1 = fold_deviation(network.encoder.backbone.conv1)
+        self.compressor = network.compressor
+        self.decoder = network.decoder
+        self.heads = merged_heads(
+            [network.segmentation_head, network.center_head, network.offset_head]
+        )
+        self.mean: Tensor
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN) * 255.0)
+
+    def cast(self, device: torch.device | str, dtype: torch.dtype) -> None:
+        """Moves and converts it in place, into channels-last memory; images are centred in fp32."""
+        mean = self.mean
+        self.to(device=device, dtype=dtype)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = mean.to(device)
+        self.dtype = dtype
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (S, H, W, 3) uint8 to feature rows (S * h * w, C)."""
+        centred = images.permute(0, 3, 1, 2).float() - self.mean.view(1, 3, 1, 1)
+        features = self.encoder(centred.to(self.dtype))
+        return features.permute(0, 2, 3, 1).reshape(-1, self.config.latent_dim)
+
+    def decode(self, voxels: Tensor) -> Tensor:
+        """Voxel rows (Y * X * Z, C) to logits (4, Y, X).
+
+        The maps are occupancy and centre before the sigmoid, and the offset's x and y in
+        metres.
+        """
+        rows, columns = self.config.grid.shape
+        bev = voxels.view(1, rows, columns, -1).permute(0, 3, 1, 2)
+        bev = self.compressor(bev)
+        if self.config.mirrored_decoder:
+            return self.heads(self.decoder(bev.flip(-2)).flip(-2))[0]
+        return self.heads(self.decoder(bev))[0]
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Folds every batch norm of an evaluating network into the convolution before it."""
+    for module in list(network.modules()):
+        if isinstance(module, (BasicBlock, Bottleneck)):
+            _fold(module, "conv2", "bn2")
+            _fold(module, "conv3", "bn3")
+            if module.downsample is not None:
+                _fold(module.downsample, "0", "1")
+        _fold(module, "conv1", "bn1")
+
+
+def _fold(module: nn.Module, convolution: str, norm: str) -> None:
+    children = dict(module.named_children())
+    before, after = children.get(convolution), children.get(norm)
+    if isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+        setattr(module, convolution, fuse_conv_bn_eval(before, after))
+        setattr(module, norm, nn.Identity())
+
+
+def fold_deviation(convolution: nn.Conv2d) -> nn.Conv2d:
+    """A convolution of images in 0..255 less their mean, for one of normalised images.
+
+    The mean stays out of it: padding is worth the mean colour and so must stay zero.
+    """
+    std = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1) * 255.0
+    return _with_weight(convolution, convolution.weight.detach() / std, convolution.bias)
+
+
+def merged_heads(heads: Sequence[nn.Sequential]) -> nn.Sequential:
+    """One head that answers what several heads answer, their outputs stacked.
+
+    Args:
+        heads: 3x3 convolution, instance norm, ReLU and 1x1 convolution each, of the same input.
+    """
+    first: list[nn.Conv2d] = [head[0] for head in heads]  # type: ignore[misc]
+    last: list[nn.Conv2d] = [head[3] for head in heads]  # type: ignore[misc]
+    mixed = _with_weight(first[0], torch.cat([conv.weight for conv in first]), None)
+    weight = torch.block_diag(*[conv.weight.flatten(1) for conv in last])[..., None, None]
+    bias = torch.cat([conv.bias for conv in last if conv.bias is not None])
+    answered = _with_weight(last[0], weight, bias)
+    return nn.Sequential(mixed, InstanceNorm(), nn.ReLU(inplace=True), answered)
+
+
+def _with_weight(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """A convolution of the same stride and padding with other weights."""
+    made = nn.Conv2d(
+        weight.shape[1],
+        weight.shape[0],
+        (weight.shape[2], weight.shape[3]),
+        stride=(like.stride[0], like.stride[1]),
+        padding=(int(like.padding[0]), int(like.padding[1])),
+        bias=bias is not None,
+    )
+    made.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
+    if bias is not None:
+        made.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    return made
