@@ -17,6 +17,7 @@ such a camera with PinholeCamera.from_field_of_view(width, height, fov).
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -148,5 +149,6 @@ def levelled(world_T_base: RigidTransform) -> RigidTransform:
     The world's z axis must point up (map and odom of REP-105). Levelling removes roll
     and pitch alone, so a flat world gives the identity.
     """
-    heading = RigidTransform.from_euler(yaw=world_T_base.yaw)
-    return RigidTransform(heading.rotation.T @ world_T_base.rotation, np.zeros(3))
+    cos, sin = math.cos(world_T_base.yaw), math.sin(world_T_base.yaw)
+    level_R_world = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    return RigidTransform(level_R_world @ world_T_base.rotation, np.zeros(3))

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +108,11 @@ def settled_attitude(level_T_base: RigidTransform, tolerance_deg: float) -> Rigi
     """
     if tolerance_deg == 0.0:
         return level_T_base
-    step = np.radians(tolerance_deg) * np.sqrt(2.0)
-    roll, pitch, _ = np.round(level_T_base.euler / step) * step
-    return RigidTransform.from_euler(roll, pitch)
+    step = math.radians(tolerance_deg) * math.sqrt(2.0)
+    roll, pitch, _ = level_T_base.euler.tolist()
+    return _lattice_attitude(round(roll / step), round(pitch / step), step)
+
+
+@lru_cache(maxsize=1024)
+def _lattice_attitude(roll_steps: int, pitch_steps: int, step: float) -> RigidTransform:
+    return RigidTransform.from_euler(roll_steps * step, pitch_steps * step)

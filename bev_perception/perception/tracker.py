@@ -7,6 +7,7 @@ predictions by least total distance inside a gate. It knows nothing of appearanc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,7 @@ class TrackerSettings:
 
 
 DEFAULT_SETTINGS = TrackerSettings()
+_HALF_TURN = RigidTransform.from_euler(yaw=np.pi)
 
 
 @dataclass
@@ -91,11 +93,14 @@ class Tracker:
         centers = np.array([box.center for box in objects]).reshape(-1, 3)
         positions = pose.apply(centers)[:, :2]
         owners = self._assign(positions, stamp_ns)
-        frame_T_world = pose.inverse()
-        return tuple(
-            self._described(box, self._observed(owner, position, stamp_ns), frame_T_world)
-            for box, owner, position in zip(objects, owners, positions)
-        )
+        tracks = [
+            self._observed(owner, position, stamp_ns) for owner, position in zip(owners, positions)
+        ]
+        flat = np.zeros((len(tracks), 3))
+        for row, track in zip(flat, tracks):
+            row[:2] = track.velocity
+        velocities = pose.inverse().rotate(flat)
+        return tuple(map(self._described, objects, tracks, velocities))
 
     def _assign(self, positions: NDArray[np.float64], stamp_ns: int) -> list[_Track | None]:
         """Per position (n, 2) its track, None for a new one."""
@@ -137,12 +142,11 @@ class Tracker:
         track.seen_ns = stamp_ns
         return track
 
-    def _described(self, box: ObjectBox, track: _Track, frame_T_world: RigidTransform) -> ObjectBox:
+    def _described(self, box: ObjectBox, track: _Track, velocity: NDArray[np.float64]) -> ObjectBox:
         if not self._has_pose:
             return replace(box, object_id=track.object_id)
-        velocity = frame_T_world.rotate([*track.velocity, 0.0])
         pose = box.pose
-        is_moving = np.linalg.norm(velocity) >= self.settings.heading_speed
+        is_moving = math.hypot(*velocity.tolist()) >= self.settings.heading_speed
         if is_moving and float(velocity @ pose.rotation[:, 0]) < 0.0:
-            pose = pose @ RigidTransform.from_euler(yaw=np.pi)
+            pose = pose @ _HALF_TURN
         return replace(box, object_id=track.object_id, pose=pose, velocity=velocity)

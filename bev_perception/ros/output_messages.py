@@ -82,21 +82,36 @@ def centers_message(output: BevOutput, frame_id: str) -> PointCloud2:
     return message
 
 
-def detections_message(output: BevOutput, frame_id: str) -> Detection3DArray:
-    """One detection per object in base_link, tilt undone; ``id`` is the track's number."""
+def detections_message(
+    output: BevOutput, frame_id: str, poses: Sequence[Pose] | None = None
+) -> Detection3DArray:
+    """One detection per object in base_link, tilt undone; ``id`` is the track's number.
+
+    Args:
+        output: of the pipeline.
+        frame_id: of base_link.
+        poses: box_poses of the objects in base_link, where they are known already.
+    """
     header = header_message(output.stamp_ns, frame_id)
     boxes = output.base_objects
-    detections = [_detection(header, box, pose) for box, pose in zip(boxes, _poses(boxes))]
+    poses = box_poses(boxes) if poses is None else poses
+    detections = [_detection(header, box, pose) for box, pose in zip(boxes, poses)]
     return Detection3DArray(header=header, detections=detections)
 
 
-def markers_message(stamp_ns: int, frame_id: str, boxes: Sequence[ObjectBox]) -> MarkerArray:
-    """DELETEALL, then one cube per box, which is in frame_id."""
+def markers_message(
+    stamp_ns: int,
+    frame_id: str,
+    boxes: Sequence[ObjectBox],
+    poses: Sequence[Pose] | None = None,
+) -> MarkerArray:
+    """DELETEALL, then one cube per box, which is in frame_id; poses as for detections."""
     header = header_message(stamp_ns, frame_id)
     clear = _MARKER.copy()
     clear.header = header
     clear.action = DELETE_ALL
-    cubes = [_cube(header, box, pose) for box, pose in zip(boxes, _poses(boxes))]
+    poses = box_poses(boxes) if poses is None else poses
+    cubes = [_cube(header, box, pose) for box, pose in zip(boxes, poses)]
     return MarkerArray(markers=[clear, *cubes])
 
 
@@ -148,7 +163,7 @@ def _cube(header: Header, box: ObjectBox, pose: Pose) -> Marker:
     return marker
 
 
-def _poses(boxes: Sequence[ObjectBox]) -> list[Pose]:
+def box_poses(boxes: Sequence[ObjectBox]) -> list[Pose]:
     """Poses of the boxes; their quaternions together, since one alone takes as long."""
     turns = quaternions([box.pose for box in boxes]).tolist()
     return [_pose(box.center.tolist(), turn) for box, turn in zip(boxes, turns)]

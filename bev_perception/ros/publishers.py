@@ -16,6 +16,7 @@ from visualization_msgs.msg import MarkerArray
 
 from bev_perception.geometry import BevOutput
 from bev_perception.ros.output_messages import (
+    box_poses,
     centers_message,
     detections_message,
     markers_message,
@@ -82,10 +83,13 @@ class OutputPublishers:
             self._probability.publish(probability_grid_message(output, frame))
         if _is_heard(self._centers):
             self._centers.publish(centers_message(output, frame))
-        if _is_heard(self._objects):
-            self._objects.publish(detections_message(output, frame))
-        if _is_heard(self._markers):
-            self._markers.publish(markers_message(output.stamp_ns, frame, output.base_objects))
+        wants_objects, wants_markers = _is_heard(self._objects), _is_heard(self._markers)
+        boxes = output.base_objects
+        poses = box_poses(boxes) if wants_objects or wants_markers else []
+        if wants_objects:
+            self._objects.publish(detections_message(output, frame, poses))
+        if wants_markers:
+            self._markers.publish(markers_message(output.stamp_ns, frame, boxes, poses))
 
     def publish_latencies(self, timings_ms: Mapping[str, float]) -> None:
         """Milliseconds by stage of LATENCY_STAGES."""
