@@ -161,8 +161,8 @@ def _view_bags(arguments: Arguments, settings: SinkSettings) -> None:
             sink.flush()
         print("shown: " + ", ".join(f"{count} {name}" for name, count in shown.items()))
         if sink.page:
-            _tell(f"open {sink.page} in a browser; Ctrl-C ends")
             with suppress(KeyboardInterrupt):
+                _tell(f"open {sink.page} in a browser; Ctrl-C ends")
                 signal.pause()
     _tell_saved(settings)
 

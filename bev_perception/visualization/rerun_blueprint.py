@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import rerun.blueprint as rrb
 
+from bev_perception.visualization.palette import PAPER
 from bev_perception.visualization.rerun_view import (
     BASE,
     BEV,
@@ -41,10 +42,11 @@ def view_blueprint(cameras: Sequence[str], live: bool, with_reports: bool) -> rr
         origin=BASE,
         contents=["$origin/**", f"- /{GROUND}/probability"],
         name="around the vehicle",
+        background=PAPER,
         eye_controls=_EYE,
         line_grid=False,
     )
-    above = rrb.Spatial2DView(origin=BEV, name="from above, forward is up")
+    above = rrb.Spatial2DView(origin=BEV, name="from above, forward is up", background=PAPER)
     latency = rrb.TimeSeriesView(
         origin=LATENCY,
         name="latency, ms",

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +135,31 @@ def test_a_bag_with_nothing_to_show_is_named(
     result = bev("view", bag, "--save", tmp_path / "v.rrd")
     assert result.code == 2
     assert "no cameras, no labels, and no outputs" in result.error
+
+
+def test_ctrl_c_ends_serving_a_bag(make_bag: Callable) -> None:
+    ports = []
+    for _ in range(2):
+        with socket.socket() as server:
+            server.bind(("", 0))
+            ports.append(str(server.getsockname()[1]))
+    arguments = ("view", str(make_bag()), "--serve", "--port", ports[0], "--web-port", ports[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bev_perception.cli.main", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    try:
+        said = next(line for line in process.stderr if "in a browser" in line)
+        assert f"http://localhost:{ports[1]}/" in said
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def test_without_rerun_the_extra_is_named(
