@@ -20,6 +20,7 @@ MAY_USE: dict[str, frozenset[str]] = {
     "inference": frozenset({"geometry", "model"}),
     "perception": frozenset({"geometry", "inference", "model"}),
     "bags": frozenset({"geometry"}),
+    "samples": frozenset({"geometry", "bags"}),
     "simulation": frozenset({"geometry"}),
     "carla_world": frozenset({"geometry"}),
     "training": frozenset({"geometry", "model", "inference", "perception", "bags"}),
@@ -43,7 +44,7 @@ MAY_USE: dict[str, frozenset[str]] = {
 EVERYWHERE = frozenset({"errors", "resources"})
 
 ONLY_IN: dict[str, frozenset[str]] = {
-    "torch": frozenset({"model", "inference", "perception", "training", "ros", "cli"}),
+    "torch": frozenset({"model", "inference", "perception", "samples", "training", "ros", "cli"}),
     "lightning": frozenset({"training", "cli"}),
     "rosbags": frozenset({"bags"}),
     "moderngl": frozenset({"simulation"}),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bev_perception import __version__
 from bev_perception.cli import (
+    carla,
     demo,
     evaluate,
     import_checkpoint,
@@ -28,6 +29,7 @@ COMMANDS = tuple(
     for module in (
         demo,
         simulate,
+        carla,
         record,
         play,
         view,

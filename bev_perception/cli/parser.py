@@ -37,6 +37,8 @@ class Command:
         examples: (what it is for, command line) pairs for its help.
         add_arguments: adds its options to a parser.
         run: does the work; imports what it needs itself, so that help stays quick.
+        actions: what may follow its name, as in ``bev carla record``; the command's own run
+            gets the options of the chosen one under that one's name.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Command:
     examples: Sequence[tuple[str, str]]
     add_arguments: Callable[[Parser], None]
     run: Callable[[Arguments], None]
+    actions: Sequence[Command] = ()
 
     @property
     def epilog(self) -> str:
@@ -101,7 +104,7 @@ def _in_our_words(text: str, underscores: bool) -> str:
 def _as_typed(keys: str) -> str:
     """``run.bag, run.out`` as ``BAG, --out``."""
     names = [key.strip().rpartition(".")[2] for key in keys.split(",")]
-    positional = {"bag": "BAG", "bags": "BAG", "checkpoint": "FILE"}
+    positional = {"bag": "BAG", "bags": "BAG", "data": "DATA", "checkpoint": "FILE"}
     return ", ".join(positional.get(name, f"--{name}") for name in names)
 
 
@@ -134,7 +137,22 @@ def build_parser(commands: Sequence[Command], version: str, chosen: str | None) 
             parser.chosen = chosen
         subcommands.add_subcommand(command.name, child, help=command.summary)
         child.prog = f"bev {command.name}"
+        if command.name == chosen and command.actions:
+            _add_actions(child, command)
     return parser
+
+
+def _add_actions(parser: Parser, command: Command) -> None:
+    """The words that may follow a command's name, each with its own options."""
+    subcommands = parser.add_subcommands(required=True, dest="action", metavar="ACTION")
+    for action in command.actions:
+        prog = f"bev {command.name} {action.name}"
+        child = Parser(
+            prog=prog, description=textwrap.fill(action.description, 88), epilog=action.epilog
+        )
+        action.add_arguments(child)
+        subcommands.add_subcommand(action.name, child, help=action.summary)
+        child.prog = prog
 
 
 def add_output_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
