@@ -74,7 +74,8 @@ def object_text(box: ObjectBox) -> str:
     Visibility is left out when unknown, the score when it is 1.
     """
     values = {"visibility": f"{box.visibility:.4f}"} if not math.isnan(box.visibility) else {}
-    values |= {name: f"{value:.4f}" for name, value in zip(("vx", "vy", "vz"), box.velocity)}
+    velocity = zip(("vx", "vy", "vz"), box.velocity.tolist())
+    values |= {name: f"{value:.4f}" for name, value in velocity}
     if box.score != 1.0:
         values["score"] = f"{box.score:.4f}"
     return " ".join(f"{name}={value}" for name, value in values.items())

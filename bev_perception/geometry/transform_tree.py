@@ -107,6 +107,8 @@ class TransformTree:
         """
         target_path, source_path = self._paths(_clean(target), _clean(source))
         common_T_source = self._climb(source_path, stamp_ns)
+        if not target_path:
+            return common_T_source
         common_T_target = self._climb(target_path, stamp_ns)
         return common_T_target.inverse() @ common_T_source
 
@@ -159,8 +161,10 @@ class TransformTree:
         return target_path[: target_path.index(common)], source_path[: source_path.index(common)]
 
     def _climb(self, path: list[str], stamp_ns: int) -> RigidTransform:
-        ancestor_T_frame = RigidTransform.identity()
-        for child in path:
+        if not path:
+            return RigidTransform.identity()
+        ancestor_T_frame = self._at(path[0], stamp_ns)
+        for child in path[1:]:
             ancestor_T_frame = self._at(child, stamp_ns) @ ancestor_T_frame
         return ancestor_T_frame
 

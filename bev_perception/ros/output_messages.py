@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion, Vector3
@@ -151,16 +152,21 @@ def _detection(header: Header, box: ObjectBox, pose: Pose) -> Detection3D:
 
 
 def _cube(header: Header, box: ObjectBox, pose: Pose) -> Marker:
-    red, green, blue, alpha = marker_color(box.label)
     marker = _MARKER.copy()
     marker.header = header
     marker.ns = box.label
     marker.id = int(box.object_id)
     marker.pose = pose
     marker.scale = _size(box)
-    marker.color = ColorRGBA(r=red, g=green, b=blue, a=alpha)
+    marker.color = _color(box.label)
     marker.text = object_text(box)
     return marker
+
+
+@cache
+def _color(label: str) -> ColorRGBA:
+    red, green, blue, alpha = marker_color(label)
+    return ColorRGBA(r=red, g=green, b=blue, a=alpha)
 
 
 def box_poses(boxes: Sequence[ObjectBox]) -> list[Pose]:
