@@ -22,6 +22,10 @@ from bev_perception.ros.stamps import stamp_ns
 from bev_perception.ros.transform_input import TransformInput
 
 _LOOK_S = 0.1
+_TF_ADVICE = {
+    "ros_bridge": "; carla_ros_bridge tells the vehicle's frame where its objects file has a "
+    "sensor.pseudo.tf"
+}
 _BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -129,7 +133,7 @@ class CarlaEvidence:
             latest_ns = tree.latest_ns(ego, frame)
             ego_T_frame = tree.lookup(ego, frame, latest_ns or 0)
         except TransformError as error:
-            self._tf_problems[camera] = str(error)
+            self._tf_problems[camera] = f"{error}{_TF_ADVICE.get(self._settings.source, '')}"
             return None
         self._tf_problems.pop(camera, None)
         return self._settings.base_T_ego @ ego_T_frame
