@@ -88,6 +88,7 @@ PASSED_ON = {
     "weights": ("", "name of shipped weights, or a .safetensors file; empty: as params_file"),
     "device": ("", "where the network runs: auto, cpu, cuda or cuda:N; empty: as params_file"),
     "precision": ("", "auto, fp32, bf16 or fp16; empty: as params_file"),
+    "backend": ("", "auto, tensorrt, cuda, openvino, onnx or cpu; empty: as params_file"),
     "params_file": (str(config_path("perception.yaml")), "parameters of the perception node"),
     "rviz": ("true", "whether RViz is started, where it is installed"),
     "rviz_config": (str(config_path("bev.rviz")), "RViz configuration"),

@@ -38,6 +38,7 @@ TEXTS = {
     "weights": "name of shipped weights, or a .safetensors file",
     "device": "where the network runs: auto, cpu, cuda or cuda:N",
     "precision": "arithmetic of the network: auto, fp32, bf16 or fp16",
+    "backend": "library that runs the network: auto, tensorrt, cuda, openvino, onnx or cpu",
     "rig_file": "rig file that overrides CameraInfo and TF for the cameras that it names",
 }
 SWITCHES = {

@@ -29,7 +29,7 @@ class RunOptions:
     Attributes:
         weights: name of shipped weights or a file.
         rig_file: for bags that need one.
-        device, precision: of the network.
+        device, precision, backend: of the network.
         pictures: how many moments to draw, spread evenly.
         video: draw every set into a video.
         track: give objects ids and velocities over time.
@@ -39,6 +39,7 @@ class RunOptions:
     rig_file: Path | None = None
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "auto"
     pictures: int = 0
     video: bool = False
     track: bool = False
@@ -64,7 +65,9 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag, rig_file))
         rig = reader.rig()
-        engine = load_engine(resolve_weights(options.weights), options.device, options.precision)
+        engine = load_engine(
+            resolve_weights(options.weights), options.device, options.precision, options.backend
+        )
         settings = PipelineSettings(track=options.track)
         pipeline = Pipeline(engine, rig, settings)
         synchronizer: Synchronizer[CameraFrame] = Synchronizer(rig.names)
@@ -84,8 +87,12 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
             collector.add(frame_set, output)
     result = collector.result()
     result.synchronisation = synchronizer.statistics.describe()
-    arithmetic = {"device": engine.device, "precision": engine.precision}
-    result.model, result.settings = engine.config.to_dict() | arithmetic, settings.to_dict()
+    chosen = {
+        "backend": engine.backend,
+        "device": engine.device,
+        "precision": engine.precision,
+    }
+    result.model, result.settings = engine.config.to_dict() | chosen, settings.to_dict()
     return result
 
 

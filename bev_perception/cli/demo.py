@@ -130,6 +130,7 @@ def _live(arguments: Arguments, rig_file: Path, rig: Rig, folder: Path) -> RunRe
         weights=weights,
         device=arguments.device,
         precision=arguments.precision,
+        backend=arguments.backend,
     )
     record_live(drive, folder / DRIVE_BAG, folder / LOG_FOLDER)
     result = live_results(folder / DRIVE_BAG, folder, arguments.pictures)
@@ -154,6 +155,7 @@ def _offline(arguments: Arguments, rig_file: Path, folder: Path) -> RunResult:
         weights=arguments.weights,
         device=arguments.device,
         precision=arguments.precision,
+        backend=arguments.backend,
         pictures=arguments.pictures,
         video=True,
     )
@@ -190,6 +192,7 @@ def _command(arguments: Arguments) -> str:
     ]
     parts += ["--rate-hz", f"{arguments.rate_hz:g}", "--weights", arguments.weights]
     parts += ["--precision", arguments.precision, "--device", arguments.device]
+    parts += ["--backend", arguments.backend]
     if arguments.rig:
         parts += ["--rig", arguments.rig]
     return shlex.join(str(part) for part in [*parts, "--out", arguments.out])

@@ -44,12 +44,19 @@ def _run(arguments: Arguments) -> None:
         bags = find_bags([Path(bag) for bag in arguments.bags])
         rig_file = load_optional_rig(arguments.rig)
         engine = load_engine(
-            resolve_weights(arguments.weights), arguments.device, arguments.precision
+            resolve_weights(arguments.weights),
+            arguments.device,
+            arguments.precision,
+            arguments.backend,
         )
         metrics = evaluate_bags(bags, engine, rig_file=rig_file, stride=arguments.stride)
         write_json(folder / METRICS_FILE, metrics)
         run = {"arguments": arguments.as_dict()}
-        run["engine"] = {"device": engine.device, "precision": engine.precision}
+        run["engine"] = {
+            "backend": engine.backend,
+            "device": engine.device,
+            "precision": engine.precision,
+        }
         write_run_file(folder, "evaluate", run)
     table = accuracy_table(metrics)
     print(as_text(table))

@@ -42,7 +42,7 @@ class LiveDrive:
         rig_file: cameras of the vehicle.
         rig: what it says.
         weights: of the network, a file.
-        device, precision: of the network.
+        device, precision, backend: of the network.
     """
 
     town: int
@@ -53,6 +53,7 @@ class LiveDrive:
     weights: Path
     device: str = "cpu"
     precision: str = "fp32"
+    backend: str = "auto"
 
 
 def check_ros() -> None:
@@ -183,6 +184,7 @@ def _perception(drive: LiveDrive) -> list[str]:
         "weights": str(drive.weights.resolve()),
         "device": drive.device,
         "precision": drive.precision,
+        "backend": drive.backend,
     }
     remappings = {}
     for name in drive.rig.names:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 from bev_perception import __version__
 from bev_perception.cli import (
+    benchmark,
     carla,
     demo,
     evaluate,
+    export,
     import_checkpoint,
     inspect,
     play,
@@ -37,6 +39,8 @@ COMMANDS = tuple(
         run,
         train,
         evaluate,
+        export,
+        benchmark,
         import_checkpoint,
     )
 )

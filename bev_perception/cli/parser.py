@@ -173,13 +173,21 @@ def add_output_arguments(parser: argparse.ArgumentParser, default: str | None = 
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--weights``, ``--device`` and ``--precision``."""
+    """``--weights``, ``--backend``, ``--device`` and ``--precision``."""
     parser.add_argument(
         "--weights",
         type=str,
         default="tiny",
         metavar="NAME|FILE",
-        help="name of shipped weights (tiny) or a .safetensors file of bev train",
+        help="name of shipped weights (tiny), a .safetensors file of bev train, or an .onnx file of "
+        "bev export",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "tensorrt", "cuda", "openvino", "onnx", "cpu"),
+        default="auto",
+        help="what runs the network: tensorrt and cuda (PyTorch) on NVIDIA, openvino and cpu "
+        "(PyTorch) on the processor, onnx (ONNX Runtime) on either; auto takes the quickest",
     )
     parser.add_argument(
         "--device",

@@ -39,6 +39,7 @@ def _run(arguments: Arguments) -> None:
         rig_file=None if arguments.rig is None else Path(arguments.rig),
         device=arguments.device,
         precision=arguments.precision,
+        backend=arguments.backend,
         pictures=arguments.pictures,
         video=arguments.video,
         track=arguments.track,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -137,6 +138,10 @@ class GraphEngine:
             engine = self._cache.fetch(name, key, lambda: self._built(layout))
             self._runner = self._backend.load(engine)
         self._layout, self._padded = layout, None
+
+    def path(self, layout: TapLayout) -> Path:
+        """Where the engine of a layout is kept."""
+        return self._cache.path(self._name(layout))
 
     def is_built(self, num_cameras: int) -> bool:
         """Whether the engine for so many cameras is stored and needs no building."""

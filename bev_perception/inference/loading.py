@@ -12,7 +12,7 @@ from bev_perception.errors import EngineError
 from bev_perception.inference.choice import checked_device, chosen_device, chosen_precision
 from bev_perception.inference.engine import Engine
 from bev_perception.inference.engine_cache import EngineCache
-from bev_perception.inference.exported_graph import ModelSource
+from bev_perception.inference.exported_graph import GraphSource, ModelSource
 from bev_perception.inference.fallback import FallbackEngine
 from bev_perception.inference.graph_engine import GraphBackend, GraphEngine
 from bev_perception.inference.onnx_backend import OnnxBackend
@@ -82,6 +82,29 @@ def make_engine(
     if backend in ("cpu", "cuda"):
         return TorchEngine(model, str(place), precision)
     return GraphEngine(ModelSource(model), _graph_backend(backend, place, precision), cache)
+
+
+def graph_engine(
+    source: GraphSource,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+    cache: EngineCache | None = None,
+) -> GraphEngine:
+    """An engine that is built ahead; auto is TensorRT on a CUDA device and OpenVINO elsewhere.
+
+    Raises:
+        EngineError: see load_engine; or the backend is PyTorch, which builds nothing.
+    """
+    if backend in ("cpu", "cuda"):
+        raise EngineError(
+            f"backend {backend} is PyTorch, which builds no engine ahead; choose tensorrt, "
+            f"openvino or onnx"
+        )
+    place = _device_for(backend, device)
+    if backend == "auto":
+        backend = "tensorrt" if place.type == "cuda" else "openvino"
+    return GraphEngine(source, _graph_backend(backend, place, precision), cache)
 
 
 def why_unavailable(backend: str) -> str:

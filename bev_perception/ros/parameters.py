@@ -84,6 +84,15 @@ PARAMETERS: dict[str, _Entry] = {
     "precision": _Entry(
         "auto", "arithmetic of the network", choices=("auto", "fp32", "bf16", "fp16")
     ),
+    "backend": _Entry(
+        "auto",
+        "library that runs the network; tensorrt and cuda run on NVIDIA GPUs, openvino and cpu on "
+        "the CPU, onnx on either",
+        choices=("auto", "tensorrt", "cuda", "openvino", "onnx", "cpu"),
+    ),
+    "cpu_fallback": _Entry(
+        False, "whether the CPU takes over when the GPU has too little memory for the network"
+    ),
     "num_threads": _Entry(0, "threads of the network on a CPU; 0: torch's choice", 0, 256),
     "sync_tolerance_ms": _Entry(
         50, "largest difference between the stamps of one set, milliseconds", 0, 10_000
@@ -153,6 +162,8 @@ class NodeParameters:
     weights: str
     device: str
     precision: str
+    backend: str
+    cpu_fallback: bool
     num_threads: int
     sync_tolerance_ms: int
     sync_timeout_ms: int

@@ -120,12 +120,19 @@ class PerceptionNode(LifecycleNode):
         if parameters.num_threads:
             torch.set_num_threads(parameters.num_threads)
         weights = resolve_weights(parameters.weights)
-        engine = load_engine(weights, parameters.device, parameters.precision)
+        engine = load_engine(
+            weights,
+            parameters.device,
+            parameters.precision,
+            parameters.backend,
+            parameters.cpu_fallback,
+        )
         engine.warm_up(len(parameters.cameras))
         if rig_file is not None:
             parameters = replace(parameters, base_frame=rig_file.base_frame)
         facts = {
             "model": str(weights),
+            "backend": engine.backend,
             "device": engine.device,
             "precision": engine.precision,
         }
