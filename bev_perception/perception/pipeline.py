@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -43,6 +43,7 @@ class Pipeline:
         settings: in use from the next set on.
         calibration: in use from the next set on; see calibrate.
         tables_built: tap tables that sets had to wait for.
+        on_inference: called in process when the network begins.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Pipeline:
         self.settings = settings
         self.calibration = Calibration(rig, engine.config)
         self.tables_built = 0
+        self.on_inference: Callable[[], object] = lambda: None
         self._tracker = Tracker()
         self._helper = ThreadPoolExecutor(max_workers=1) if (os.cpu_count() or 1) > 1 else None
 
@@ -104,6 +106,7 @@ class Pipeline:
         present = tuple(prepared.present.tolist())
         table = calibration.table(present, _attitude(pose, settings))
         self.tables_built += calibration.tables_built - built
+        self.on_inference()
         table_at = perf_counter()
         raw = self.engine.infer(prepared.images, table.taps) if any(present) else self._nothing()
         engine_at = perf_counter()

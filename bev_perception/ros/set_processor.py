@@ -7,14 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.clock import Clock
 
 from bev_perception.errors import BagError, CalibrationError
 from bev_perception.geometry import BevOutput, CameraFrame, FrameSet, Rig
-from bev_perception.inference import Engine, RawOutput
-from bev_perception.model import SegnetConfig, TapTable
+from bev_perception.inference import Engine
 from bev_perception.perception import (
     Calibration,
     Pipeline,
@@ -77,7 +74,7 @@ class SetProcessor:
     ) -> None:
         self.settings: PipelineSettings = parameters.settings
         self.on_inference: Callable[[], object] = lambda: None
-        self._engine = _AnnouncingEngine(engine, lambda: self.on_inference())
+        self._engine = engine
         self._min_cameras = parameters.min_cameras
         self._publishers = publishers
         self._monitor = monitor
@@ -103,6 +100,7 @@ class SetProcessor:
         if self._pipeline is None:
             pipeline = Pipeline(self._engine, rig, self.settings)
             pipeline.calibration = pipeline.calibrate(rig)
+            pipeline.on_inference = self.on_inference
             self._pipeline = pipeline
         else:
             self._calibration = self._pipeline.calibrate(rig, self._last_set)
@@ -157,24 +155,6 @@ class SetProcessor:
             except BagError as error:
                 self._monitor.cameras[camera].image_refused(str(error), Cause.UNDECODABLE)
         return frames
-
-
-class _AnnouncingEngine:
-    """An engine that tells when it begins."""
-
-    def __init__(self, engine: Engine, on_begin: Callable[[], object]) -> None:
-        self._engine = engine
-        self._on_begin = on_begin
-
-    @property
-    def config(self) -> SegnetConfig:
-        """See Engine."""
-        return self._engine.config
-
-    def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
-        """See Engine."""
-        self._on_begin()
-        return self._engine.infer(images, taps)
 
 
 def _frame_set(live_set: LiveSet, frames: Mapping[str, CameraFrame], rig: Rig) -> FrameSet:
