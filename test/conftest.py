@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from hypothesis import settings
@@ -17,3 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # rerun_recording
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("random", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+# Built engines of tests do not mix with the user's; processes that tests start inherit it.
+_ENGINES = tempfile.mkdtemp(prefix="bev_engines_")
+os.environ["BEV_PERCEPTION_CACHE"] = _ENGINES
+atexit.register(shutil.rmtree, _ENGINES, ignore_errors=True)

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _LOGGER = logging.getLogger(__name__)
@@ -111,4 +112,5 @@ class EngineCache:
                 error.strerror,
                 CACHE_VARIABLE,
             )
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()

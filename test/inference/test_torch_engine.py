@@ -3,74 +3,19 @@
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from engine_samples import CONFIG, rig_of
 
 from bev_perception.errors import EngineError
-from bev_perception.geometry import BevGrid, PinholeCamera, Rig, RigCamera, RigidTransform
-from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.geometry import BevGrid
 from bev_perception.inference import TorchEngine, choice, load_engine
 from bev_perception.inference.choice import chosen_precision
-from bev_perception.model import Segnet, SegnetConfig, TapTable, build_tap_table, save_weights
-
-CONFIG = SegnetConfig(
-    encoder="light",
-    image_size=(32, 48),
-    heights_m=(0.0, 1.0),
-    grid=BevGrid(-9.0, -10.5, 1.0, 18, 21),
-    latent_dim=6,
-    decoder_widths=(8, 12, 16),
-    light_widths=(8, 12, 16),
-)
-
-
-def rig_of(count: int) -> Rig:
-    camera = PinholeCamera.from_field_of_view(48, 32, 100.0)
-    return Rig(
-        {
-            f"camera{index}": RigCamera(
-                camera,
-                RigidTransform.from_euler(0.0, 0.1, 2 * math.pi * index / count, (0.0, 0.0, 1.6))
-                @ BODY_T_OPTICAL,
-            )
-            for index in range(count)
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def model() -> Segnet:
-    """A model whose batch norms have statistics and parameters worth folding."""
-    torch.manual_seed(0)
-    model = Segnet(CONFIG).eval()
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.running_mean, std=0.3)
-            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias, std=0.3)
-    return model
-
-
-@pytest.fixture(scope="module")
-def taps() -> TapTable:
-    return build_tap_table(rig_of(4), CONFIG)
-
-
-@pytest.fixture(scope="module")
-def images() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def expected(model, taps, images):
-    with torch.no_grad():
-        return model(torch.from_numpy(images).permute(0, 3, 1, 2)[None], taps)
+from bev_perception.model import SegnetConfig, TapTable, build_tap_table, save_weights
 
 
 @pytest.mark.parametrize(
