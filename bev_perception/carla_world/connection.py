@@ -70,6 +70,12 @@ def enter_town(client: carla.Client, settings: CarlaSettings) -> carla.World:
             client.set_timeout(settings.timeout_s)
 
 
+def town_names(client: carla.Client) -> tuple[str, ...]:
+    """Towns that the server can load, in alphabetical order."""
+    with server_calls("asking for the towns"):
+        return tuple(sorted({_short(path) for path in client.get_available_maps()}))
+
+
 def _check_versions(client: str, server: str, address: str) -> None:
     if _release(client) != _release(server):
         raise CarlaError(

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import carla
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from bev_perception.geometry import ObjectBox, RigidTransform
 from bev_perception.simulation import ObjectState, Town, Traffic, WorldState
 from bev_perception.simulation.lanes import LaneGraph
-from bev_perception.simulation.parked import park_vehicles
+from bev_perception.simulation.parked import ParkedVehicle, park_vehicles
 from bev_perception.simulation.scene import CATALOG
 from bev_perception.simulation.traffic import EGO_REAR_AXLE
 from carla_double.left_handed import actor_matrix, location, vector
@@ -72,14 +74,12 @@ class TownActors:
     """
 
     def __init__(self, seed: int = 3, tilt_rad: tuple[float, float] = (0.0, 0.0)) -> None:
-        self.town = Town(seed)
-        self.traffic = Traffic(self.town, seed)
+        self.town, pristine, parked = _town(seed)
+        self.traffic = copy.deepcopy(pristine, {id(self.town): self.town})
         self.seed = seed
         self._tilt = RigidTransform.from_euler(*tilt_rad)
         self.state: WorldState = self.traffic.state()
         moving = {entry.box.object_id: entry for entry in self.state.objects}
-        graph = LaneGraph(self.town.network)
-        parked = park_vehicles(self.town, seed, graph)
         first_parked = max((k for k, entry in moving.items()), default=0) + 1
         places = {(round(p.x, 6), round(p.y, 6)) for p in parked}
         standing = {k for k, e in moving.items() if _place(e) in places}
@@ -140,7 +140,7 @@ class TownActors:
         return replace(self.state, objects=objects)
 
     def _spawn_transforms(self) -> list[carla.Transform]:
-        """Of the ego vehicle and of the traffic that is near at first, half a metre above the ground."""
+        """Of the ego vehicle and of the traffic near it, half a metre above the ground."""
         bodies = [self.ego_body(), *(self.body(k) for k in self.vehicle_ids)]
         found = []
         for body in bodies:
@@ -163,6 +163,13 @@ class TownActors:
                 found.rotation = carla.Rotation(yaw=yaw)
                 boxes.append(found)
         return boxes
+
+
+@lru_cache(maxsize=2)
+def _town(seed: int) -> tuple[Town, Traffic, list[ParkedVehicle]]:
+    """Made once: it is what most of a test's time would go into."""
+    town = Town(seed)
+    return town, Traffic(town, seed), park_vehicles(town, seed, LaneGraph(town.network))
 
 
 def _body(entry: ObjectState) -> Body:
@@ -191,7 +198,7 @@ def _place(entry: ObjectState) -> tuple[float, float]:
     return round(float(x), 6), round(float(y), 6)
 
 
-def _parked_box(index: int, parked) -> ObjectBox:  # type: ignore[no-untyped-def]
+def _parked_box(index: int, parked: ParkedVehicle) -> ObjectBox:
     entry = CATALOG[parked.model]
     z = parked.z + entry.size[2] / 2.0
     pose = RigidTransform.from_euler(yaw=parked.yaw, translation=(parked.x, parked.y, z))
