@@ -3,10 +3,31 @@
 
 from __future__ import annotations
 
-from bev_perception.cli import sample_import
+from bev_perception.cli import carla_record, sample_import
 from bev_perception.cli.parser import Arguments, Command
 
 ACTIONS = (
+    Command(
+        name="record",
+        summary="balanced labelled bags from a server, unattended",
+        description="Drives through towns of a running CARLA server, in all weathers and densities "
+        "of traffic in equal shares, and records what the cameras see, with calibration, ego pose "
+        "and labels: one bag per drive below DIR/train, DIR/validation and DIR/test. Goes on after "
+        "a restart of the server, and, started again, with the drives that are missing.",
+        examples=(
+            (
+                "ten hours in three towns",
+                "bev carla record --towns Town01,Town03,Town10HD_Opt --hours 10 --out out/carla",
+            ),
+            (
+                "and on to training",
+                "bev train out/carla/train --data.validation '[out/carla/validation]' "
+                "--config config/recipes/tiny.yaml --out out/carla_train",
+            ),
+        ),
+        add_arguments=carla_record.add_record_arguments,
+        run=carla_record.run_record,
+    ),
     Command(
         name="check",
         summary="do samples follow the conventions that are declared for them",
@@ -47,10 +68,14 @@ def _run(arguments: Arguments) -> None:
 COMMAND = Command(
     name="carla",
     summary="labelled bags from CARLA: record, check, import",
-    description="Labelled bags from CARLA. Samples that others recorded in the nuScenes-like "
-    "layout of Simple-BEV become bags once their conventions are verified. docs/carla.md has "
-    "the layout and the conventions.",
+    description="Labelled bags from CARLA: recorded from a running server, or imported from "
+    "samples that others stored in the nuScenes-like layout of Simple-BEV, once their conventions "
+    "are verified. docs/carla.md has the layout and the conventions.",
     examples=(
+        (
+            "ten hours in two towns",
+            "bev carla record --towns Town01,Town03 --hours 10 --out out/carla",
+        ),
         ("which conventions do these samples follow", "bev carla check DATA --out out/check"),
         ("samples into bags", "bev carla import DATA --out out/imported"),
     ),

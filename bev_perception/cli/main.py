@@ -49,6 +49,7 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 EXTRAS = {
+    "carla": "carla",
     "moderngl": "sim",
     "lightning": "train",
     "tensorboard": "train",

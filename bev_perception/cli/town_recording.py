@@ -13,6 +13,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from bev_perception.bags import BagWriter
+from bev_perception.cli.labelled_set import write_labelled_set
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.simulation.simulator import Simulator
 
@@ -63,11 +64,10 @@ def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> Non
         for simulated in simulator.run(job.num_sets):
             if _stop is not None and _stop.is_set():
                 raise KeyboardInterrupt
-            frame_set = simulated.frame_set
-            writer.write_frame_set(frame_set, rig, job.jpeg_quality)
-            writer.write_objects(frame_set.stamp_ns, simulated.objects)
-            if simulated.points is not None:
-                writer.write_points(frame_set.stamp_ns, simulated.points)
+            write_labelled_set(
+                writer, simulated.frame_set, simulated.objects, rig, job.jpeg_quality,
+                simulated.points,
+            )  # fmt: skip
             if on_set is not None:
                 on_set()
 
