@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 EXIT_BAD_INPUT = 2
+LOOK_UP_S = 0.1
+"""The end of a drive is noticed this fast."""
 
 Drive = Callable[["Node", threading.Event], None]
 
@@ -78,13 +80,21 @@ def _spin_beside(
         node: Any = Node(node_name)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        spinning = threading.Thread(target=executor.spin, name="spin")
+        done = threading.Event()
+
+        def spin() -> None:
+            # Not executor.spin(): shut down while it begins, it waits for ever.
+            while not done.is_set():
+                executor.spin_once(LOOK_UP_S)
+
+        spinning = threading.Thread(target=spin, name="spin")
         spinning.start()
         try:
             drive(node, stop)
         finally:
-            executor.shutdown()
+            done.set()
             spinning.join()
+            executor.shutdown()
             node.destroy_node()
     finally:
         rclpy.try_shutdown()

@@ -29,3 +29,10 @@ def unknown_cells(rig: Rig, weights: Path, without: str = "") -> NDArray[np.bool
     """(num_y, num_x): cells that no camera of the rig, or none but one, sees."""
     config = load_weights(weights)[0].config
     return ~build_tap_table(rig, config, tuple(name != without for name in rig)).seen
+
+
+def same_but_for_rounding(grid: Any, values: NDArray[np.int8]) -> bool:
+    """Whether a probability grid has the same cells unknown and no other differs by over 1 %."""
+    found = cells(grid).astype(int)
+    is_unknown_in_both = np.array_equal(found < 0, values < 0)
+    return is_unknown_in_both and int(np.abs(found - values).max()) <= 1
