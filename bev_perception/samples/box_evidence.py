@@ -38,6 +38,9 @@ def box_checks(moments: Sequence[Moment], declaration: Declaration) -> list[Chec
     sizes = np.concatenate([boxes.sizes for boxes in all_boxes])
     centers = np.concatenate([boxes.centers for boxes in all_boxes])
     vehicles = np.array([label in VEHICLE_CLASSES for b in all_boxes for label in b.labels])
+    are_labelled = all(
+        each.sample.boxes is None or each.sample.boxes.labels is not None for each in moments
+    )
     proper = np.linalg.det(rotations) > 0.99
     upright = rotations[:, 2, 2] > 0.85
     checks = [
@@ -51,7 +54,7 @@ def box_checks(moments: Sequence[Moment], declaration: Declaration) -> list[Chec
         ),
         *_on_the_ground(rotations, centers, sizes),
         _apart(moments, readings, declaration),
-        *_sizes(sizes[vehicles]),
+        *_sizes(sizes[vehicles], are_labelled),
         *_angle_range(moments, declaration),
     ]  # fmt: skip
     return checks
@@ -131,7 +134,8 @@ def _apart(
     return Check("boxes apart", free / max(total, 1), 0.7, words)
 
 
-def _sizes(sizes: NDArray[np.float64]) -> list[Check]:
+def _sizes(sizes: NDArray[np.float64], are_labelled: bool) -> list[Check]:
+    """Of vehicles; without labels these may be anything, so sizes then only rank."""
     if len(sizes) < MIN_BOXES:
         return []
     ranges = np.array([_LENGTHS_M, _WIDTHS_M, _HEIGHTS_M])
@@ -141,9 +145,10 @@ def _sizes(sizes: NDArray[np.float64]) -> list[Check]:
     low, high = _MEDIAN_HEIGHTS_M
     usual = low <= height <= high and width <= 2.8 and length <= 9.0
     longer = float((sizes[:, 0] >= sizes[:, 1]).mean())
+    needed = 0.5 if are_labelled else 0.0
     return [
-        Check("vehicle sizes", float(fits.mean()) if usual else 0.2, 0.5, text),
-        Check("longer than wide", longer, 0.5, f"{100 * longer:.0f} % of the vehicles"),
+        Check("vehicle sizes", float(fits.mean()) if usual else 0.2, needed, text),
+        Check("longer than wide", longer, needed, f"{100 * longer:.0f} % of the vehicles"),
     ]
 
 

@@ -55,10 +55,11 @@ def sample_arrays(
         "vislist": np.array([box.visibility for box in objects]),
         "tidlist": np.array([box.object_id for box in objects], dtype=np.int64),
         "scorelist": np.ones(len(objects)),
+        "labels": np.array([box.label for box in objects], dtype=str),
     }
     if padding:
         missing = padding - len(objects)
-        for key in ("lrtlist_velo", "vislist", "tidlist", "scorelist"):
+        for key in ("lrtlist_velo", "vislist", "tidlist", "scorelist", "labels"):
             extra = [(0, missing)] + [(0, 0)] * (arrays[key].ndim - 1)
             arrays[key] = np.pad(arrays[key], extra)
         arrays["tidlist"][len(objects) :] = -1
@@ -68,7 +69,7 @@ def sample_arrays(
         pose[:3, 3] = metres_to(pose[:3, 3], says)
         arrays["egopose"] = pose
     result = {
-        key: value if key == "tidlist" or value.dtype == np.uint8 else value.astype(dtype)
+        key: value.astype(dtype) if value.dtype == np.float64 else value
         for key, value in arrays.items()
     }
     result["stamp_ns"] = np.array(frame_set.stamp_ns, dtype=np.int64)

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sample_export import write_drive
 
+from bev_perception.bags import BagReader
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig
+from bev_perception.perception import Synchronizer, frame_sets
 from bev_perception.samples import (
     CHOICES,
     Declaration,
@@ -65,6 +68,21 @@ def test_the_truth_stands(simple_bev_drive: Drive, carla_drive: Drive) -> None:
         assert not found.contradictions
         assert found.proposal == says
         assert [finding.part for finding in found.findings] == ["cameras", "ego poses", "boxes"]
+
+
+def test_boxes_without_labels_may_be_anything(
+    drive_sets: list[SimulatedSet], rig: Rig, tmp_path: Path
+) -> None:
+    """Called cars by default, people are too small for one."""
+    people = [
+        replace(each, objects=[box for box in each.objects if box.label == "pedestrian"])
+        for each in drive_sets
+    ]
+    folder = write_drive(tmp_path, people, rig, SIMPLE_BEV)
+    for path in (folder / "drive_0").iterdir():
+        arrays = dict(np.load(path))
+        np.savez(path, **{key: value for key, value in arrays.items() if key != "labels"})
+    assert not drive_in(folder).investigate(SIMPLE_BEV, MOMENTS).contradictions
 
 
 def test_without_a_declaration_the_truth_is_proposed(
@@ -197,3 +215,26 @@ def test_no_convention_is_left_to_a_default() -> None:
     del values["extrinsics"], values["box_frame"]
     with pytest.raises(ConfigurationError, match=r"does not say: extrinsics .*, box_frame"):
         declaration_from_mapping(values, "layout.yaml")
+
+
+def test_real_images_and_boxes_speak_for_what_they_are(tmp_path: Path) -> None:
+    """The real keyframe, told in both conventions; of one moment, poses decide nothing."""
+    keyframe = Path(__file__).parents[3] / "shared" / "data" / "nuscenes_keyframe"
+    if not keyframe.is_dir():
+        pytest.skip("no real keyframe at ../shared/data/nuscenes_keyframe")
+    with BagReader(keyframe) as reader:
+        rig = reader.rig()
+        (frame_set,) = frame_sets(reader, Synchronizer(rig.names))
+        objects = tuple(
+            replace(box, visibility=1.0) for box in reader.objects(frame_set.stamp_ns) or ()
+        )
+    for number, truth in enumerate((SIMPLE_BEV, replace(CARLA, first_pixel="centre"))):
+        truth = replace(truth, cameras=rig.names, box_angles="radians")
+        simulated = SimpleNamespace(frame_set=frame_set, objects=objects)
+        drive = drive_in(write_drive(tmp_path / str(number), [simulated], rig, truth))
+        assert not drive.investigate(truth, MOMENTS).contradictions
+        for name, value in wrong_statements(truth, has_angles=False):
+            if name != "pose":
+                found = drive.investigate(replace(truth, **{name: value}), MOMENTS)
+                assert found.contradictions, (name, value)
+                assert found.proposal == truth
