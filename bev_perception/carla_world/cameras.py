@@ -26,6 +26,10 @@ from bev_perception.geometry import OPTICAL_T_BODY, Rig, RigCamera, RigidTransfo
 MOUNTING_TOLERANCE_M = 0.02
 MOUNTING_TOLERANCE_DEG = 0.1
 
+LAG_TOLERANCE_M = 1.0
+LAG_TOLERANCE_DEG = 3.0
+"""While driving: a server whose images lag a tick behind its poses is told of, not refused."""
+
 
 @dataclass(frozen=True)
 class _Sensor:
@@ -55,6 +59,7 @@ class VehicleCameras:
     Attributes:
         rig: the cameras as CARLA draws them.
         remarks: how they differ from the rig that was asked for, in words.
+        lag_m: furthest that an image was taken from where the vehicle's pose puts its camera.
 
     Raises:
         CarlaError: the server spawns no more sensors.
@@ -77,19 +82,22 @@ class VehicleCameras:
         )
         texts = (differences(name, rig[name].camera, self.rig[name].camera) for name in rig)
         self.remarks = tuple(text for text in texts if text)
+        self.lag_m = 0.0
         self._world, self._spawned, self._vehicle = world, spawned, vehicle
         self._vehicle_T_base = vehicle_T_base
         self._rgb = [self._mount(name, "rgb") for name in rig]
         self._depth = [self._mount(name, "depth") for name in rig] if with_depth else []
 
     def receive_images(
-        self, frame: int, map_T_vehicle: RigidTransform, timeout_s: float
+        self, frame: int, map_T_vehicle: RigidTransform, is_standing: bool, timeout_s: float
     ) -> dict[str, NDArray[np.uint8]]:
         """(height, width, 3) RGB of every camera at one tick, checked.
 
         Args:
             frame: number of the tick.
             map_T_vehicle: pose of the vehicle at that tick.
+            is_standing: whether the vehicle stands, so that every camera must be exactly where
+                it was mounted.
             timeout_s: how long to wait for each camera.
 
         Raises:
@@ -100,7 +108,7 @@ class VehicleCameras:
         for sensor in self._rgb:
             image = sensor.mailbox.receive(frame, timeout_s)
             check_image(sensor.name, image, sensor.mounted.camera)
-            _check_place(sensor, image, map_T_vehicle)
+            self.lag_m = max(self.lag_m, _check_place(sensor, image, map_T_vehicle, is_standing))
             images[sensor.name] = rgb_from_carla(image)
         return images
 
@@ -133,15 +141,24 @@ class VehicleCameras:
         return _Sensor(name, mounted, vehicle_T_sensor, mailbox)
 
 
-def _check_place(sensor: _Sensor, image: carla.Image, map_T_vehicle: RigidTransform) -> None:
-    """Compares where the server says that an image was taken with where it should have been."""
+def _check_place(
+    sensor: _Sensor, image: carla.Image, map_T_vehicle: RigidTransform, is_standing: bool
+) -> float:
+    """Compares where the server says that an image was taken with where it should have been.
+
+    Returns:
+        Metres between the two.
+    """
     found = map_T_vehicle.inverse() @ pose_of(image.transform)
     wanted = sensor.vehicle_T_sensor
     distance = float(np.linalg.norm(found.translation - wanted.translation))
     angle = float(np.degrees(found.angle_to(wanted)))
-    if distance > MOUNTING_TOLERANCE_M or angle > MOUNTING_TOLERANCE_DEG:
+    metres = MOUNTING_TOLERANCE_M if is_standing else LAG_TOLERANCE_M
+    degrees = MOUNTING_TOLERANCE_DEG if is_standing else LAG_TOLERANCE_DEG
+    if distance > metres or angle > degrees:
         raise CarlaError(
             f"camera {sensor.name!r} is {distance:.3f} m and {angle:.2f} degrees away from where "
             f"it was mounted on the vehicle, as its image of tick {image.frame} says; nothing "
             f"that is computed from this image would be in its place"
         )
+    return distance

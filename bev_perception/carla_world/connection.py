@@ -80,8 +80,9 @@ def _check_versions(client: str, server: str, address: str) -> None:
     if _release(client) != _release(server):
         raise CarlaError(
             f"the carla package is version {client} and the server at {address} is {server}; "
-            f"these do not understand each other: pip install carla=={_text(_release(server))}, "
-            f"or start a server of version {client}"
+            f"these do not understand each other: start a server of version {client}, or take the "
+            f"server's own package (its folder PythonAPI/carla/dist, or pip install "
+            f"carla=={_text(_release(server))} where that has a wheel for this Python)"
         )
     oldest, newest = SUPPORTED
     release = _release(server)

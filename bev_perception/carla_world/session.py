@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 
 import carla
+import numpy as np
+from numpy.typing import NDArray
 
-from bev_perception.carla_world.base_frame import measure_base
-from bev_perception.carla_world.cameras import VehicleCameras
+from bev_perception.carla_world.base_frame import STANDING_M_S, measure_base
+from bev_perception.carla_world.cameras import MOUNTING_TOLERANCE_M, VehicleCameras
 from bev_perception.carla_world.carla_set import CarlaSet
 from bev_perception.carla_world.clock import (
     Clock,
@@ -20,12 +22,18 @@ from bev_perception.carla_world.clock import (
     synchronous_settings,
 )
 from bev_perception.carla_world.connection import connect, enter_town
-from bev_perception.carla_world.conversion import pose_of
+from bev_perception.carla_world.conversion import pose_of, vector_of
 from bev_perception.carla_world.ego import find_ego, spawn_ego
-from bev_perception.carla_world.faults import EgoLostError, FrameLeftOutError, server_calls
+from bev_perception.carla_world.faults import (
+    CameraSilentError,
+    EgoLostError,
+    FrameLeftOutError,
+    server_calls,
+)
 from bev_perception.carla_world.interrupts import interrupts_deferred
 from bev_perception.carla_world.parked import parked_vehicles
 from bev_perception.carla_world.saved_world import SavedWorld
+from bev_perception.carla_world.session_statistics import SessionStatistics
 from bev_perception.carla_world.settings import CarlaSettings
 from bev_perception.carla_world.spawned import SpawnedActors
 from bev_perception.carla_world.traffic import spawn_vehicles, spawn_walkers
@@ -39,28 +47,11 @@ from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, Rig, Rigid
 CLEAN_UP_TIMEOUT_S = 5.0
 """How long one call of the server may take at the end: a dead one must not hold us up."""
 
+FIRST_IMAGE_TICKS, FIRST_IMAGE_S = 5, 2.0
+"""How many ticks cameras may take to begin, and how long to wait for each but the last."""
+
 SKIPS_IN_A_ROW = 20
 """In passive mode, how many sets in a row may be incomplete before that is an error."""
-
-
-@dataclass
-class SessionStatistics:
-    """What a drive did.
-
-    Attributes:
-        sets: that were made.
-        skipped: sets that a camera left out, which only a server that runs freely does.
-        vehicles, walkers: that there was room for.
-        parked: vehicles that belong to the town.
-        remarks: what is not quite as asked, in words.
-    """
-
-    sets: int = 0
-    skipped: int = 0
-    vehicles: int = 0
-    walkers: int = 0
-    parked: int = 0
-    remarks: list[str] = field(default_factory=list)
 
 
 class CarlaSession:
@@ -184,11 +175,24 @@ class CarlaSession:
             world, spawned, self._ego, self._wanted_rig, self._vehicle_T_base, settings.visibility
         )
         self.rig = self._cameras.rig
-        self._start_traffic()
         self._truth = GroundTruth(world, self._ego.id, parked)
         self.statistics.parked = len(parked)
         self.statistics.remarks += [text for text in (remark, *self._cameras.remarks) if text]
-        self._clock.tick()  # cameras draw from the tick after their spawning on
+        self._check_cameras()
+        self._start_traffic()
+
+    def _check_cameras(self) -> None:
+        """Waits for the first images: some servers begin a few ticks after the spawning."""
+        for attempt in range(FIRST_IMAGE_TICKS):
+            snapshot = self._clock.tick()
+            is_last = attempt == FIRST_IMAGE_TICKS - 1
+            timeout_s = self._settings.sensor_timeout_s
+            try:
+                self._receive(snapshot, timeout_s if is_last else min(timeout_s, FIRST_IMAGE_S))
+                return
+            except CameraSilentError:
+                if is_last:
+                    raise
 
     def _start_traffic(self) -> None:
         settings, statistics = self._settings, self.statistics
@@ -231,7 +235,10 @@ class CarlaSession:
         self.stamp_ns = stamp_ns(snapshot)
         return snapshot
 
-    def _make_set(self, snapshot: carla.WorldSnapshot) -> CarlaSet:
+    def _receive(
+        self, snapshot: carla.WorldSnapshot, timeout_s: float
+    ) -> tuple[dict[str, NDArray[np.uint8]], RigidTransform]:
+        """Images of a tick, and map_T_base at it."""
         ego = snapshot.find(self._ego.id)
         if ego is None:
             raise EgoLostError(
@@ -239,12 +246,21 @@ class CarlaSession:
                 f"client has removed it"
             )
         map_T_vehicle = pose_of(ego.get_transform())
-        map_T_base = map_T_vehicle @ self._vehicle_T_base
-        frame, timeout_s = snapshot.frame, self._settings.sensor_timeout_s
-        images = self._cameras.receive_images(frame, map_T_vehicle, timeout_s)
+        is_standing = bool(np.linalg.norm(vector_of(ego.get_velocity())) <= STANDING_M_S)
+        cameras, had_lag = self._cameras, self._cameras.lag_m > MOUNTING_TOLERANCE_M
+        images = cameras.receive_images(snapshot.frame, map_T_vehicle, is_standing, timeout_s)
+        if cameras.lag_m > MOUNTING_TOLERANCE_M and not had_lag:
+            self.statistics.remarks.append(
+                f"images are taken {cameras.lag_m:.2f} m away from where the vehicle's pose puts "
+                f"the cameras while it drives: this server's images and poses are not of one moment"
+            )
+        return images, map_T_vehicle @ self._vehicle_T_base
+
+    def _make_set(self, snapshot: carla.WorldSnapshot) -> CarlaSet:
+        images, map_T_base = self._receive(snapshot, self._settings.sensor_timeout_s)
         frames = {name: CameraFrame(name, self.stamp_ns, image) for name, image in images.items()}
         objects = self._labels(snapshot, map_T_base)
-        return CarlaSet(FrameSet(self.stamp_ns, frames, (), map_T_base), objects, frame)
+        return CarlaSet(FrameSet(self.stamp_ns, frames, (), map_T_base), objects, snapshot.frame)
 
     def _labels(
         self, snapshot: carla.WorldSnapshot, map_T_base: RigidTransform

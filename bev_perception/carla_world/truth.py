@@ -74,6 +74,8 @@ class GroundTruth:
         with server_calls("asking for new actors"):
             for actor in self._world.get_actors(new):
                 self._known[actor.id] = self._description(actor)
+        for gone in new:
+            self._known.setdefault(gone, None)
 
     def _description(self, actor: carla.Actor) -> _Description | None:
         if not actor.type_id.startswith(_OBJECTS):

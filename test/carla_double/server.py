@@ -41,6 +41,7 @@ class Faults:
         actor_limit: most actors that there may be.
         spawn_fails_at: number of the spawning call that is answered by an error.
         sensor_shift: (4, 4) by which sensors are mounted wrongly.
+        image_lag: images are taken one tick before the poses that are told.
         wheel_unit: per metre; 100 is CARLA's, 0 leaves all wheels at the origin.
     """
 
@@ -56,6 +57,7 @@ class Faults:
     actor_limit: int = 10_000
     spawn_fails_at: int | None = None
     sensor_shift: np.ndarray | None = None
+    image_lag: bool = False
     wheel_unit: float = 100.0
 
 
@@ -107,6 +109,7 @@ class CarlaDouble:
         self.on_tick: Callable[[int], None] = lambda tick: None
         self._next_id = 100
         self._traffic: dict[int, int | None] = {}
+        self._places: dict[int, carla.Transform] = {}
         self._take_snapshot()
 
     def answer(self) -> None:
@@ -279,9 +282,14 @@ class CarlaDouble:
             if self._is_missing(self.sensors.index(sensor)):
                 continue
             fov = float(np.float32(sensor.attributes["fov"]))
-            place = sensor.get_transform()
+            place = self._place_of(sensor)
             image = FakeImage(self.frame, self.elapsed_s, place, fov, seen[sensor.id])
             sensor._send(image)
+
+    def _place_of(self, sensor: FakeSensor) -> carla.Transform:
+        now, before = sensor.get_transform(), self._places.get(sensor.id)
+        self._places[sensor.id] = now
+        return before if self.faults.image_lag and before is not None else now
 
     def _is_missing(self, number: int) -> bool:
         silent, left_out = self.faults.silent, self.faults.left_out

@@ -85,7 +85,6 @@ class FakeWorld:
         transform: carla.Transform,
         attach_to: FakeActor | None = None,
         attachment_type: Any = carla.AttachmentType.Rigid,
-        bone: str = "",
     ) -> FakeActor | None:
         self._answer()
         return self._server.spawn(blueprint, transform, attach_to)

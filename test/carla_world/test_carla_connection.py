@@ -12,7 +12,7 @@ import pytest
 from bev_perception.carla_world.settings import CarlaSettings
 from bev_perception.errors import CarlaError, ConfigurationError
 
-pytest.importorskip("carla", reason="no carla wheel for this Python: pip install carla==0.9.16")
+pytest.importorskip("carla", reason="no carla package; its wheels are for Python 3.10 to 3.12")
 
 import carla
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("carla", reason="no carla wheel for this Python: pip install carla==0.9.16")
+pytest.importorskip("carla", reason="no carla package; its wheels are for Python 3.10 to 3.12")
 
 import carla
 from carla_double import actors, blueprints, client, images, snapshots, world

@@ -15,7 +15,7 @@ from bev_perception.carla_world.settings import CarlaSettings
 from bev_perception.errors import CarlaError
 from bev_perception.geometry import Rig
 
-pytest.importorskip("carla", reason="no carla wheel for this Python: pip install carla==0.9.16")
+pytest.importorskip("carla", reason="no carla package; its wheels are for Python 3.10 to 3.12")
 
 import carla
 from carla_double import CarlaDouble, Faults
@@ -213,6 +213,31 @@ def test_a_camera_that_is_not_where_it_was_put_is_refused(server: Server, small_
     assert is_clean(double)
 
 
+def test_images_that_lag_behind_the_poses_are_told_of(server: Server, small_rig: Rig) -> None:
+    server(faults=Faults(image_lag=True))
+    with CarlaSession(QUICK, small_rig) as session:
+        for _ in session.run(20):
+            continue
+        remarks = [text for text in session.statistics.remarks if "not of one moment" in text]
+    assert len(remarks) == 1
+
+
+def test_a_camera_that_begins_late_is_waited_for(
+    server: Server, small_rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = server()
+    is_missing = double._is_missing
+    begun = [0]
+
+    def missing_at_first(number: int) -> bool:
+        begun[0] += number == 1
+        return (number == 1 and begun[0] <= 2) or is_missing(number)
+
+    monkeypatch.setattr(double, "_is_missing", missing_at_first)
+    with CarlaSession(QUICK, small_rig) as session:
+        assert len(list(session.run(2))) == 2
+
+
 def test_a_passive_session_goes_on_after_a_tick_that_a_camera_leaves_out(
     server: Server, small_rig: Rig
 ) -> None:
@@ -228,6 +253,15 @@ def test_a_passive_session_goes_on_after_a_tick_that_a_camera_leaves_out(
         numbers = [entry.frame_number for entry in sets]
     assert left_out not in numbers
     assert len(numbers) == 3
+
+
+def test_a_mailbox_that_nobody_empties_does_not_grow() -> None:
+    mailbox = Mailbox("front")
+    for frame in range(1000):
+        mailbox.put(carla.Timestamp(frame))
+    with pytest.raises(FrameLeftOutError, match="delivered 984"):
+        mailbox.receive(500, 0.0)
+    assert mailbox.receive(999, 0.0).frame == 999
 
 
 def test_a_mailbox_keeps_what_came_too_early() -> None:

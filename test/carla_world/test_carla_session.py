@@ -13,7 +13,7 @@ from bev_perception.carla_world.settings import CarlaSettings
 from bev_perception.errors import CarlaError
 from bev_perception.geometry import PinholeCamera, Rig
 
-pytest.importorskip("carla", reason="no carla wheel for this Python: pip install carla==0.9.16")
+pytest.importorskip("carla", reason="no carla package; its wheels are for Python 3.10 to 3.12")
 
 import carla
 
