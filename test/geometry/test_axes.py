@@ -10,7 +10,10 @@ from scipy.spatial.transform import Rotation
 from bev_perception.errors import TransformError
 from bev_perception.geometry import (
     BODY_T_OPTICAL,
+    PinholeCamera,
     RigidTransform,
+    points_from_carla,
+    pose_from_carla,
     pose_from_carla_matrix,
     pose_to_carla_matrix,
 )
@@ -54,3 +57,21 @@ def test_unknown_axes_and_shapes_are_refused() -> None:
         change_axes(np.eye(4), ("unreal", "body"), ("body", "body"))
     with pytest.raises(TransformError, match=r"shape \(3, 3\)"):
         change_axes(np.eye(3), ("body", "body"), ("body", "body"))
+
+
+def test_the_worked_example_of_the_carla_page() -> None:
+    vehicle = pose_from_carla((10.0, 5.0, 0.0), 0.0, 0.0, 30.0)
+    np.testing.assert_allclose(vehicle.translation, (10.0, -5.0, 0.0))
+    np.testing.assert_allclose(np.degrees(vehicle.euler), (0.0, 0.0, -30.0), atol=1e-9)
+    camera = pose_from_carla((1.5, 0.5, 1.6), 0.0, -5.0, 90.0)
+    np.testing.assert_allclose(camera.translation, (1.5, -0.5, 1.6))
+    np.testing.assert_allclose(np.degrees(camera.euler), (0.0, 5.0, -90.0), atol=1e-9)
+    told_by_carla = [[0, -1, 0], [0.996, 0, 0.087], [-0.087, 0, 0.996]]
+    np.testing.assert_allclose(pose_to_carla_matrix(camera)[:3, :3], told_by_carla, atol=5e-4)
+    base_T_optical = camera @ BODY_T_OPTICAL
+    told_by_ros = [[-1, 0, 0], [0, 0.087, -0.996], [0, -0.996, -0.087]]
+    np.testing.assert_allclose(base_T_optical.rotation, told_by_ros, atol=5e-4)
+    point = base_T_optical.inverse().apply(points_from_carla((1.5, 10.5, 0.9)))
+    np.testing.assert_allclose(point, (0.0, -0.174, 10.023), atol=5e-4)
+    pixel, _ = PinholeCamera.from_field_of_view(672, 448, 100.0).project(point)
+    np.testing.assert_allclose(pixel, (335.5, 218.6), atol=0.05)
