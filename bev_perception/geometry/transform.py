@@ -118,8 +118,7 @@ class RigidTransform:
     @property
     def quaternion(self) -> NDArray[np.float64]:
         """Unit quaternion (4,) in ROS order x, y, z, w, with w >= 0."""
-        quaternion = Rotation.from_matrix(self.rotation).as_quat()
-        return -quaternion if quaternion[3] < 0 else quaternion
+        return np.array(_quaternion(*self.rotation.tolist()))
 
     @property
     def euler(self) -> NDArray[np.float64]:
@@ -190,12 +189,31 @@ class RigidTransform:
 
 
 def quaternions(transforms: Sequence[RigidTransform]) -> NDArray[np.float64]:
-    """(N, 4) of RigidTransform.quaternion; many take hardly longer than one."""
-    if not transforms:
-        return np.zeros((0, 4))
-    values = Rotation.from_matrix(np.array([each.rotation for each in transforms])).as_quat()
-    values[values[:, 3] < 0] *= -1
-    return np.asarray(values)
+    """(N, 4) of RigidTransform.quaternion."""
+    values = [_quaternion(*each.rotation.tolist()) for each in transforms]
+    return np.array(values, dtype=np.float64).reshape(-1, 4)
+
+
+def _quaternion(
+    a: Sequence[float], b: Sequence[float], c: Sequence[float]
+) -> tuple[float, float, float, float]:
+    """x, y, z, w of a rotation's rows, w >= 0.
+
+    Each of the four squares is a sum over the diagonal; the largest loses no digits and
+    divides the others (Shepperd 1978).
+    """
+    squares = 1.0 + a[0] - b[1] - c[2], 1.0 - a[0] + b[1] - c[2], 1.0 - a[0] - b[1] + c[2]
+    real = 1.0 + a[0] + b[1] + c[2]
+    if real >= max(squares):
+        x, y, z, w = c[1] - b[2], a[2] - c[0], b[0] - a[1], real
+    elif squares[0] == max(squares):
+        x, y, z, w = squares[0], a[1] + b[0], a[2] + c[0], c[1] - b[2]
+    elif squares[1] == max(squares):
+        x, y, z, w = a[1] + b[0], squares[1], b[2] + c[1], a[2] - c[0]
+    else:
+        x, y, z, w = a[2] + c[0], b[2] + c[1], squares[2], b[0] - a[1]
+    scale = math.copysign(1.0 / math.sqrt(x * x + y * y + z * z + w * w), w)
+    return x * scale, y * scale, z * scale, w * scale
 
 
 def _deviation(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> float:
