@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bev_perception.errors import BevError
-from bev_perception.ros.environment import require_ros, use_shipped_transport
+from bev_perception.ros.environment import require_ros, start_ros, use_shipped_transport
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -72,10 +72,9 @@ def _spin_beside(
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
-    from rclpy.signals import SignalHandlerOptions
 
     drive = load_drive()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    start_ros(args)
     try:
         node: Any = Node(node_name)
         executor = SingleThreadedExecutor()

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 
-from bev_perception.errors import SystemLibraryError
+from bev_perception.errors import ConfigurationError, SystemLibraryError
 from bev_perception.resources import config_path
 
 # Read by Fast DDS 2 (Humble, Jazzy) and Fast DDS 3 (Kilted, Lyrical) in this order.
@@ -62,3 +63,22 @@ def require_ros() -> None:
                 "Lyrical) and run `rosdep install --from-paths . --ignore-src`, or run "
                 "`make ros` in the checkout, which puts ROS 2 into its virtual environment"
             ) from error
+
+
+def start_ros(args: Sequence[str]) -> None:
+    """``rclpy.init`` for a program that handles signals itself.
+
+    Args:
+        args: the command line with the program's name and --ros-args.
+
+    Raises:
+        ConfigurationError: --ros-args that ROS does not understand, or a file in them that is
+            missing.
+    """
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    try:
+        rclpy.init(args=list(args), signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        raise ConfigurationError(f"ROS cannot start with these arguments: {error}") from error

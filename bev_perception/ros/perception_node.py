@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from bev_perception.errors import BevError
-from bev_perception.ros.environment import require_ros, use_shipped_transport
+from bev_perception.ros.environment import require_ros, start_ros, use_shipped_transport
 
 EXIT_BAD_INPUT = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SWITCH_INTERVAL_S = 1e-4
 """Threads wait this long for the interpreter; Python's 5 ms are the node's whole budget."""
 
@@ -26,13 +29,18 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the command line, with --ros-args; default that of the process.
 
     Returns:
-        The exit code: 0 ended by Ctrl-C, 2 for what the user can mend, told in one line.
+        The exit code: 0 ended by Ctrl-C or SIGTERM, at whatever moment, 2 for what the user can
+        mend, told in one line.
     """
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         require_ros()
         use_shipped_transport()
         return _run(list(sys.argv if args is None else args))
+    except KeyboardInterrupt:
+        return 0
     except BevError as error:
         print(f"perception_node: error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -41,10 +49,15 @@ def main(args: Sequence[str] | None = None) -> int:
 def _run(args: list[str]) -> int:
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import (
+        SignalHandlerOptions,
+        install_signal_handlers,
+        uninstall_signal_handlers,
+    )
 
     from bev_perception.ros.perception_lifecycle import PerceptionNode
 
-    rclpy.init(args=args)
+    start_ros(args)
     node: PerceptionNode | None = None
     try:
         node = PerceptionNode()
@@ -55,14 +68,22 @@ def _run(args: list[str]) -> int:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        install_signal_handlers(SignalHandlerOptions.ALL)  # they wake an executor that waits
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        uninstall_signal_handlers()
+        for number in _SIGNALS:  # a second Ctrl-C would only tear the end
+            signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from bev_perception.geometry import Rig, load_rig_file
 from bev_perception.resources import config_path
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
+
+PERCEPTION = "bev_perception.ros.perception_node"
 
 
 @pytest.fixture
@@ -112,6 +116,50 @@ def test_what_cannot_start_ends_with_code_2_and_one_line(
     lines = [line for line in process.log.splitlines() if "localhost" not in line.lower()]
     assert len(lines) == 1
     assert words in lines[0]
+
+
+def test_arguments_that_ros_does_not_understand_are_told_in_one_line(
+    ros_process: Callable[..., Any],
+) -> None:
+    process = ros_process(PERCEPTION, "--ros-args", "--params-file", "/no/such/file.yaml")
+    assert process.wait() == 2
+    assert "Traceback" not in process.log
+    assert "/no/such/file.yaml" in process.log.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda it: it.name)
+@pytest.mark.parametrize("moment", ["importing ROS", "importing torch", "configuring"])
+def test_a_signal_while_it_starts_ends_it_without_a_word(
+    ros_process: Callable[..., Any],
+    client: Any,
+    wait_until: Callable[..., Any],
+    moment: str,
+    number: signal.Signals,
+) -> None:
+    process = ros_process(PERCEPTION)
+    memory = Path(f"/proc/{process.process.pid}/maps")
+    has_come: dict[str, Callable[[], bool]] = {
+        "importing ROS": lambda: "_rclpy_pybind11" in memory.read_text(),
+        "importing torch": lambda: "libtorch_cpu" in memory.read_text(),
+        "configuring": lambda: "bev" in client.node.get_node_names(),
+    }
+    wait_until(has_come[moment], what=moment)
+    assert process.stop(number) == 0
+    assert "Traceback" not in process.log
+
+
+def test_an_impatient_ctrl_c_does_not_tear_its_end(
+    perception_node: Callable[..., Any], client: Any, drivers: Any
+) -> None:
+    process = perception_node()
+    drivers.wait_matched()
+    drivers.start(20.0)
+    process.wait_for_log("first grid is out")
+    while process.process.poll() is None:
+        process.process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    assert process.wait() == 0
+    assert "Traceback" not in process.log
 
 
 def test_newest_data_win_where_cameras_are_faster_than_the_engine(
