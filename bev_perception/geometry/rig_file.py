@@ -121,7 +121,8 @@ def load_rig_file(path: str | Path) -> RigFile:
                 f"digits and underscores (quote names such as 'on' that YAML reads as a value)"
             )
         entries[name] = _camera(_Section(values, CAMERA_KEYS, f"{path}: camera {name!r}"))
-    return RigFile(top.text("base_frame") or "base_link", entries, top.text("labels_topic"), path)
+    base_frame = (top.text("base_frame") or "").lstrip("/") or "base_link"
+    return RigFile(base_frame, entries, top.text("labels_topic"), path)
 
 
 def load_rig(path: str | Path) -> Rig:

@@ -21,6 +21,9 @@ from bev_perception.perception import PipelineSettings
 
 MAX_CAMERAS = 8
 _MILLISECONDS = 1_000_000
+_THRESHOLD = (0.001, 0.999)
+_LEAST_M = 0.01
+_A_LIST = "a list of names such as [front, rear]"
 
 LIVE = (
     "occupancy_threshold",
@@ -105,23 +108,31 @@ PARAMETERS: dict[str, _Entry] = {
         100, "how long a set waits for the ego pose at its stamp, milliseconds", 0, 60_000
     ),
     "occupancy_threshold": _Entry(
-        _DEFAULTS.occupancy_threshold, "probability from which a cell is occupied", 0.0, 1.0
+        _DEFAULTS.occupancy_threshold, "probability from which a cell is occupied", *_THRESHOLD
     ),
     "center_threshold": _Entry(
-        _DEFAULTS.center_threshold, "value of the centre map from which a peak is an object", 0, 1
+        _DEFAULTS.center_threshold,
+        "value of the centre map from which a peak is an object",
+        *_THRESHOLD,
     ),
     "peak_radius_m": _Entry(
-        _DEFAULTS.peak_radius_m, "of two peaks closer than this the lower is dropped, metres", 0, 50
+        _DEFAULTS.peak_radius_m,
+        "of two peaks closer than this the lower is dropped, metres",
+        _LEAST_M,
+        50,
     ),
     "group_radius_m": _Entry(
-        _DEFAULTS.group_radius_m, "how far from a peak its cells' offsets may point, metres", 0, 50
+        _DEFAULTS.group_radius_m,
+        "how far from a peak its cells' offsets may point, metres",
+        _LEAST_M,
+        50,
     ),
     "min_cells": _Entry(
         _DEFAULTS.min_cells, "objects of fewer occupied cells are dropped", 1, 10_000
     ),
     "max_objects": _Entry(_DEFAULTS.max_objects, "only the highest peaks are kept", 1, 10_000),
     "object_height_m": _Entry(
-        _DEFAULTS.object_height_m, "height given to every object, metres", 0, 20
+        _DEFAULTS.object_height_m, "height given to every object, metres", _LEAST_M, 20
     ),
     "level": _Entry(True, "whether the map is levelled with gravity where the ego pose is known"),
     "level_tolerance_deg": _Entry(
@@ -220,7 +231,9 @@ def read_parameters(node: Node) -> NodeParameters:
     try:
         values = {name: node.get_parameter(name).value for name in PARAMETERS}
     except ParameterUninitializedException as error:
-        raise ConfigurationError(f"a parameter has no value: {error}") from error
+        raise ConfigurationError(
+            f"a parameter has no value, and an empty list is none: {error}"
+        ) from error
     values["cameras"] = tuple(values["cameras"] or ())
     _check_cameras(values["cameras"], values["min_cameras"])
     for name, entry in PARAMETERS.items():
@@ -233,6 +246,7 @@ def read_parameters(node: Node) -> NodeParameters:
             f"parameter sync_timeout_ms ({values['sync_timeout_ms']}) must not be less than "
             f"sync_tolerance_ms ({values['sync_tolerance_ms']})"
         )
+    values["base_frame"] = values["base_frame"].lstrip("/")
     if not values["base_frame"]:
         raise ConfigurationError("parameter base_frame is empty; name the vehicle's TF frame")
     own = {field.name for field in fields(PipelineSettings)} & values.keys()
@@ -305,7 +319,7 @@ def _expected(entry: _Entry) -> str:
     if entry.choices:
         return f"one of {', '.join(entry.choices)}"
     kinds = {bool: "true or false", int: "a whole number", float: "a number with a decimal point"}
-    kind = kinds.get(type(entry.default), "text" if isinstance(entry.default, str) else "names")
+    kind = kinds.get(type(entry.default), "text" if isinstance(entry.default, str) else _A_LIST)
     if entry.low is None:
         return kind
     return f"{kind} from {entry.low:g} to {entry.high:g}"

@@ -13,7 +13,7 @@ from bev_perception.geometry import load_rig, load_rig_file
 from bev_perception.resources import config_path
 
 COMPLETE = """
-base_frame: ego_vehicle
+base_frame: /ego_vehicle
 labels_topic: /labels
 cameras:
   front:
