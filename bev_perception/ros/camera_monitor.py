@@ -28,10 +28,12 @@ Fault = tuple[Level, str]
 
 _LATE_ADVICE = "compare its clock and delay with the other cameras', or raise sync_timeout_ms"
 _STAMP_ADVICE = "its driver must stamp every image with its own, growing time"
+_AHEAD_ADVICE = "its stamps run ahead of the other cameras'; compare the clocks"
 _DROPS = {
     "late": (Cause.LATE, _LATE_ADVICE),
     "duplicate": (Cause.BAD_STAMPS, _STAMP_ADVICE),
     "out of order": (Cause.BAD_STAMPS, _STAMP_ADVICE),
+    "overflow": (Cause.BAD_STAMPS, _AHEAD_ADVICE),
 }
 """Of the synchroniser's causes those that are the camera's own."""
 

@@ -86,6 +86,8 @@ class TransformMonitor:
         world = self._frame or "map or odom"
         if not self._sets.totals["received"]:
             return Level.OK, "no set of images has asked for a pose yet"
+        if not self._sets.recent("received"):
+            return Level.OK, "no set of images asks for a pose at present"
         if self._sets.share("missing", 1) > _MISSING_SHARE:
             text = (
                 f"no pose of {self._base_frame} in {world} on /tf, so maps are not levelled and "

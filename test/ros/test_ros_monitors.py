@@ -138,6 +138,14 @@ def test_a_localisation_that_dies_is_a_warning() -> None:
     assert status.message.endswith("look at the localisation")
 
 
+def test_nothing_is_said_of_a_pose_that_nobody_asks_for_any_more() -> None:
+    transforms = TransformMonitor("base_link")
+    transforms.pose_missing(SECOND)
+    status = transforms.status(10 * SECOND)
+    assert status.level is Level.OK
+    assert "no set of images" in status.message
+
+
 def test_a_world_frame_that_was_asked_for_is_missed() -> None:
     transforms = TransformMonitor("base_link", "map")
     transforms.pose_missing(SECOND)
