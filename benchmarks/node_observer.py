@@ -25,6 +25,7 @@ from bev_perception.ros.publishers import LATENCY_STAGES
 
 SECOND = 1_000_000_000
 CDR_CONTENT = 4
+ENGINE_FACTS = ("backend", "device", "precision")
 OUTPUTS = {
     "occupancy_grid": OccupancyGrid,
     "probability_grid": OccupancyGrid,
@@ -42,6 +43,7 @@ class NodeObserver:
         grids: time of arrival by stamp of the occupancy grid, nanoseconds, since begin.
         outputs: number of messages by topic, since begin.
         diagnosed: whether diagnostics came since begin.
+        engine: what the node says of it: model, device and the like.
     """
 
     def __init__(self, node: Node) -> None:
@@ -49,6 +51,7 @@ class NodeObserver:
         self.grids: dict[int, int] = {}
         self.outputs: Counter[str] = Counter()
         self.diagnosed = False
+        self.engine: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._counts_before: Counter[str] = Counter()
         deep = QoSProfile(depth=100)
@@ -91,6 +94,10 @@ class NodeObserver:
 
     def _receive_counts(self, message: Any) -> None:
         self.diagnosed = True
+        for status in message.status:
+            if status.name.endswith(": engine"):
+                values = {entry.key: entry.value for entry in status.values}
+                self.engine = {key: values[key] for key in ENGINE_FACTS if key in values}
         self._counts = Counter(
             {
                 f"{status.name.removeprefix('bev: ')}: {entry.key}": int(entry.value)
