@@ -88,3 +88,26 @@ def test_stopping_does_not_begin_what_waits(gate: Gate, worker: NewestWorker[int
     stopping.join(TIMEOUT_S)
     assert gate.done in ([1], [1, 2])
     assert not stopping.is_alive()
+
+
+def test_put_leaves_the_interpreter_to_the_work_until_it_lets_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bev_perception.ros.worker.HAND_OVER_S", 20.0)
+    steps: list[str] = []
+    may_end = threading.Event()
+
+    def work(number: int) -> None:
+        steps.append("begun")
+        worker.let_go()
+        may_end.wait(20.0)
+        steps.append("done")
+
+    worker = NewestWorker(work, "test", steps.append)
+    worker.put(1)
+    after_put = list(steps)
+    may_end.set()
+    worker.stop()
+
+    assert after_put == ["begun"]
+    assert steps == ["begun", "done"]
