@@ -68,10 +68,15 @@ def _run(args: list[str]) -> int:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        install_signal_handlers(SignalHandlerOptions.ALL)  # they wake an executor that waits
+        for number in _SIGNALS:
+            signal.signal(number, _leave_to_ros)
+        install_signal_handlers(SignalHandlerOptions.ALL)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        if rclpy.ok():
+            raise  # otherwise a signal has ended ROS under a callback
     finally:
         uninstall_signal_handlers()
         for number in _SIGNALS:  # a second Ctrl-C would only tear the end
@@ -84,6 +89,14 @@ def _run(args: list[str]) -> int:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _leave_to_ros(number: int, frame: FrameType | None) -> None:
+    """rclpy's own handler, which runs before, ends ROS and with it spin.
+
+    An exception from here could strike in compiled code that reads a message, which makes a
+    crash of it.
+    """
 
 
 if __name__ == "__main__":
