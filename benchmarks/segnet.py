@@ -2,10 +2,12 @@
 """Segnet against its straightforward formulation, with the same weights and the same answers.
 
     python benchmarks/segnet.py [--preset seed] [--cameras 4] [--repetitions 3]
-        [--engines cpu:fp32 cpu:bf16]
+        [--engines cpu:fp32 cpu:bf16] [--with-feature-head]
 
 The straightforward formulation is the published one: channels first, batch norms as they are,
 every voxel sampled from every camera by a 5D grid_sample, and a masked mean over the cameras.
+The published network also computes a feature head that no task reads; engines leave it out, and
+so does the baseline unless --with-feature-head says otherwise.
 Each program runs in a process of its own, so that its peak memory is its own; they run in turns,
 and ratios are of medians. Images are in host memory before and grids in host memory after.
 """
@@ -50,6 +52,7 @@ class Task:
     cameras: int
     threads: int
     device: str
+    with_feature: bool
 
     def model(self) -> Segnet:
         """Random weights, batch norms with statistics of their own."""
@@ -73,7 +76,7 @@ class StraightforwardSegnet:
     Sampling positions are ours, as the published ones would give other answers.
     """
 
-    def __init__(self, model: Segnet, rig: Rig, device: str) -> None:
+    def __init__(self, model: Segnet, rig: Rig, device: str, with_feature: bool) -> None:
         self.model = copy.deepcopy(model)
         _use_library_norms(self.model)
         self.model.to(device)
@@ -81,6 +84,7 @@ class StraightforwardSegnet:
         self.positions = positions.to(device)
         self.valid = self.valid.to(device)
         self.device = device
+        self.with_feature = with_feature
 
     @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> RawOutput:
@@ -96,7 +100,7 @@ class StraightforwardSegnet:
         mean = (volumes * mask).sum(dim=0) / (mask.sum(dim=0) + 1e-6)
         del volumes, mask
         stacked = mean.permute(1, 0, 2, 3).flatten(0, 1)[None]  # (1, Z * C, Y, X)
-        output = self.model.decode(self.model.compressor(stacked), with_feature=False)
+        output = self.model.decode(self.model.compressor(stacked), self.with_feature)
         return RawOutput(
             output.segmentation[0, 0].sigmoid().cpu().numpy(),
             output.center[0, 0].cpu().numpy(),
@@ -141,7 +145,7 @@ def make_program(name: str, task: Task) -> Program:
     rig = ring(model.config, task.cameras)
     if name == STRAIGHTFORWARD:
         device = "cuda" if task.device == "cuda" else "cpu"
-        return StraightforwardSegnet(model, rig, device)
+        return StraightforwardSegnet(model, rig, device, task.with_feature)
     backend, _, precision = name.partition(":")
     engine = make_engine(model, task.device, precision, backend)
     taps = build_tap_table(rig, model.config)
@@ -214,9 +218,16 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--engines", nargs="+", default=None, metavar="BACKEND:PRECISION")
+    parser.add_argument("--with-feature-head", action="store_true", help="in the baseline, too")
     arguments = parser.parse_args()
     engines = arguments.engines or [f"{arguments.device}:fp32", f"{arguments.device}:bf16"]
-    task = Task(arguments.preset, arguments.cameras, arguments.threads, arguments.device)
+    task = Task(
+        arguments.preset,
+        arguments.cameras,
+        arguments.threads,
+        arguments.device,
+        arguments.with_feature_head,
+    )
     config = preset(arguments.preset)
     print(f"torch {torch.__version__}, {task.threads} threads, {platform.machine()}")
     print(

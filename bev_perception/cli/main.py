@@ -23,6 +23,7 @@ from bev_perception.cli import (
     train,
     view,
 )
+from bev_perception.cli.logs import show_log
 from bev_perception.cli.parser import build_parser
 from bev_perception.errors import BevError
 
@@ -80,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = build_parser(COMMANDS, __version__, command.name if command else None)
         namespace = parser.parse_args(arguments)
         if command is not None:
+            show_log()
             command.run(namespace[command.name])
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else EXIT_BAD_INPUT

@@ -150,7 +150,7 @@ class GatherSegnet(nn.Module):
         voxels = sighted.index_select(0, slots[0])
         for view in range(1, len(slots)):
             voxels = voxels + sighted.index_select(0, slots[view])
-        return self.network.decode(voxels).float()
+        return self.network.decode(self.network.compress(voxels)).float()
 
     def example(self, layout: TapLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Inputs of a layout's sizes."""

@@ -68,18 +68,19 @@ class InferenceSegnet(nn.Module):
         features = self.encoder(centred.to(self.dtype))
         return features.permute(0, 2, 3, 1).reshape(-1, self.config.latent_dim)
 
-    def decode(self, voxels: Tensor) -> Tensor:
-        """Voxel rows (Y * X * Z, C) to logits (4, Y, X).
-
-        The maps are occupancy and centre before the sigmoid, and the offset's x and y in
-        metres.
-        """
+    def compress(self, voxels: Tensor) -> Tensor:
+        """Voxel rows (Y * X * Z, C), the largest of all tensors, to a plane (1, C, Y, X)."""
         rows, columns = self.config.grid.shape
-        bev = voxels.view(1, rows, columns, -1).permute(0, 3, 1, 2)
-        bev = self.compressor(bev)
+        return self.compressor(voxels.view(1, rows, columns, -1).permute(0, 3, 1, 2))
+
+    def decode(self, plane: Tensor) -> Tensor:
+        """A plane (1, C, Y, X) to maps (4, Y, X).
+
+        They are occupancy and centre before the sigmoid, and the offset's x and y in metres.
+        """
         if self.config.mirrored_decoder:
-            return self.heads(self.decoder(bev.flip(-2)).flip(-2))[0]
-        return self.heads(self.decoder(bev))[0]
+            return self.heads(self.decoder(plane.flip(-2)).flip(-2))[0]
+        return self.heads(self.decoder(plane))[0]
 
 
 def fold_batch_norms(network: nn.Module) -> None:

@@ -27,6 +27,7 @@ from bev_perception.ros.parameters import (
     read_parameters,
 )
 from bev_perception.ros.publishers import OutputPublishers
+from bev_perception.ros.python_log import forward_log
 
 
 class PerceptionNode(LifecycleNode):
@@ -120,6 +121,7 @@ class PerceptionNode(LifecycleNode):
         if parameters.num_threads:
             torch.set_num_threads(parameters.num_threads)
         weights = resolve_weights(parameters.weights)
+        forward_log(self.get_logger())
         engine = load_engine(
             weights,
             parameters.device,

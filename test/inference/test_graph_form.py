@@ -73,7 +73,8 @@ def test_inference_form_is_the_same_function(model, images, taps, fused, mirrore
         pytest.skip("this build of torch has no fused convolutions")
     with torch.no_grad():
         tensor = torch.from_numpy(images)
-        maps = network.decode(gather(network.encode(tensor), taps.forward))
+        voxels = gather(network.encode(tensor), taps.forward)
+        maps = network.decode(network.compress(voxels))
         expected = maps_of(model(tensor.permute(0, 3, 1, 2)[None], taps))
     torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
 
