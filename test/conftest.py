@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # rerun_recording
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("random", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+# A shell that starts the tests in the background has them, and so all that they start, ignore
+# Ctrl-C, which is what some of them test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Built engines of tests do not mix with the user's; processes that tests start inherit it.
 _ENGINES = tempfile.mkdtemp(prefix="bev_engines_")
