@@ -149,4 +149,6 @@ class Tracker:
         is_moving = math.hypot(*velocity.tolist()) >= self.settings.heading_speed
         if is_moving and float(velocity @ pose.rotation[:, 0]) < 0.0:
             pose = pose @ _HALF_TURN
-        return replace(box, object_id=track.object_id, pose=pose, velocity=velocity)
+        return ObjectBox(
+            box.label, track.object_id, pose, box.size, velocity, box.visibility, box.score
+        )
