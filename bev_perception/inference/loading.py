@@ -121,10 +121,12 @@ def why_unavailable(backend: str) -> str:
 def _best_engine(
     model: Segnet, device: torch.device, precision: str, cache: EngineCache | None
 ) -> Engine:
-    """TensorRT where an engine is built already, OpenVINO on a CPU, else PyTorch."""
+    """TensorRT where an engine is built already, OpenVINO on a CPU in bf16, else PyTorch."""
     graph_backend = "tensorrt" if device.type == "cuda" else "openvino"
     reason = ""
     try:
+        if device.type == "cpu" and chosen_precision(precision, device) != "bf16":
+            raise EngineError("OpenVINO is quicker in bf16 alone, see docs/engines.md")
         backend = _graph_backend(graph_backend, device, precision)
         engine = GraphEngine(ModelSource(model), backend, cache)
         if graph_backend == "tensorrt" and not engine.is_built(USUAL_CAMERAS):

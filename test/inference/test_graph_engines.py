@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -169,14 +170,24 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_alone(
 
 def test_auto_says_what_it_chose_and_why(model, caplog, monkeypatch, cache):
     with caplog.at_level(logging.INFO):
-        make_engine(model, "cpu", cache=cache)
-    assert "backend auto:" in caplog.text
+        engine = make_engine(model, "cpu", "fp32", cache=cache)
+    assert engine.backend == "cpu"
+    assert "backend auto: PyTorch" in caplog.text
+    assert "because OpenVINO is quicker in bf16 alone" in caplog.text
     caplog.clear()
-    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     with caplog.at_level(logging.INFO):
-        engine = make_engine(model, "cpu", cache=cache)
+        engine = make_engine(model, "cpu", "bf16", cache=cache)
     assert engine.backend == "cpu"
     assert "because backend openvino needs the package openvino" in caplog.text
+
+
+@pytest.mark.skipif(bool(why_unavailable("openvino")), reason="openvino is missing")
+def test_auto_takes_openvino_in_bf16(model, images, taps, cache):
+    engine = make_engine(model, "cpu", "bf16", cache=cache)
+    assert (engine.backend, engine.precision) == ("openvino", "bf16")
+    expected = TorchEngine(model).infer(images, taps).probability
+    np.testing.assert_allclose(engine.infer(images, taps).probability, expected, atol=0.1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
