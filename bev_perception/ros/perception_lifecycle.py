@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -38,7 +39,10 @@ class PerceptionNode(LifecycleNode):
     """
 
     def __init__(self) -> None:
-        super().__init__("bev")
+        try:
+            super().__init__("bev")
+        except InvalidParameterTypeException as error:  # of use_sim_time, which rclpy declares
+            raise ConfigurationError(f"{error}") from error
         self._settings = PipelineSettings()
         self._configured: _Configured | None = None
         self._session: LiveSession | None = None

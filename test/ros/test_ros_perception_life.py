@@ -104,6 +104,7 @@ def test_a_manager_leads_it_through_its_life(
         ({"weights": "no_such_weights"}, "no shipped weights named 'no_such_weights'"),
         ({"min_cameras": 5}, "min_cameras is 5, but cameras names only 4"),
         ({"occupancy_threshold": "high"}, "occupancy_threshold must be a number"),
+        ({"use_sim_time": "maybe"}, "'use_sim_time' to 'maybe'"),
         ({"rig_file": "/no/such/file.yaml"}, "/no/such/file.yaml cannot be read"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
