@@ -25,7 +25,6 @@ from bev_perception.inference.engine import (
 from bev_perception.model import Segnet, SegnetConfig, TapTable
 from bev_perception.model.fused_convolutions import fuse_convolutions
 from bev_perception.model.inference_form import InferenceSegnet
-from bev_perception.model.lift import gather
 from bev_perception.model.winograd import use_winograd
 
 WARM_UP_RUNS = 3
@@ -105,9 +104,7 @@ class TorchEngine:
         if self._device.type == "cuda":
             tensor = tensor.pin_memory().to(self._device, non_blocking=True)
         network, table = self._network, self._on_device(taps).forward
-        # The voxels, the largest tensor by far, are gone before the plane is decoded.
-        plane = network.compress(gather(network.encode(tensor), table))
-        return network.decode(plane).float()
+        return network.decode(network.lift(network.encode(tensor), table)).float()
 
     def warm_up(self, num_cameras: int) -> None:
         """Runs on black images, so that the first real ones do not wait for preparations.

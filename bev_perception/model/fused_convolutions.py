@@ -62,7 +62,7 @@ class FusedBlock(nn.Module):
             for child in (getattr(block, name, None) for name in ("conv1", "conv2", "conv3"))
             if child is not None
         ]
-        self.inner = nn.Sequential(*(FusedConvolution(child, True) for child in inner))
+        self.inner = nn.Sequential(*(_rectified(child) for child in inner))
         self.last = FusedConvolution(last, True)
         self.shortcut = (
             None if block.downsample is None else FusedConvolution(block.downsample[0], False)
@@ -71,6 +71,13 @@ class FusedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) to the block's shape."""
         return self.last(self.inner(x), x if self.shortcut is None else self.shortcut(x))
+
+
+def _rectified(convolution: nn.Module) -> nn.Module:
+    """A convolution, of whatever kind, and the ReLU after it."""
+    if isinstance(convolution, nn.Conv2d):
+        return FusedConvolution(convolution, True)
+    return nn.Sequential(convolution, nn.ReLU(inplace=True))
 
 
 def fuse_convolutions(network: nn.Module) -> bool:

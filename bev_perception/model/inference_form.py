@@ -15,12 +15,17 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.model.lift import gather
 from bev_perception.model.norm import InstanceNorm
 from bev_perception.model.resnet import BasicBlock, Bottleneck
 from bev_perception.model.segnet import IMAGENET_MEAN, IMAGENET_STD, Segnet
+from bev_perception.model.taps import GatherTable
 
-NUM_MAPS = 4
-"""Maps that come out: occupancy, centre, and the two components of the offset."""
+STRIP_BYTES = 1 << 27
+"""Voxels that are lifted at a time on a CPU."""
+
+MIN_STRIP_LINES = 16
+"""Thinner strips would mostly compute what their neighbours compute."""
 
 
 class InferenceSegnet(nn.Module):
@@ -72,6 +77,31 @@ class InferenceSegnet(nn.Module):
         """Voxel rows (Y * X * Z, C), the largest of all tensors, to a plane (1, C, Y, X)."""
         rows, columns = self.config.grid.shape
         return self.compressor(voxels.view(1, rows, columns, -1).permute(0, 3, 1, 2))
+
+    def lift(self, rows: Tensor, table: GatherTable) -> Tensor:
+        """Feature rows to a plane, as compress would give it from all voxels at once.
+
+        On a CPU large grids go in strips, so that the voxels of a strip are still in the cache
+        when they are convolved, and never take the memory of all.
+        """
+        num_y, num_x = self.config.grid.shape
+        per_line = num_x * len(self.config.heights_m)
+        lines = STRIP_BYTES // (per_line * self.config.latent_dim * self.dtype.itemsize)
+        if rows.device.type != "cpu" or lines >= num_y:
+            return self.compress(gather(rows, table))
+        convolution, *rest = self.compressor
+        plane = rows.new_empty(1, num_y, num_x, self.config.latent_dim).permute(0, 3, 1, 2)
+        step = max(lines, MIN_STRIP_LINES)
+        for first in range(0, num_y, step):
+            last = min(first + step, num_y)
+            # The convolution also reads the line before and the line after.
+            begin, end = max(first - 1, 0), min(last + 1, num_y)
+            voxels = gather(rows, table.rows(begin * per_line, end * per_line))
+            voxels = voxels.view(1, end - begin, num_x, -1).permute(0, 3, 1, 2)
+            plane[:, :, first:last] = convolution(voxels)[:, :, first - begin : last - begin]
+        for layer in rest:
+            plane = layer(plane)
+        return plane
 
     def decode(self, plane: Tensor) -> Tensor:
         """A plane (1, C, Y, X) to maps (4, Y, X).

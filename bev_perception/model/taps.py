@@ -37,6 +37,12 @@ class GatherTable:
             self.weights.to(device, non_blocking=non_blocking),
         )
 
+    def rows(self, first: int, last: int) -> GatherTable:
+        """The table of some of its output rows, those from first to before last."""
+        begin, end = int(self.offsets[first]), int(self.offsets[last])
+        offsets = self.offsets[first : last + 1] - begin
+        return GatherTable(self.indices[begin:end], offsets, self.weights[begin:end])
+
     def transposed(self, num_inputs: int) -> GatherTable:
         """The table of the transposed matrix, which turns output gradients into input ones."""
         shape = (len(self.offsets) - 1, num_inputs)

@@ -15,6 +15,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from bev_perception.model.resnet import BasicBlock
+
 MIN_CHANNELS = 128
 """Narrower layers spend on the transforms what they save."""
 
@@ -56,11 +58,7 @@ _OUTPUT = torch.tensor(
 
 
 class WinogradConvolution(nn.Module):
-    """The same function as a 3x3 convolution of stride 1 that keeps the size.
-
-    Args:
-        convolution: without bias.
-    """
+    """The same function as a 3x3 convolution of stride 1 that keeps the size."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
@@ -68,6 +66,7 @@ class WinogradConvolution(nn.Module):
             "ai,ocij,bj->abco", _KERNEL, convolution.weight.detach().double(), _KERNEL
         )
         self._kernel = kernel.flatten(0, 1).float().contiguous()  # (36, in, out)
+        self._bias = None if convolution.bias is None else convolution.bias.detach()
         self._input = torch.kron(_INPUT, _INPUT).float()  # (36, 36)
         self._output = torch.kron(_OUTPUT, _OUTPUT).float()  # (16, 36)
 
@@ -89,6 +88,8 @@ class WinogradConvolution(nn.Module):
         transformed = self._input @ patches.reshape(_PATCH**2, -1)
         products = torch.bmm(transformed.view(-1, rows * columns, channels), self._kernel)
         tiles = self._output @ products.view(_PATCH**2, -1)
+        if self._bias is not None:
+            tiles.view(-1, len(self._bias)).add_(self._bias)
         lines = out[: rows * TILE].view(rows, TILE, columns, TILE, -1)
         lines.copy_(tiles.view(TILE, TILE, rows, columns, -1).permute(2, 0, 3, 1, 4))
 
@@ -108,11 +109,14 @@ def _patches(image: Tensor, first: int, last: int, columns: int) -> Tensor:
 
 
 def use_winograd(network: nn.Module) -> None:
-    """Replaces the wide convolutions of a network in fp32 on the CPU."""
+    """Replaces the wide convolutions of a network in fp32 on the CPU.
+
+    Those of basic blocks stay: their maps are small, and the second one adds the shortcut.
+    """
     for name, child in network.named_children():
         if isinstance(child, nn.Conv2d) and _is_wide(child):
             setattr(network, name, WinogradConvolution(child))
-        else:
+        elif not isinstance(child, BasicBlock):
             use_winograd(child)
 
 
@@ -123,6 +127,5 @@ def _is_wide(convolution: nn.Conv2d) -> bool:
         and convolution.padding == (1, 1)
         and convolution.dilation == (1, 1)
         and convolution.groups == 1
-        and convolution.bias is None
         and min(convolution.in_channels, convolution.out_channels) >= MIN_CHANNELS
     )

@@ -12,7 +12,7 @@ from engine_samples import CONFIG, rig_of
 
 from bev_perception.errors import ConfigurationError, EngineError
 from bev_perception.inference.exported_graph import ModelSource
-from bev_perception.model import Segnet, TapTable, build_tap_table
+from bev_perception.model import Segnet, TapTable, build_tap_table, inference_form
 from bev_perception.model.fused_convolutions import fuse_convolutions
 from bev_perception.model.gather_form import GatherSegnet, TapLayout, needed, padded
 from bev_perception.model.inference_form import InferenceSegnet
@@ -77,6 +77,18 @@ def test_inference_form_is_the_same_function(model, images, taps, fused, mirrore
         maps = network.decode(network.compress(voxels))
         expected = maps_of(model(tensor.permute(0, 3, 1, 2)[None], taps))
     torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("lines", [1, 5, 20])
+def test_strips_lift_what_the_whole_grid_lifts(model, images, taps, lines, monkeypatch):
+    network = InferenceSegnet(model)
+    with torch.no_grad():
+        rows = network.encode(torch.from_numpy(images))
+        whole = network.compress(gather(rows, taps.forward))
+        monkeypatch.setattr(inference_form, "MIN_STRIP_LINES", 1)
+        monkeypatch.setattr(inference_form, "STRIP_BYTES", lines * 18 * 2 * 6 * 4)
+        strips = network.lift(rows, taps.forward)
+    torch.testing.assert_close(strips, whole, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("num_cameras", "field_of_view_deg"), [(1, 90.0), (4, 60.0), (6, 150.0)])
