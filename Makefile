@@ -17,11 +17,11 @@ demo: ## Simulate a drive, record a bag, run Segnet on it, write a report
 	@$(BIN)/bev demo --out $(OUT) --overwrite
 
 test: ## Install what the tests need and run them
-	$(BOOTSTRAP) sim,train,ros,carla,dev
+	$(BOOTSTRAP) sim,train,ros,carla,onnx,openvino,dev
 	@$(BIN)/python -m pytest
 
 lint: ## Format check, lint and types
-	$(BOOTSTRAP) sim,train,ros,carla,dev
+	$(BOOTSTRAP) sim,train,ros,carla,onnx,openvino,dev
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 setup: ## Only make the virtual environment

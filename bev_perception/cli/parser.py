@@ -179,7 +179,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         type=str,
         default="tiny",
         metavar="NAME|FILE",
-        help="name of shipped weights (tiny), a .safetensors file of bev train, or an .onnx file of "
+        help="shipped weights (tiny), a .safetensors file of bev train, or an .onnx file of "
         "bev export",
     )
     parser.add_argument(
