@@ -12,7 +12,7 @@ endif
 
 .PHONY: demo test lint setup ros clean
 
-demo: ## Simulate a drive, record a bag, run Segnet on it, write a report
+demo: ## A drive on ROS 2 topics: town, perception node, recorder; then a report
 	$(BOOTSTRAP) sim,train,ros
 	@$(BIN)/bev demo --out $(OUT) --overwrite
 
