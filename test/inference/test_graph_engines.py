@@ -96,6 +96,7 @@ def test_more_overlap_builds_a_larger_engine(model, images, taps, cache, backend
 @pytest.mark.parametrize("backend", GRAPHS)
 def test_warming_up_leaves_an_engine_for_the_next_start(model, cache, backend, caplog):
     make_engine(model, backend=backend, cache=cache, **CPU).warm_up(4)
+    caplog.clear()  # other tests may have turned the package's log on
     with caplog.at_level(logging.INFO):
         make_engine(model, backend=backend, cache=cache, **CPU).warm_up(4)
     assert "building" not in caplog.text
