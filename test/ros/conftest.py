@@ -49,13 +49,17 @@ PERCEPTION = "bev_perception.ros.perception_node"
 
 
 def wait_for(
-    condition: Callable[[], Any], timeout_s: float = TIMEOUT_S, what: str = "the condition"
+    condition: Callable[[], Any],
+    timeout_s: float = TIMEOUT_S,
+    what: str | Callable[[], str] = "the condition",
 ) -> Any:
     """The first true value of condition(); fails the test after timeout_s."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         if time.monotonic() > end:
-            pytest.fail(f"waited {timeout_s:.0f} s in vain for {what}")
+            pytest.fail(
+                f"waited {timeout_s:.0f} s in vain for {what() if callable(what) else what}"
+            )
         time.sleep(0.01)
     return value
 
@@ -180,7 +184,7 @@ class Collected:
         wait_for(
             lambda: len(self.messages) >= count,
             timeout_s,
-            f"{count} messages on {self.topic}, {len(self.messages)} so far",
+            lambda: f"{count} messages on {self.topic}, {len(self.messages)} came",
         )
         return list(self.messages)
 

@@ -139,6 +139,7 @@ def test_the_grid_is_that_of_the_worlds_images_cameras_and_pose(
     perception_node(
         cameras=["front", "left"], precision="fp32", image_reliability="reliable", min_cameras=2
     )
+    client.wait_matched(grids.subscription)
     node = carla_node(
         {"draw": True, "tilt_rad": [0.02, -0.03]},
         num_sets=6,
