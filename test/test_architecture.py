@@ -23,7 +23,11 @@ MAY_USE: dict[str, frozenset[str]] = {
     "samples": frozenset({"geometry", "bags"}),
     "simulation": frozenset({"geometry"}),
     "carla_world": frozenset({"geometry"}),
-    "training": frozenset({"geometry", "model", "inference", "perception", "bags"}),
+    "datasets": frozenset({"geometry", "perception", "bags", "visualization"}),
+    "evaluation": frozenset(
+        {"geometry", "model", "inference", "perception", "bags", "datasets", "visualization"}
+    ),
+    "training": frozenset({"geometry", "model", "datasets", "evaluation"}),
     "visualization": frozenset({"geometry"}),
     "ros": frozenset(
         {
@@ -44,7 +48,9 @@ MAY_USE: dict[str, frozenset[str]] = {
 EVERYWHERE = frozenset({"errors", "resources"})
 
 ONLY_IN: dict[str, frozenset[str]] = {
-    "torch": frozenset({"model", "inference", "perception", "samples", "training", "ros", "cli"}),
+    "torch": frozenset(
+        {"model", "inference", "perception", "samples", "evaluation", "training", "ros", "cli"}
+    ),
     "lightning": frozenset({"training", "cli"}),
     "rosbags": frozenset({"bags"}),
     "moderngl": frozenset({"simulation"}),

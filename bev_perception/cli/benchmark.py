@@ -70,9 +70,9 @@ def _run(arguments: Arguments) -> None:
     )
     from bev_perception.cli.parser import require
     from bev_perception.cli.progress import progress
+    from bev_perception.datasets.preparation import find_bags
     from bev_perception.inference import BACKENDS, PRECISIONS
     from bev_perception.model import load_weights, resolve_weights
-    from bev_perception.training.extraction import find_bags
 
     require(arguments.rounds >= 1, f"--rounds must be at least 1, got {arguments.rounds}")
     require(arguments.stride >= 1, f"--stride must be at least 1, got {arguments.stride}")

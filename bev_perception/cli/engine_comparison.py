@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bev_perception.bags import BagReader
 from bev_perception.errors import EngineError
+from bev_perception.evaluation.evaluate import evaluate_bags
 from bev_perception.geometry import Rig
 from bev_perception.geometry.rig_file import RigFile, load_rig
 from bev_perception.inference import BACKENDS, PRECISIONS, Engine, load_engine, why_unavailable
@@ -24,7 +25,6 @@ from bev_perception.model import SegnetConfig, TapTable, build_tap_table
 from bev_perception.perception import Synchronizer, frame_sets
 from bev_perception.perception.preparation import Preparation
 from bev_perception.resources import config_path
-from bev_perception.training.evaluate import evaluate_bags
 
 _MEBIBYTE = 1 << 20
 _SATURATION = 1e-6

@@ -32,10 +32,10 @@ def _run(arguments: Arguments) -> None:
     from bev_perception.cli.output_directory import result_directory, write_json, write_run_file
     from bev_perception.cli.parser import require
     from bev_perception.cli.result_tables import accuracy_table, as_text
+    from bev_perception.datasets.preparation import find_bags
+    from bev_perception.evaluation.evaluate import evaluate_bags
     from bev_perception.inference import load_engine
     from bev_perception.model import resolve_weights
-    from bev_perception.training.evaluate import evaluate_bags
-    from bev_perception.training.extraction import find_bags
 
     require(arguments.stride >= 1, f"--stride must be at least 1, got {arguments.stride}")
     out = Path(arguments.out)

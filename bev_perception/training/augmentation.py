@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import RigidTransform
-from bev_perception.training.cache import Sample
 from bev_perception.training.mirroring import mirrored_box, mirrored_rig
 from bev_perception.training.views import drawn_turns, with_turned_cameras
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bev_perception.datasets.targets import Targets
 from bev_perception.model import TapTable
-from bev_perception.training.targets import Targets
 
 
 @dataclass(frozen=True)

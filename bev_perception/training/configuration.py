@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bev_perception.datasets.targets import TargetSettings
 from bev_perception.errors import ConfigurationError
 from bev_perception.model import SegnetConfig
 from bev_perception.model.presets import tiny_config
 from bev_perception.training.augmentation import AugmentationConfig
-from bev_perception.training.targets import TargetSettings
 
 PRECISIONS = ("auto", "fp32", "bf16")
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from bev_perception.datasets.prepared_bag import PreparedBag, Sample
+from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.geometry import Rig, RigCamera
 from bev_perception.model import SegnetConfig, TapTable, build_tap_table
 from bev_perception.training.augmentation import AugmentationConfig, augmented
 from bev_perception.training.batch import Example
-from bev_perception.training.cache import PreparedBag, Sample
-from bev_perception.training.targets import TargetSettings, make_targets
 
 
 class TapTableCache:

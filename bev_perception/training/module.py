@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from bev_perception.evaluation.metrics import GridIou
 from bev_perception.model import Segnet, SegnetOutput
 from bev_perception.training.batch import Batch
 from bev_perception.training.configuration import TrainConfig
@@ -18,7 +19,6 @@ from bev_perception.training.losses import (
     offset_loss,
     segmentation_loss,
 )
-from bev_perception.training.metrics import GridIou
 
 PICTURED_SAMPLES = 4
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bev_perception.training.cache import PreparedBag
+from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.training.configuration import TrainConfig
 
 

@@ -16,15 +16,15 @@ import yaml
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
+from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.errors import ConfigurationError
 from bev_perception.model import Segnet, load_weights, save_weights
-from bev_perception.training.cache import PreparedBag
 from bev_perception.training.callbacks import AveragedWeights, StepProgress, Stopper
 from bev_perception.training.checkpoint import CheckpointKeeper, check_resumable
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.data_module import SegnetData
 from bev_perception.training.dataset import SegnetDataset
-from bev_perception.training.extraction import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.provenance import describe_run
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.geometry import PinholeCamera, Rig, RigCamera, RigidTransform
-from bev_perception.training.cache import Sample
 
 Turn = tuple[float, float, float]
 """Roll, pitch and yaw in radians about the axes of the optical frame, fixed-axis."""

@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 from sample_export import write_drive
 
 from bev_perception.bags import BagReader
+from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.geometry import Rig, load_rig
 from bev_perception.resources import config_path
 from bev_perception.samples import Declaration, simple_bev_declaration
 from bev_perception.simulation import SimulatedSet, Simulator
-from bev_perception.training.extraction import ExtractionSettings, find_bags, prepare_bags
 
 TRUTH = replace(
     simple_bev_declaration(("front", "left", "rear", "right")),

@@ -16,6 +16,9 @@ from torch.nn import functional
 
 from bev_perception.bags import BagWriter
 from bev_perception.bags.occupancy_grids import grid_from_message
+from bev_perception.datasets.preparation import ExtractionSettings, prepare_bags
+from bev_perception.datasets.targets import make_targets
+from bev_perception.evaluation import Evaluator
 from bev_perception.geometry import (
     BODY_T_OPTICAL,
     BevGrid,
@@ -31,9 +34,6 @@ from bev_perception.inference import RawOutput
 from bev_perception.model import SegnetConfig
 from bev_perception.model.lift import lift
 from bev_perception.perception import Pipeline, PipelineSettings, Preparation
-from bev_perception.training import Evaluator
-from bev_perception.training.extraction import ExtractionSettings, prepare_bags
-from bev_perception.training.targets import make_targets
 
 STAMP = 1_700_000_000_123_456_789
 GRID = BevGrid.centered(16.0, 0.5)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.geometry import ObjectBox, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.training.augmentation import (
@@ -15,7 +16,6 @@ from bev_perception.training.augmentation import (
     turned,
     without_cameras,
 )
-from bev_perception.training.cache import Sample
 from bev_perception.training.views import drawn_turns, with_turned_cameras
 
 DISTORTIONS = {

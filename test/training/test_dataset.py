@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter
+from bev_perception.datasets.targets import make_targets
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import (
     BevGrid,
@@ -23,10 +25,8 @@ from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.model import SegnetConfig, build_tap_table
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.batch import collate
-from bev_perception.training.cache import PreparedBag, PreparedBagWriter
 from bev_perception.training.dataset import SegnetDataset, TapTableCache
 from bev_perception.training.sampling import EndlessBatchSampler
-from bev_perception.training.targets import make_targets
 
 SIZE = (32, 48)
 GRID = BevGrid.centered(8.0, 0.5)

@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from bev_perception.bags import BagWriter
+from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.errors import BagError, ConfigurationError
+from bev_perception.evaluation import evaluate_bags
 from bev_perception.geometry import (
     BevGrid,
     CameraFrame,
@@ -28,8 +30,7 @@ from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.inference import TorchEngine
 from bev_perception.model import SegnetConfig, load_weights
 from bev_perception.resources import config_path
-from bev_perception.training import DataConfig, OptimizerConfig, TrainConfig, evaluate_bags
-from bev_perception.training.extraction import ExtractionSettings, find_bags, prepare_bags
+from bev_perception.training import DataConfig, OptimizerConfig, TrainConfig
 from bev_perception.training.provenance import command_line
 from bev_perception.training.train import CHECKPOINT_NAME, train
 

@@ -15,12 +15,12 @@ from typing import Any
 from tqdm import tqdm
 
 from bev_perception.bags import BagReader
+from bev_perception.datasets.prepared_bag import FORMAT_VERSION, PreparedBag, PreparedBagWriter
 from bev_perception.errors import BagError
 from bev_perception.geometry import RigidTransform
 from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.rig_file import load_rig_file
 from bev_perception.perception import Preparation, Synchronizer, camera_health, frame_sets
-from bev_perception.training.cache import FORMAT_VERSION, PreparedBag, PreparedBagWriter
 
 BAG_SUFFIXES = (".mcap", ".db3")
 

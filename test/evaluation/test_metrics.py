@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from bev_perception.evaluation.metrics import DEFAULT_REGIONS, GridIou, Region, center_matches
 from bev_perception.geometry import BevGrid
-from bev_perception.training.metrics import DEFAULT_REGIONS, GridIou, Region, center_matches
 
 GRID = BevGrid.centered(30.0, 1.0)
 PLANE = Region("plane", "box", 0.0, 30.0)

@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bev_perception.bags import BagReader
+from bev_perception.datasets.targets import TargetSettings, is_visible, make_targets
 from bev_perception.errors import BagError, BevError
-from bev_perception.geometry import BevGrid, BevOutput, ObjectBox
-from bev_perception.geometry.rig_file import RigFile
-from bev_perception.inference import Engine
-from bev_perception.perception import Pipeline, PipelineSettings, Synchronizer, frame_sets
-from bev_perception.training.metrics import (
+from bev_perception.evaluation.metrics import (
     DEFAULT_REGIONS,
     CenterCounts,
     GridIou,
     Region,
     center_matches,
 )
-from bev_perception.training.targets import TargetSettings, is_visible, make_targets
+from bev_perception.geometry import BevGrid, BevOutput, ObjectBox
+from bev_perception.geometry.rig_file import RigFile
+from bev_perception.inference import Engine
+from bev_perception.perception import Pipeline, PipelineSettings, Synchronizer, frame_sets
 
 
 class Evaluator:

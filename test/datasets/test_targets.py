@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.geometry import BevGrid, ObjectBox, RigidTransform
-from bev_perception.training.targets import TargetSettings, make_targets
 
 GRID = BevGrid.centered(12.0, 0.4)
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bev_perception.datasets import make_targets
 from bev_perception.errors import BevError
+from bev_perception.evaluation import Evaluator
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox, RigidTransform
-from bev_perception.training import Evaluator, make_targets
 
 GRID = BevGrid.centered(30.0, 0.5)
 
