@@ -17,9 +17,18 @@ POSITIVE_WEIGHT = 2.13
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """sum(values * mask) / sum(mask), and 0 where the mask is empty. Shapes broadcast equal."""
+    """sum(values * mask) / sum(mask) of each sample, averaged over the samples.
+
+    A sample with an empty mask counts 0. Per sample, so that the loss of a batch is the mean of
+    the losses of its parts, and accumulated or distributed gradients are those of one large
+    batch; with one sample per step, as the seed trains, it is the published masked mean.
+
+    Args:
+        values, mask: (B, ...), shapes broadcast equal.
+    """
     weights = mask.to(values.dtype).expand_as(values)
-    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+    over = tuple(range(1, values.dim()))
+    return ((values * weights).sum(over) / weights.sum(over).clamp(min=1.0)).mean()
 
 
 def segmentation_loss(

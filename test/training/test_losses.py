@@ -61,6 +61,27 @@ def test_masked_mean_of_nothing_is_zero_and_has_no_gradient_trouble():
     assert (values.grad == 0).all()
 
 
+def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_samples():
+    """Else accumulated and distributed gradients were not those of one large batch."""
+    random = torch.Generator().manual_seed(1)
+    logits, target, valid = (torch.rand(3, 1, 4, 5, generator=random) for _ in range(3))
+    target, valid = target.round(), (valid > 0.3).float()
+    offset = torch.rand(3, 2, 4, 5, generator=random)
+    inputs = (logits, target, valid, offset)
+
+    def terms(logits, target, valid, offset):
+        return torch.stack(
+            [
+                segmentation_loss(logits, target, valid),
+                center_loss(logits, target, valid),
+                offset_loss(offset, 2.0 * offset, target, valid),
+            ]
+        )
+
+    alone = [terms(*(value[i : i + 1] for value in inputs)) for i in range(3)]
+    torch.testing.assert_close(terms(*inputs), torch.stack(alone).mean(0))
+
+
 def test_uncertainty_weighting_follows_its_formula_and_may_be_negative():
     weighting = UncertaintyWeighting()
     terms = torch.tensor([0.2, 0.06, 1.5])
