@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from bev_perception.geometry import BevGrid, ObjectBox, RigidTransform
+from bev_perception.perception.peaks import cells_where, find_peaks
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
 
 
@@ -60,15 +60,20 @@ def find_objects(
         within 90 degrees of the x axis; tracking tells them apart.
     """
     peaks, scores = find_peaks(grid, center, settings)
-    rows, columns = _where(probability >= settings.occupancy_threshold)
+    rows, columns = cells_where(probability >= settings.occupancy_threshold)
     if len(peaks) == 0 or len(rows) == 0:
         return ()
-    cells = grid.to_metres(np.stack([rows, columns], axis=-1))
-    votes = cells + offset[:, rows, columns].T.astype(np.float64)
-    distance, owner = cKDTree(peaks).query(votes, distance_upper_bound=settings.group_radius_m)
-    grouped = np.isfinite(distance)
+    cells = np.ascontiguousarray(grid.to_metres(np.stack([rows, columns], axis=-1)).T)
+    votes = cells + offset[:, rows, columns]
+    owner = _nearest(grid, peaks, votes, settings)
+    grouped = np.flatnonzero(owner >= 0)
     rectangles = _fit(
-        cells[grouped], votes[grouped], owner[grouped], len(peaks), grid.resolution, settings
+        cells.take(grouped, axis=1),
+        votes.take(grouped, axis=1),
+        owner.take(grouped),
+        len(peaks),
+        grid.resolution,
+        settings,
     )
     return tuple(
         _box(rank, rectangle, score, settings)
@@ -78,41 +83,47 @@ def find_objects(
     )
 
 
-def find_peaks(
-    grid: BevGrid, center: NDArray[np.float32], settings: PipelineSettings
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Local maxima of the centre map.
+def _nearest(
+    grid: BevGrid,
+    peaks: NDArray[np.float64],
+    votes: NDArray[np.float64],
+    settings: PipelineSettings,
+) -> NDArray[np.intp]:
+    """Of each vote (2, n) the nearest peak (m, 2) within group_radius_m, or -1.
 
-    Returns:
-        positions (n, 2) in metres and values (n,), highest first; no two closer than
-        peak_radius_m.
+    Peaks lie further apart than peak_radius_m, so a vote closer than half of that to one has it
+    as its nearest. Which one to try is read from a map of the peaks; a search is left for others.
     """
-    reach = max(1, int(settings.peak_radius_m / grid.resolution))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    values = np.ascontiguousarray(center, dtype=np.float32)
-    is_peak = (values >= settings.center_threshold) & (values >= cv2.dilate(values, kernel))
-    rows, columns = _where(is_peak)
-    order = np.argsort(-values[rows, columns], kind="stable")[: 4 * settings.max_objects]
-    rows, columns = rows[order], columns[order]
-    positions = grid.to_metres(np.stack([rows, columns], axis=-1))
-    kept = _suppressed(positions, settings.peak_radius_m)[: settings.max_objects]
-    return positions[kept], values[rows[kept], columns[kept]]
+    near = 0.999 * min(settings.peak_radius_m / 2.0, settings.group_radius_m)
+    owner = _painted(grid, peaks, near).take(_cell_indices(grid, votes))
+    x, y = votes - peaks.T.take(owner, axis=1)
+    far = np.flatnonzero((owner < 0) | (x * x + y * y >= near * near))
+    if len(far):
+        bound = settings.group_radius_m
+        distance, found = cKDTree(peaks).query(votes.T[far], distance_upper_bound=bound)
+        owner[far] = np.where(np.isfinite(distance), found, -1)
+    return owner
 
 
-def _where(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns where the mask is True: np.nonzero in a third of its time."""
-    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
-    return rows, columns
+def _painted(grid: BevGrid, peaks: NDArray[np.float64], radius: float) -> NDArray[np.intp]:
+    """A flat map that holds the number of a peak in all cells that touch its disc, -1 elsewhere."""
+    reach = int(np.ceil(radius / grid.resolution)) + 1
+    steps = np.arange(-reach, reach + 1) * grid.resolution
+    square = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 1, 2)
+    cells = _cell_indices(grid, (peaks + square).transpose(2, 0, 1))
+    painted = np.full(grid.num_y * grid.num_x, -1, dtype=np.intp)
+    painted[cells] = np.arange(len(peaks))
+    return painted
 
 
-def _suppressed(positions: NDArray[np.float64], radius: float) -> NDArray[np.intp]:
-    """Indices of the points that no earlier kept point has within the radius (plateaus)."""
-    alive = np.ones(len(positions), dtype=bool)
-    if len(positions):
-        for first, second in sorted(cKDTree(positions).query_pairs(radius)):
-            if alive[first]:
-                alive[second] = False
-    return np.flatnonzero(alive)
+def _cell_indices(grid: BevGrid, points: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Indices into the flat map of the cells that hold points (2, ...), x and y in metres.
+
+    Points beyond the grid get a cell at its edge.
+    """
+    columns = np.clip((points[0] - grid.x_min) / grid.resolution, 0, grid.num_x - 1)
+    rows = np.clip((points[1] - grid.y_min) / grid.resolution, 0, grid.num_y - 1)
+    return rows.astype(np.intp) * grid.num_x + columns.astype(np.intp)
 
 
 def _fit(
@@ -123,7 +134,7 @@ def _fit(
     resolution: float,
     settings: PipelineSettings,
 ) -> _Rectangles:
-    """Rectangles with the moments of each group of cells (m, 2) with votes (m, 2)."""
+    """Rectangles with the moments of each group of cells (2, m) with votes (2, m)."""
     count = np.bincount(owner, minlength=num_peaks)
     peaks = np.flatnonzero(count >= settings.min_cells)
     number = np.maximum(count, 1)
@@ -131,8 +142,8 @@ def _fit(
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(owner, values, minlength=num_peaks) / number
 
-    centers = np.stack([mean(votes[:, 0]), mean(votes[:, 1])], axis=-1)
-    x, y = (cells - centers[owner]).T
+    centers = np.stack([mean(votes[0]), mean(votes[1])])
+    x, y = cells - centers.take(owner, axis=1)
     mean_x, mean_y = mean(x), mean(y)
     xx, yy, xy = mean(x * x), mean(y * y), mean(x * y)
     yaws = 0.5 * np.arctan2(2.0 * (xy - mean_x * mean_y), (xx - mean_x**2) - (yy - mean_y**2))
@@ -141,7 +152,7 @@ def _fit(
     across = sin**2 * xx - 2.0 * cos * sin * xy + cos**2 * yy
     # n cells in a row have the variance (n^2 - 1) / 12 cells^2 and the length n.
     sizes = np.sqrt(12.0 * np.stack([along, across], axis=-1) + resolution**2)
-    return _Rectangles(peaks, centers[peaks], sizes[peaks], yaws[peaks])
+    return _Rectangles(peaks, centers.T[peaks], sizes[peaks], yaws[peaks])
 
 
 def _box(

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peaks of the centre map: local maxima that keep a distance from each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from bev_perception.geometry import BevGrid
+from bev_perception.perception.settings import PipelineSettings
+
+_FEW_MAXIMA = 2000
+"""Up to so many local maxima are compared one by one with what lies around them."""
+
+
+def find_peaks(
+    grid: BevGrid, center: NDArray[np.float32], settings: PipelineSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Local maxima of the centre map.
+
+    Returns:
+        positions (n, 2) in metres and values (n,), highest first; no two closer than
+        peak_radius_m.
+    """
+    reach = max(1, int(settings.peak_radius_m / grid.resolution))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    values = np.ascontiguousarray(center, dtype=np.float32)
+    rows, columns = _maxima(values, kernel, settings.center_threshold)
+    order = np.argsort(-values[rows, columns], kind="stable")[: 4 * settings.max_objects]
+    rows, columns = rows[order], columns[order]
+    positions = grid.to_metres(np.stack([rows, columns], axis=-1))
+    kept = _suppressed(positions, settings.peak_radius_m)[: settings.max_objects]
+    return positions[kept], values[rows[kept], columns[kept]]
+
+
+def cells_where(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns where the mask is True: np.nonzero in a third of its time."""
+    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return rows, columns
+
+
+def _maxima(
+    values: NDArray[np.float32], kernel: NDArray[Any], threshold: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of values that reach the threshold and that none in the kernel exceeds.
+
+    Few values exceed their four neighbours, so only those look further; a map of noise, where
+    many do, is dilated as a whole.
+    """
+    small = cv2.dilate(values, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+    rows, columns = cells_where((values >= threshold) & (values >= small))
+    if len(rows) > _FEW_MAXIMA:
+        return cells_where((values >= threshold) & (values >= cv2.dilate(values, kernel)))
+    down, right = np.nonzero(kernel)
+    reach = len(kernel) // 2
+    # What a map's edge cuts off is moved onto the edge, which stays inside the convex kernel.
+    around = np.clip(rows[:, None] + (down - reach), 0, values.shape[0] - 1) * values.shape[1]
+    around += np.clip(columns[:, None] + (right - reach), 0, values.shape[1] - 1)
+    highest = values.reshape(-1).take(around).max(axis=1, initial=-np.inf)
+    kept = values[rows, columns] >= highest
+    return rows[kept], columns[kept]
+
+
+def _suppressed(positions: NDArray[np.float64], radius: float) -> NDArray[np.intp]:
+    """Indices of the points that no earlier kept point has within the radius (plateaus)."""
+    alive = np.ones(len(positions), dtype=bool)
+    if len(positions):
+        for first, second in sorted(cKDTree(positions).query_pairs(radius)):
+            if alive[first]:
+                alive[second] = False
+    return np.flatnonzero(alive)
