@@ -95,6 +95,8 @@ def test_every_method_takes_parameters_of_carlas_names(real: type, name: str, me
 
 
 def test_every_public_name_of_the_double_is_in_the_stubs_of_the_wheel() -> None:
+    if not (STUBS / "libcarla.pyi").exists():
+        pytest.skip("carla packages before 0.9.16 have no stubs")
     declared: dict[str, set[str]] = {}
     bases: dict[str, list[str]] = {}
     for stub in ("libcarla.pyi", "command.pyi"):
