@@ -37,7 +37,8 @@ class Batch:
     Attributes:
         images: (B, S, 3, H, W) uint8, a view of channels-last memory.
         taps: of the B rigs.
-        segmentation, valid, center: (B, 1, Y, X) float32.
+        segmentation: (B, K, Y, X) float32 of 0 and 1, one channel per class.
+        valid, center: (B, 1, Y, X) float32.
         offset: (B, 2, Y, X) float32 metres.
     """
 
@@ -50,6 +51,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def occupied(self) -> Tensor:
+        """(B, 1, Y, X) of 0 and 1: inside an object of any class."""
+        return self.segmentation.amax(dim=1, keepdim=True)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""

@@ -8,12 +8,24 @@ import math
 import pytest
 import torch
 
+from bev_perception.errors import ConfigurationError
+from bev_perception.model import SegnetOutput
+from bev_perception.training.batch import Batch
+from bev_perception.training.loss_config import LossConfig
 from bev_perception.training.losses import (
     UncertaintyWeighting,
     center_loss,
+    center_term,
+    dice_loss,
+    focal_loss,
+    iou_loss,
+    make_weighting,
     masked_mean,
     offset_loss,
+    offset_term,
     segmentation_loss,
+    segmentation_term,
+    total_losses,
 )
 
 
@@ -108,3 +120,128 @@ def test_learned_weights_settle_where_each_weighted_term_is_one_half():
         optimizer.step()
     weighted = torch.tensor(weighting.FACTORS) * torch.exp(-weighting.log_variances) * terms
     assert torch.allclose(weighted, torch.full((3,), 0.5), atol=1e-4)
+
+
+def sigmoid(value):
+    return 1.0 / (1.0 + math.exp(-value))
+
+
+def test_focal_loss_hardly_counts_what_is_nearly_right():
+    logits, target, valid = grid(0.7, -1.2, 9.0), grid(1.0, 0.0, 0.0), grid(1.0, 1.0, 0.0)
+    occupied, free = sigmoid(0.7), sigmoid(1.2)  # the probabilities of the truth
+    expected = -0.25 * (1 - occupied) ** 2 * math.log(occupied)
+    expected += -0.75 * (1 - free) ** 2 * math.log(free)
+    assert focal_loss(logits, target, valid).item() == pytest.approx(expected / 2, rel=1e-5)
+    weighted = segmentation_loss(logits, target, valid, positive_weight=1.0)
+    plain = focal_loss(logits, target, valid, gamma=0.0, alpha=0.5)
+    assert plain.item() == pytest.approx(0.5 * weighted.item(), rel=1e-5)
+
+
+def test_dice_and_iou_loss_are_one_minus_the_overlap_of_probabilities():
+    logits, target, valid = grid(0.7, -1.2, 30.0), grid(1.0, 0.0, 0.0), grid(1.0, 1.0, 0.0)
+    both, predicted = sigmoid(0.7), sigmoid(0.7) + sigmoid(-1.2)
+    dice = 1 - (2 * both + 1) / (predicted + 1 + 1)
+    iou = 1 - (both + 1) / (predicted + 1 - both + 1)
+    assert dice_loss(logits, target, valid).item() == pytest.approx(dice, rel=1e-5)
+    assert iou_loss(logits, target, valid).item() == pytest.approx(iou, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [focal_loss, dice_loss, iou_loss])
+def test_overlap_and_focal_losses_vanish_when_right_and_lead_there(loss):
+    target = torch.tensor([[1.0, 0.0, 0.0, 1.0]]).reshape(1, 1, 2, 2)
+    valid = torch.ones(1, 1, 2, 2)
+    assert loss(40.0 * (target - 0.5), target, valid).item() == pytest.approx(0.0, abs=1e-6)
+    assert loss(torch.full((1, 1, 2, 2), -30.0), 0 * target, valid).item() < 1e-6
+    logits = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    loss(logits, target, valid).backward()
+    assert (logits.grad.sign() == 1.0 - 2.0 * target).all()
+
+
+def test_the_segmentation_term_is_the_sum_of_the_configured_shares():
+    logits, target, valid = grid(0.7, -1.2, 0.1), grid(1.0, 0.0, 1.0), grid(1.0, 1.0, 1.0)
+    config = LossConfig(cross_entropy=0.5, dice=2.0, positive_weight=3.0)
+    expected = 0.5 * segmentation_loss(logits, target, valid, 3.0)
+    expected += 2.0 * dice_loss(logits, target, valid)
+    torch.testing.assert_close(segmentation_term(logits, target, valid, config), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "center", "offset"),
+    [
+        ("mse", (0.04 + 0.64) / 2, 1.0 + 0.01),
+        # below beta = 0.5: e^2; above: e - 0.25
+        ("smooth_l1", (0.04 + 0.55) / 2, 0.75 + 0.01),
+    ],
+)
+def test_centre_and_offset_can_take_other_losses(kind, center, offset):
+    config = LossConfig(center=kind, offset=kind)
+    everywhere = grid(1.0, 1.0)
+    found = center_term(grid(0.2, 0.9), grid(0.0, 0.1), everywhere, config)
+    assert found.item() == pytest.approx(center, rel=1e-5)
+    inside = grid(1.0, 0.0)
+    values = torch.tensor([[1.0, 7.0], [0.1, 7.0]]).reshape(1, 2, 1, 2)
+    found = offset_term(values, 0.0 * values, inside, everywhere, config)
+    assert found.item() == pytest.approx(offset, rel=1e-5)
+
+
+def a_step(num_classes=1):
+    random = torch.Generator().manual_seed(4)
+
+    def maps(channels):
+        return torch.randn(2, channels, 3, 4, generator=random)
+
+    output = SegnetOutput(maps(8), None, maps(num_classes), maps(1).sigmoid(), maps(2))
+    truth = (maps(num_classes) > 0).float()
+    valid = (maps(1) > -1).float()
+    return output, Batch(torch.zeros(2), None, truth, valid, maps(1).sigmoid(), maps(2))
+
+
+def test_the_default_total_is_simple_bevs():
+    output, batch = a_step()
+    losses = total_losses(output, batch, LossConfig(), make_weighting(LossConfig()))
+    segmentation = segmentation_loss(output.segmentation, batch.segmentation, batch.valid)
+    center = center_loss(output.center, batch.center)
+    offset = offset_loss(output.offset, batch.offset, batch.segmentation, batch.valid)
+    assert list(losses) == ["segmentation", "center", "offset", "total"]
+    torch.testing.assert_close(losses["total"], 10 * segmentation + 0.5 * center + 0.5 * offset)
+    assert make_weighting(LossConfig()).log_variances.requires_grad
+
+
+def test_weights_can_be_fixed_and_the_centre_masked():
+    config = LossConfig(
+        learned_weighting=False, segmentation_weight=1.0, offset_weight=0.0, mask_center=True
+    )
+    output, batch = a_step()
+    weighting = make_weighting(config)
+    losses = total_losses(output, batch, config, weighting)
+    center = center_loss(output.center, batch.center, batch.valid)
+    torch.testing.assert_close(losses["total"], losses["segmentation"] + 0.5 * center)
+    assert not any(parameter.requires_grad for parameter in weighting.parameters())
+
+
+def test_of_several_classes_each_has_its_loss_and_offsets_count_inside_any():
+    output, batch = a_step(num_classes=3)
+    names = ("vehicle", "pedestrian", "two_wheeler")
+    losses = total_losses(output, batch, LossConfig(), make_weighting(LossConfig()), names)
+    parts = torch.stack([losses[f"segmentation_{name}"] for name in names])
+    torch.testing.assert_close(losses["segmentation"], parts.mean())
+    inside = (batch.segmentation.sum(1, keepdim=True) > 0).float()
+    expected = offset_loss(output.offset, batch.offset, inside, batch.valid)
+    torch.testing.assert_close(losses["offset"], expected)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"cross_entropy": 0.0},
+        {"dice": -1.0},
+        {"center": "l1"},
+        {"offset": "huber"},
+        {"smooth_l1_beta": 0.0},
+        {"focal_alpha": 1.5},
+        {"segmentation_weight": float("nan")},
+    ],
+)
+def test_a_loss_that_makes_no_sense_is_refused(values):
+    with pytest.raises(ConfigurationError, match=next(iter(values)).split("_")[0]):
+        LossConfig(**values)
