@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How good an answer is: one evaluator for training, the command line and recordings."""
 
+from bev_perception.evaluation.center_matching import CenterCounts, center_matches
 from bev_perception.evaluation.evaluate import Evaluator, evaluate_bag, evaluate_bags
-from bev_perception.evaluation.metrics import (
-    DEFAULT_REGIONS,
-    CenterCounts,
-    GridIou,
-    Region,
-    center_matches,
-)
+from bev_perception.evaluation.grid_iou import GridIou
+from bev_perception.evaluation.regions import DEFAULT_REGIONS, Region
 
 __all__ = [
     "DEFAULT_REGIONS",

@@ -16,13 +16,9 @@ from tqdm import tqdm
 from bev_perception.bags import BagReader
 from bev_perception.datasets.targets import TargetSettings, is_visible, make_targets
 from bev_perception.errors import BagError, BevError
-from bev_perception.evaluation.metrics import (
-    DEFAULT_REGIONS,
-    CenterCounts,
-    GridIou,
-    Region,
-    center_matches,
-)
+from bev_perception.evaluation.center_matching import CenterCounts, center_matches
+from bev_perception.evaluation.grid_iou import GridIou
+from bev_perception.evaluation.regions import DEFAULT_REGIONS, Region
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox
 from bev_perception.geometry.rig_file import RigFile
 from bev_perception.inference import Engine

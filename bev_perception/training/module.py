@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from bev_perception.evaluation.metrics import GridIou
+from bev_perception.evaluation import GridIou
 from bev_perception.model import Segnet, SegnetOutput
 from bev_perception.training.batch import Batch
 from bev_perception.training.configuration import TrainConfig

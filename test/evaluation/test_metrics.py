@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bev_perception.evaluation.metrics import DEFAULT_REGIONS, GridIou, Region, center_matches
+from bev_perception.evaluation import DEFAULT_REGIONS, GridIou, Region, center_matches
 from bev_perception.geometry import BevGrid
 
 GRID = BevGrid.centered(30.0, 1.0)
