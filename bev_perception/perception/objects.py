@@ -63,9 +63,7 @@ def find_objects(
     rows, columns = cells_where(probability >= settings.occupancy_threshold)
     if len(peaks) == 0 or len(rows) == 0:
         return ()
-    cells = np.ascontiguousarray(grid.to_metres(np.stack([rows, columns], axis=-1)).T)
-    votes = cells + offset[:, rows, columns]
-    owner = _nearest(grid, peaks, votes, settings)
+    cells, votes, owner = _grouped(grid, offset, peaks, rows, columns, settings)
     grouped = np.flatnonzero(owner >= 0)
     rectangles = _fit(
         cells.take(grouped, axis=1),
@@ -81,6 +79,42 @@ def find_objects(
             zip(rectangles.rows(), scores[rectangles.peaks].tolist())
         )
     )
+
+
+def instance_map(
+    grid: BevGrid,
+    probability: NDArray[np.float32],
+    center: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    settings: PipelineSettings = DEFAULT_SETTINGS,
+) -> NDArray[np.int32]:
+    """(num_y, num_x) which object each occupied cell belongs to, -1 for none.
+
+    The cells are those that find_objects, whose arguments these are, fits its boxes to. Numbers
+    are ranks of peaks; those of peaks with fewer than min_cells cells are missing.
+    """
+    instances = np.full(grid.shape, -1, dtype=np.int32)
+    peaks, _ = find_peaks(grid, center, settings)
+    rows, columns = cells_where(probability >= settings.occupancy_threshold)
+    if len(peaks) and len(rows):
+        _, _, owner = _grouped(grid, offset, peaks, rows, columns, settings)
+        small = np.bincount(owner[owner >= 0], minlength=len(peaks)) < settings.min_cells
+        instances[rows, columns] = np.where(small[owner], -1, owner)
+    return instances
+
+
+def _grouped(
+    grid: BevGrid,
+    offset: NDArray[np.float32],
+    peaks: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    settings: PipelineSettings,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """Of n cells the centres (2, n), where they vote for (2, n), and the peak (n,) or -1."""
+    cells = np.ascontiguousarray(grid.to_metres(np.stack([rows, columns], axis=-1)).T)
+    votes = cells + offset[:, rows, columns]
+    return cells, votes, _nearest(grid, peaks, votes, settings)
 
 
 def _nearest(
