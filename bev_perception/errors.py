@@ -26,6 +26,10 @@ class BagError(BevError):
     """A bag is missing, damaged or lacks what is asked of it."""
 
 
+class DatasetError(BevError):
+    """Shards or another data set are missing, damaged, of another version, or cannot be made."""
+
+
 class WeightsError(BevError):
     """Weights are missing, corrupt or made for another model."""
 
@@ -44,3 +48,7 @@ class ProcessError(BevError):
 
 class CarlaError(BevError):
     """A CARLA server cannot be reached, or does not do what is asked of it."""
+
+
+class TrainingError(BevError):
+    """A training cannot go on; its last checkpoint is kept and can be resumed."""

@@ -27,7 +27,7 @@ MAY_USE: dict[str, frozenset[str]] = {
     "evaluation": frozenset(
         {"geometry", "model", "inference", "perception", "bags", "datasets", "visualization"}
     ),
-    "training": frozenset({"geometry", "model", "datasets", "evaluation"}),
+    "training": frozenset({"geometry", "model", "datasets", "evaluation", "visualization"}),
     "visualization": frozenset({"geometry"}),
     "ros": frozenset(
         {

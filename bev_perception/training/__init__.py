@@ -7,5 +7,6 @@ What needs Lightning is not imported here, so that processes that only read data
 
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.configuration import DataConfig, OptimizerConfig, TrainConfig
+from bev_perception.training.loss_config import LossConfig
 
-__all__ = ["AugmentationConfig", "DataConfig", "OptimizerConfig", "TrainConfig"]
+__all__ = ["AugmentationConfig", "DataConfig", "LossConfig", "OptimizerConfig", "TrainConfig"]

@@ -6,9 +6,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
@@ -26,15 +28,20 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(use_buffers=True, avg_fn=self._average)
+        super().__init__(use_buffers=True, multi_avg_fn=self._average)
         self._decay = decay
 
-    def _average(self, averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    @torch.no_grad()
+    def _average(
+        self, averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int
+    ) -> None:
+        """All tensors of one type at once, in place: some hundred small ones took longer."""
         steps = int(count)
         decay = min(self._decay, (1.0 + steps) / (10.0 + steps))
-        if not averaged.is_floating_point():
-            return current
-        return averaged + (current - averaged) * (1.0 - decay)
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
+        else:
+            torch._foreach_copy_(list(averaged), list(current))
 
 
 class Stopper(Callback):
@@ -68,6 +75,10 @@ class Stopper(Callback):
         over = self._max_seconds is not None and (
             time.monotonic() - self._started >= self._max_seconds
         )
+        if trainer.world_size > 1:  # all stop after the same step, or some would wait for ever
+            agreed = trainer.strategy.reduce_boolean_decision
+            self.interrupted = agreed(self.interrupted, all=False)
+            over = agreed(over, all=False)
         if self.interrupted or over:
             trainer.should_stop = True
 
@@ -86,8 +97,37 @@ class Stopper(Callback):
         signal.signal(signal.SIGINT, self._previous or signal.default_int_handler)
 
 
+class LoadingTime:
+    """How long steps wait for their batches."""
+
+    def __init__(self) -> None:
+        self._waited = self._worked = 0.0
+        self._since: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Of all time up to now, 0 to 1."""
+        return self._waited / max(self._waited + self._worked, 1e-9)
+
+    def has_come(self) -> None:
+        """A batch is there."""
+        now = time.perf_counter()
+        self._waited += 0.0 if self._since is None else now - self._since
+        self._since = now
+
+    def is_done(self) -> None:
+        """It has been worked on."""
+        now = time.perf_counter()
+        self._worked += 0.0 if self._since is None else now - self._since
+        self._since = now
+
+    def pauses(self) -> None:
+        """Something else happens until the next batch."""
+        self._since = None
+
+
 class StepProgress(Callback):
-    """One bar over all optimiser steps: rate, remaining time, loss and IoU.
+    """One bar over all optimiser steps: rate, remaining time, loss, IoU, time lost to loading.
 
     Args:
         enabled: draw it.
@@ -97,6 +137,7 @@ class StepProgress(Callback):
         self._enabled = enabled
         self._bar: tqdm[Any] | None = None
         self._iou = float("nan")
+        self._loading = LoadingTime()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Opens the bar where the run stands."""
@@ -109,16 +150,27 @@ class StepProgress(Callback):
             dynamic_ncols=True,
         )
 
+    def on_train_batch_start(self, *args: Any) -> None:
+        """A batch has come."""
+        self._loading.has_come()
+
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Moves the bar."""
+        self._loading.is_done()
         if self._bar is None or trainer.global_step == self._bar.n:
             return
         self._bar.update(trainer.global_step - self._bar.n)
         if trainer.global_step % 10 == 0:
             loss = trainer.callback_metrics.get("train/segmentation", float("nan"))
             self._bar.set_postfix_str(
-                f"cross entropy {float(loss):.3f}, IoU within 25 m {self._iou:.3f}", refresh=False
+                f"segmentation loss {float(loss):.3f}, IoU within 25 m {self._iou:.3f}, "
+                f"loading {self._loading.share:.0%}",
+                refresh=False,
             )
+
+    def on_validation_start(self, *args: Any) -> None:
+        """Validation is neither loading nor training."""
+        self._loading.pauses()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remembers the last IoU for the bar."""

@@ -3,57 +3,53 @@
 
 from __future__ import annotations
 
-import json
-import os
-import pickle
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.training.checkpoint_file import LAST_NAME, newest_checkpoint
 from bev_perception.training.configuration import TrainConfig
 
 FACTS_KEY = "bev_perception_run"
 
 
 class CheckpointKeeper(Callback):
-    """Keeps one checkpoint, replaced as a whole, from which a run goes on exactly.
+    """Writes what a run needs to go on exactly, see checkpoint_file.
 
     Writes every config.checkpoint_every optimiser steps and after the last one.
 
     Args:
-        path: the checkpoint.
         config: the run, whose schedule and order the checkpoint belongs to.
         num_samples: size of the training set, on which the order depends.
+        processes: how many processes train together, on which it depends, too.
+
+    Attributes:
+        saved_step: of the newest checkpoint, None before the first.
     """
 
-    def __init__(self, path: Path, config: TrainConfig, num_samples: int) -> None:
-        self._path = path
-        self._facts = _facts(config, num_samples)
+    def __init__(self, config: TrainConfig, num_samples: int, processes: int = 1) -> None:
+        self.saved_step: int | None = None
+        self._path = config.out / LAST_NAME
+        self._facts = _facts(config, num_samples, processes)
         self._every = config.checkpoint_every
         self._step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes where the run stands."""
         self._step = trainer.global_step
+        self.saved_step = self._step or None
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Writes when a step is due; must come after all callbacks that change state."""
         step = trainer.global_step
         stepped, self._step = step != self._step, step
         ends = trainer.should_stop or step >= trainer.max_steps
-        if not stepped or not (ends or step % self._every == 0):
-            return
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
-        try:
-            trainer.save_checkpoint(partial)
-            if trainer.is_global_zero:
-                os.replace(partial, self._path)
-        finally:
-            partial.unlink(missing_ok=True)
+        if stepped and (ends or step % self._every == 0):
+            trainer.save_checkpoint(self._path)
+            self.saved_step = step
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -62,32 +58,28 @@ class CheckpointKeeper(Callback):
         checkpoint[FACTS_KEY] = dict(self._facts)
 
 
-def check_resumable(path: Path, config: TrainConfig, num_samples: int | None = None) -> None:
-    """Refuses a checkpoint from which this run cannot go on as it began.
+def resumable_checkpoint(
+    config: TrainConfig, num_samples: int | None = None, processes: int | None = None
+) -> tuple[Path, int]:
+    """The checkpoint from which this run goes on, and its step.
 
     Args:
-        path: the checkpoint.
         config: this run.
         num_samples: size of its training set; None while that is not known.
+        processes: how many train together; None when that does not matter.
 
     Raises:
         ConfigurationError: it is missing, damaged, or of a run with another model, schedule,
             augmentation or order of samples. Lightning would restore the old schedule without
             a word.
     """
-    if not path.is_file():
-        raise ConfigurationError(
-            f"nothing to resume: {path} does not exist; leave --resume out to start one"
-        )
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[FACTS_KEY]
-    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise ConfigurationError(
-            f"checkpoint {path} is damaged or not one of bev train: {error}"
-        ) from error
+    path, checkpoint = newest_checkpoint(config.out)
+    saved = checkpoint.get(FACTS_KEY)
+    if not isinstance(saved, Mapping):
+        raise ConfigurationError(f"checkpoint {path} is damaged or not one of bev train")
     changed = [
         f"{name} {saved.get(name)} there, {value} here"
-        for name, value in _facts(config, num_samples).items()
+        for name, value in _facts(config, num_samples, processes).items()
         if value is not None and name in saved and saved[name] != value
     ]
     if changed:
@@ -96,18 +88,15 @@ def check_resumable(path: Path, config: TrainConfig, num_samples: int | None = N
             f"it was started with (config.yaml beside it), or start anew from its weights with "
             f"--init_weights"
         )
+    return path, int(checkpoint["global_step"])
 
 
-def _facts(config: TrainConfig, num_samples: int | None) -> dict[str, Any]:
+def _facts(config: TrainConfig, num_samples: int | None, processes: int | None) -> dict[str, Any]:
     """What decides schedule, order, variations and shapes, as plain values."""
-    return {
-        "model": json.dumps(config.model.to_dict()),
-        "max_steps": config.max_steps,
-        "batch_size": config.batch_size,
-        "accumulate": config.accumulate,
-        "seed": config.seed,
-        "optimizer": json.dumps(asdict(config.optimizer)),
-        "augmentation": json.dumps(asdict(config.augmentation)),
-        "targets": json.dumps(asdict(config.targets)),
-        "training sets": num_samples,
-    }
+    values = config.to_dict()
+    facts: dict[str, Any] = {}
+    for name in ("model", "optimizer", "augmentation", "targets", "losses"):
+        facts.update({f"{name}.{key}": value for key, value in values[name].items()})
+    for name in ("max_steps", "batch_size", "accumulate", "seed"):
+        facts[name] = values[name]
+    return {**facts, "training sets": num_samples, "processes": processes}

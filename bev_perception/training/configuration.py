@@ -12,8 +12,10 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.model import SegnetConfig
 from bev_perception.model.presets import tiny_config
 from bev_perception.training.augmentation import AugmentationConfig
+from bev_perception.training.loss_config import LossConfig
 
 PRECISIONS = ("auto", "fp32", "bf16")
+SCHEDULES = ("onecycle", "constant")
 
 
 @dataclass(frozen=True)
@@ -50,31 +52,35 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW under a linear OneCycle schedule.
+    """AdamW and its schedule.
 
     Attributes:
         learning_rate: the schedule's peak.
         weight_decay: of AdamW.
-        warmup_fraction: share of the steps on which the rate rises.
+        schedule: "onecycle" (the rate rises linearly, then falls linearly to almost nothing) or
+            "constant".
+        warmup_fraction: share of the steps on which the rate of "onecycle" rises.
         clip_norm: largest norm of the gradient.
         ema_decay: decay per step of the averaged weights that are validated and exported;
             None exports the last weights.
-        mask_center: leave cells of vehicles that are not visible out of the centre loss too;
-            the published loss counts them.
     """
 
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
+    schedule: str = "onecycle"
     warmup_fraction: float = 0.05
     clip_norm: float = 5.0
     ema_decay: float | None = 0.998
-    mask_center: bool = False
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.clip_norm <= 0:
             raise ConfigurationError(
                 f"learning_rate and clip_norm must be positive and weight_decay not negative, got "
                 f"{self.learning_rate}, {self.clip_norm}, {self.weight_decay}"
+            )
+        if self.schedule not in SCHEDULES:
+            raise ConfigurationError(
+                f"unknown schedule {self.schedule!r}, expected one of {', '.join(SCHEDULES)}"
             )
         if not 0.0 < self.warmup_fraction < 1.0:
             raise ConfigurationError(
@@ -96,6 +102,7 @@ class TrainConfig:
         model: the network; default the tiny preset.
         targets: how boxes become targets.
         augmentation: variations of the training samples.
+        losses: what is minimised.
         optimizer: how weights change.
         batch_size: samples per step and process.
         accumulate: batches whose gradients are averaged into one step.
@@ -103,8 +110,12 @@ class TrainConfig:
         max_minutes: stop cleanly after this time even if steps remain; the run can be resumed.
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
+        log_every: steps between scalars in the TensorBoard files.
+        picture_every: steps between pictures of training samples there; validation draws its own.
         precision: "auto" (bf16 where the hardware is quick at it), "fp32" or "bf16".
         accelerator: Lightning's name of the hardware: auto, cpu, gpu.
+        devices: how many processes of this machine train together, or which GPUs, as in [0, 2];
+            default one process on a CPU, all GPUs. Under torchrun it decides instead.
         seed: of weights, order and augmentation.
         init_weights: weights to start from instead of random ones.
         resume: go on from the last checkpoint in the output folder.
@@ -115,6 +126,7 @@ class TrainConfig:
     model: SegnetConfig = field(default_factory=tiny_config)
     targets: TargetSettings = field(default_factory=TargetSettings)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 4
     accumulate: int = 1
@@ -122,16 +134,24 @@ class TrainConfig:
     max_minutes: float | None = None
     validate_every: int = 500
     checkpoint_every: int = 250
+    log_every: int = 20
+    picture_every: int = 500
     precision: str = "auto"
     accelerator: str = "auto"
+    devices: int | tuple[int, ...] | None = None
     seed: int = 0
     init_weights: Path | None = None
     resume: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "accumulate", "max_steps", "validate_every", "checkpoint_every"):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.devices is not None and not _are_devices(self.devices):
+            raise ConfigurationError(
+                f"devices must be a number of at least 1, or a list of different GPUs such as "
+                f"[0, 1], got {self.devices}"
+            )
         if self.max_minutes is not None and self.max_minutes <= 0:
             raise ConfigurationError(f"max_minutes must be positive, got {self.max_minutes}")
         if self.precision not in PRECISIONS:
@@ -144,6 +164,23 @@ class TrainConfig:
         values = _plain(asdict(self))
         values["model"] = self.model.to_dict()
         return values
+
+
+_COUNTS = (
+    "batch_size",
+    "accumulate",
+    "max_steps",
+    "validate_every",
+    "checkpoint_every",
+    "log_every",
+    "picture_every",
+)
+
+
+def _are_devices(devices: int | tuple[int, ...]) -> bool:
+    if isinstance(devices, int):
+        return devices >= 1
+    return bool(devices) and min(devices) >= 0 and len(set(devices)) == len(devices)
 
 
 def _plain(value: Any) -> Any:

@@ -53,13 +53,16 @@ class SegnetData(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
-        """The validation sets, at most as many as configured, spread evenly."""
+        """This process's share of the validation sets: evenly spread, as many as configured."""
         count = min(len(self._validation), self._config.data.max_validation_sets)
         if not count:
             return []
         chosen = np.linspace(0, len(self._validation) - 1, count).round().astype(int)
+        rank, processes = (
+            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        )
         return DataLoader(
-            Subset(self._validation, chosen.tolist()),
+            Subset(self._validation, chosen[rank::processes].tolist()),
             batch_size=self._config.batch_size,
             collate_fn=collate,
             num_workers=self._config.data.workers,

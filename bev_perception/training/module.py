@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, cast
+
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric
 
-from bev_perception.evaluation import GridIou
+from bev_perception.errors import TrainingError
+from bev_perception.evaluation.grid_iou import GridIou
 from bev_perception.model import Segnet, SegnetOutput
 from bev_perception.training.batch import Batch
 from bev_perception.training.configuration import TrainConfig
-from bev_perception.training.losses import (
-    UncertaintyWeighting,
-    center_loss,
-    offset_loss,
-    segmentation_loss,
-)
+from bev_perception.training.losses import make_weighting, total_losses
+from bev_perception.training.pictures import batch_picture
 
-PICTURED_SAMPLES = 4
+TERMS = ("segmentation", "center", "offset")
 
 
 class SegnetModule(LightningModule):
@@ -34,63 +36,87 @@ class SegnetModule(LightningModule):
     def __init__(self, model: Segnet, config: TrainConfig) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.weighting = UncertaintyWeighting()
+        if model.feature_head is not None:
+            model.feature_head.requires_grad_(False)  # no loss reaches it
+        self.weighting = make_weighting(config.losses)
         self.iou = GridIou(model.config.grid)
+        self.validation_losses = nn.ModuleDict({name: MeanMetric() for name in (*TERMS, "total")})
         self.config = config
+        self._last_losses: dict[str, Tensor] = {}
 
     def forward(self, batch: Batch) -> SegnetOutput:
         """The network's answer to a batch."""
         return self.model(batch.images, batch.taps, with_feature=False)
 
     def losses(self, output: SegnetOutput, batch: Batch) -> dict[str, Tensor]:
-        """The three terms and their weighted total, scalars."""
-        center_mask = batch.valid if self.config.optimizer.mask_center else None
-        segmentation = segmentation_loss(output.segmentation, batch.segmentation, batch.valid)
-        center = center_loss(output.center, batch.center, center_mask)
-        offset = offset_loss(output.offset, batch.offset, batch.segmentation, batch.valid)
-        return {
-            "segmentation": segmentation,
-            "center": center,
-            "offset": offset,
-            "total": self.weighting(segmentation, center, offset),
-        }
+        """The terms and their weighted total, scalars."""
+        return total_losses(output, batch, self.config.losses, self.weighting)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Total loss of a batch."""
-        losses = self.losses(self(batch), batch)
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
-        names = ("w_segmentation", "w_center", "w_offset")
+        output = self(batch)
+        losses = self.losses(output, batch)
+        self._last_losses = {name: value.detach() for name, value in losses.items()}
+        self.log_dict({f"train/{name}": value for name, value in self._last_losses.items()})
         weights = self.weighting.log_variances.detach()
-        self.log_dict({f"weighting/{name}": value for name, value in zip(names, weights)})
+        self.log_dict({f"weighting/w_{name}": value for name, value in zip(TERMS, weights)})
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        if batch_idx % (self.config.picture_every * self.config.accumulate) == 0:
+            self._picture("train", output, batch)
         return losses["total"]
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Limits the gradient's norm; one that is not finite would spoil every weight.
+
+        Raises:
+            TrainingError: it is not finite; the weights are as they were.
+        """
+        limit = self.config.optimizer.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        if not torch.isfinite(norm):
+            terms = ", ".join(f"{name} {float(v):.4g}" for name, v in self._last_losses.items())
+            raise TrainingError(
+                f"step {self.global_step + 1}: the gradient's norm is {float(norm)} (losses of "
+                f"this process: {terms}); look for labels or images that are not finite, or "
+                f"lower optimizer.learning_rate"
+            )
+        self.log("gradient_norm", norm)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Counts cells and losses of a batch."""
         output = self(batch)
-        probability = output.segmentation.sigmoid()
-        self.iou.update(probability, batch.segmentation, batch.valid)
+        self.iou.update(output.segmentation.sigmoid(), batch.segmentation, batch.valid)
         losses = self.losses(output, batch)
-        self.log_dict(
-            {f"validation/{name}": value for name, value in losses.items()},
-            batch_size=len(batch),
-            sync_dist=True,
-        )
+        for name, mean in self._means():
+            mean.update(losses[name], weight=len(batch))
         if batch_idx == 0:
-            self._picture(probability, batch)
+            self._picture("validation", output, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs IoU by region."""
+        """Logs IoU by region and losses, of the samples of all processes."""
         for name, value in self.iou.compute().items():
             self.log(f"validation/iou_{name}", value.float(), prog_bar=name == "within_25m")
+        for name, mean in self._means():
+            self.log(f"validation/{name}", mean.compute())
+            mean.reset()
         self.iou.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with the rate rising linearly, then falling linearly."""
+        """AdamW, the rate rising linearly, then falling linearly, or constant."""
         settings = self.config.optimizer
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            (parameter for parameter in self.parameters() if parameter.requires_grad),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
+        if settings.schedule == "constant":
+            return {"optimizer": optimizer}
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=settings.learning_rate,
@@ -104,13 +130,13 @@ class SegnetModule(LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _picture(self, probability: Tensor, batch: Batch) -> None:
-        """Probability beside truth, forward up and left to the left; grey is not counted."""
-        if not isinstance(self.logger, TensorBoardLogger):
-            return
-        grey = torch.full_like(batch.valid, 0.5)
-        truth = torch.where(batch.valid > 0.5, batch.segmentation, grey)
-        rows = torch.cat([probability.float(), truth], dim=3)[:PICTURED_SAMPLES, 0]
-        halves = [half.transpose(1, 2).flip(1, 2) for half in rows.chunk(2, dim=2)]
-        picture = torch.cat(halves, dim=2).flatten(0, 1)[None]
-        self.logger.experiment.add_image("validation/probability_truth", picture, self.global_step)
+    def _means(self) -> Iterator[tuple[str, MeanMetric]]:
+        for name, mean in self.validation_losses.items():
+            yield name, cast(MeanMetric, mean)
+
+    def _picture(self, name: str, output: SegnetOutput, batch: Batch) -> None:
+        """See training.pictures."""
+        if isinstance(self.logger, TensorBoardLogger) and self.trainer.is_global_zero:
+            picture = batch_picture(batch, output, self.model.config.grid)
+            writer: Any = self.logger.experiment
+            writer.add_image(f"{name}/samples", picture, self.global_step, dataformats="HWC")

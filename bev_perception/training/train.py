@@ -9,29 +9,37 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import torch
 import yaml
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.errors import ConfigurationError
 from bev_perception.model import Segnet, load_weights, save_weights
-from bev_perception.training.callbacks import AveragedWeights, StepProgress, Stopper
-from bev_perception.training.checkpoint import CheckpointKeeper, check_resumable
+from bev_perception.training.callbacks import StepProgress, Stopper
+from bev_perception.training.checkpoint import CheckpointKeeper, resumable_checkpoint
+from bev_perception.training.checkpoint_file import (
+    LAST_NAME,
+    has_checkpoint,
+    remove_partial_checkpoints,
+)
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.data_module import SegnetData
 from bev_perception.training.dataset import SegnetDataset
+from bev_perception.training.distributed import (
+    Processes,
+    first_of_machine_first,
+    joined,
+    processes_of_torchrun,
+)
+from bev_perception.training.fitting import fit
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.provenance import describe_run
+from bev_perception.training.synchronized_norm import synchronize_batch_norms
+from bev_perception.training.trainer import make_trainer, process_count, runs_on_gpu
 
 WEIGHTS_NAME = "weights.safetensors"
-CHECKPOINT_NAME = "last.ckpt"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,86 +57,87 @@ class TrainResult:
     metrics: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Splits:
+    """Prepared bags to learn from and to watch."""
+
+    train: list[PreparedBag]
+    validation: list[PreparedBag]
+
+
 def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
-    """Trains and exports weights; see TrainConfig.
+    """Trains and exports weights; see TrainConfig. Under torchrun, together with others.
 
     Raises:
-        BevError: bags, weights or configuration cannot be used.
+        BevError: bags, weights or configuration cannot be used, or training cannot go on.
         KeyboardInterrupt: Ctrl-C; the checkpoint is written before, resume goes on from it.
     """
-    checkpoint = _checked_checkpoint(config)
-    seed_everything(config.seed, verbose=False)
-    model = _initial_model(config)  # before the bags, so that unfit weights cost no time
-    train_bags, validation_bags = _prepared(config, show_progress)
-    num_samples = sum(len(bag) for bag in train_bags)
+    processes = processes_of_torchrun()
     if config.resume:
-        check_resumable(checkpoint, config, num_samples)
-    config.out.mkdir(parents=True, exist_ok=True)
-    _save_config(config)
-    with warnings.catch_warnings():
-        _quieten_lightning()
-        module = SegnetModule(model, config)
-        data = SegnetData(
-            SegnetDataset(
-                train_bags, config.model, config.targets, config.augmentation, config.seed
-            ),
-            SegnetDataset(validation_bags, config.model, config.targets),
-            config,
+        resumable_checkpoint(config)  # before the bags, so that a mistake costs no time
+    elif has_checkpoint(config.out):
+        raise ConfigurationError(
+            f"{config.out} holds a training already ({LAST_NAME}); give --resume true to go "
+            f"on with it, or another --out"
         )
-        stopper = Stopper(config.max_minutes)
-        progress = StepProgress(show_progress)
-        keeper = CheckpointKeeper(checkpoint, config, num_samples)
-        trainer = _trainer(config, [stopper, progress, keeper], bool(validation_bags))
-        started = time.monotonic()
-        _fit(trainer, module, data, checkpoint if config.resume else None, stopper, progress)
-        minutes = (time.monotonic() - started) / 60.0
-        metrics: dict[str, float] = {}
-        if validation_bags:
-            results = trainer.validate(module, datamodule=data, verbose=False)
-            metrics = {
-                name.split("/")[1]: value
-                for name, value in results[0].items()
-                if math.isfinite(value)  # a region may hold no vehicle at all
-            }
+    with joined(processes, runs_on_gpu(config)), warnings.catch_warnings():
+        _quieten_lightning()
+        seed_everything(config.seed, verbose=False)
+        model = _initial_model(config)
+        shows = show_progress and processes.rank == 0
+        with first_of_machine_first(processes):
+            bags = _prepared(config, shows)
+        return _train(config, model, bags, processes, shows)
+
+
+def _train(
+    config: TrainConfig, model: Segnet, bags: Splits, processes: Processes, shows: bool
+) -> TrainResult:
+    num_samples = sum(len(bag) for bag in bags.train)
+    count = process_count(config, processes)
+    checkpoint, first_step = None, 0
+    if config.resume:
+        checkpoint, first_step = resumable_checkpoint(config, num_samples, count)
+    if processes.rank == 0:
+        config.out.mkdir(parents=True, exist_ok=True)
+        _save_config(config)
+        remove_partial_checkpoints(config.out)
+    if count > 1:
+        synchronize_batch_norms(model, runs_on_gpu(config))
+    module = SegnetModule(model, config)
+    data = SegnetData(
+        SegnetDataset(bags.train, config.model, config.targets, config.augmentation, config.seed),
+        SegnetDataset(bags.validation, config.model, config.targets),
+        config,
+    )
+    stopper, progress = Stopper(config.max_minutes), StepProgress(shows)
+    keeper = CheckpointKeeper(config, num_samples, count)
+    callbacks: list[Callback] = [stopper, progress, keeper]
+    trainer = make_trainer(config, callbacks, processes, bool(bags.validation), first_step)
+    started = time.monotonic()
+    fit(trainer, module, data, checkpoint, stopper, progress, keeper)
+    minutes = (time.monotonic() - started) / 60.0
+    metrics = _final_metrics(trainer, module, data) if bags.validation else {}
     weights = config.out / WEIGHTS_NAME
     if trainer.is_global_zero:
         metadata = describe_run(
-            config, train_bags, validation_bags, trainer.global_step, minutes, metrics
+            config, bags.train, bags.validation, trainer.global_step, minutes, metrics
         )
         save_weights(weights, module.model, metadata)
     return TrainResult(weights, trainer.global_step, metrics)
 
 
-def precision_for(config: TrainConfig) -> Literal["32-true", "bf16-mixed"]:
-    """Lightning's precision: bf16 autocast where asked for, or where the hardware has it."""
-    if config.precision == "auto":
-        on_gpu = torch.cuda.is_available() and config.accelerator != "cpu"
-        quick = torch.cuda.is_bf16_supported() if on_gpu else _cpu_has_bf16()
-        return "bf16-mixed" if quick else "32-true"
-    return "bf16-mixed" if config.precision == "bf16" else "32-true"
+def _final_metrics(trainer: Trainer, module: SegnetModule, data: SegnetData) -> dict[str, float]:
+    """Of the weights that are exported."""
+    results = trainer.validate(module, datamodule=data, verbose=False)
+    return {
+        name.split("/")[1]: value
+        for name, value in results[0].items()
+        if math.isfinite(value)  # a region may hold no vehicle at all
+    }
 
 
-def _cpu_has_bf16() -> bool:
-    """Whether matrix products in bf16 are quicker than in fp32 on this processor."""
-    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
-
-
-def _checked_checkpoint(config: TrainConfig) -> Path:
-    checkpoint = config.out / CHECKPOINT_NAME
-    if config.resume:
-        check_resumable(checkpoint, config)
-    if not config.resume and checkpoint.exists():
-        raise ConfigurationError(
-            f"{config.out} holds a training already ({CHECKPOINT_NAME}); give --resume true to go "
-            f"on with it, or another --out"
-        )
-    return checkpoint
-
-
-def _prepared(
-    config: TrainConfig, show_progress: bool
-) -> tuple[list[PreparedBag], list[PreparedBag]]:
+def _prepared(config: TrainConfig, show_progress: bool) -> Splits:
     if not config.data.train:
         raise ConfigurationError("no bags to train on; name bags or folders in data.train")
     train_paths = find_bags(config.data.train)
@@ -150,7 +159,7 @@ def _prepared(
         config.data.extraction_processes,
         show_progress,
     )
-    return bags[: len(train_paths)], bags[len(train_paths) :]
+    return Splits(bags[: len(train_paths)], bags[len(train_paths) :])
 
 
 def _initial_model(config: TrainConfig) -> Segnet:
@@ -163,55 +172,6 @@ def _initial_model(config: TrainConfig) -> Segnet:
             f"{model.config} instead of {config.model}"
         )
     return model.train()
-
-
-def _trainer(config: TrainConfig, callbacks: list[Callback], validates: bool) -> Trainer:
-    if config.optimizer.ema_decay is not None:
-        # First, so that the keeper, which comes last, saves what the others did in this step.
-        callbacks = [AveragedWeights(config.optimizer.ema_decay), *callbacks]
-    interval = config.validate_every * config.accumulate
-    return Trainer(
-        accelerator=config.accelerator,
-        precision=precision_for(config),
-        max_epochs=-1,
-        max_steps=config.max_steps,
-        accumulate_grad_batches=config.accumulate,
-        gradient_clip_val=config.optimizer.clip_norm,
-        callbacks=callbacks,
-        logger=TensorBoardLogger(config.out, name="", version="tensorboard"),
-        log_every_n_steps=20,
-        val_check_interval=interval if validates else None,
-        check_val_every_n_epoch=None if validates else 1,
-        limit_val_batches=None if validates else 0,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=config.out,
-    )
-
-
-def _fit(
-    trainer: Trainer,
-    module: SegnetModule,
-    data: SegnetData,
-    checkpoint: Path | None,
-    stopper: Stopper,
-    progress: StepProgress,
-) -> None:
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):  # how Lightning answers Ctrl-C
-            raise KeyboardInterrupt from error
-        raise
-    finally:
-        stopper.close()
-        progress.close()
-    if stopper.interrupted:
-        logger.warning("stopped at step %d; --resume true goes on from here", trainer.global_step)
-        raise KeyboardInterrupt
 
 
 def _save_config(config: TrainConfig) -> None:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the trainer and says in a sentence why it could not go on, and what is kept."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+
+from bev_perception.errors import BevError, TrainingError
+from bev_perception.training.callbacks import StepProgress, Stopper
+from bev_perception.training.checkpoint import CheckpointKeeper
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_KILLED_LOADER = re.compile(r"DataLoader worker \(pid.*?\) (is killed|exited unexpectedly)")
+_RAISED_IN_LOADER = re.compile(r"^Caught \w+ in DataLoader worker process")
+
+logger = logging.getLogger(__name__)
+
+
+def fit(
+    trainer: Trainer,
+    module: LightningModule,
+    data: LightningDataModule,
+    checkpoint: Path | None,
+    stopper: Stopper,
+    progress: StepProgress,
+    keeper: CheckpointKeeper,
+) -> None:
+    """Trains, from a checkpoint on if there is one.
+
+    Raises:
+        TrainingError: it cannot go on; says which checkpoint is kept.
+        KeyboardInterrupt: Ctrl-C; the checkpoint was written before.
+    """
+    try:
+        with _told(trainer, keeper):
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # how Lightning answers Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        stopper.close()
+        progress.close()
+    if stopper.interrupted:
+        logger.warning("stopped at step %d; --resume true goes on from here", trainer.global_step)
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _told(trainer: Trainer, keeper: CheckpointKeeper) -> Iterator[None]:
+    """Tells what stops a training as a TrainingError."""
+    try:
+        yield
+    except BevError as error:
+        raise TrainingError(f"{_sentence(error)}; {_kept(keeper)}") from error
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise TrainingError(
+            f"step {trainer.global_step}: {trainer.default_root_dir} cannot be written: "
+            f"{error.strerror}; free some space, then go on; {_kept(keeper)}"
+        ) from error
+    except RuntimeError as error:
+        if not _KILLED_LOADER.search(str(error)):
+            raise
+        raise TrainingError(
+            f"step {trainer.global_step}: a process that loads batches was killed ({error}); "
+            f"where memory ran out, give fewer data.workers or a smaller batch_size; "
+            f"{_kept(keeper)}"
+        ) from error
+
+
+def _kept(keeper: CheckpointKeeper) -> str:
+    if keeper.saved_step is None:
+        return "no checkpoint was due yet"
+    return f"the checkpoint of step {keeper.saved_step} is kept, --resume true goes on from it"
+
+
+def _sentence(error: BevError) -> str:
+    """The message, without the traceback that torch adds to errors of its worker processes."""
+    text = str(error)
+    if not _RAISED_IN_LOADER.search(text):
+        return text
+    return text.strip().splitlines()[-1].partition(": ")[2]
