@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Variations of a sample that keep images, calibration and boxes true to each other."""
+"""Variations of a sample that keep images, calibration and boxes true to each other.
+
+The one exception is meant: training.miscalibration tells a rig that is not true.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -12,8 +15,10 @@ from numpy.typing import NDArray
 from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import RigidTransform
+from bev_perception.training.image_quality import ImageQualityConfig, degraded
 from bev_perception.training.mirroring import mirrored_box, mirrored_rig
-from bev_perception.training.views import drawn_turns, with_turned_cameras
+from bev_perception.training.miscalibration import MiscalibrationConfig, miscalibrated
+from bev_perception.training.views import ViewConfig, drawn_views, with_views
 
 
 @dataclass(frozen=True)
@@ -23,33 +28,36 @@ class AugmentationConfig:
     Attributes:
         mirror: exchange left and right in half of the samples.
         turn_steps: turn the vehicle frame by a multiple of 360 / turn_steps degrees; 1 never
-            turns. Few steps, so that the tables of the lift can be kept.
-        view_variants: how many slightly turned mountings of the cameras to draw; 0 keeps them.
-        view_angle_deg: largest turn of each camera about each of its axes, degrees.
+            turns.
+        views: cameras turned, resized, cropped, and the calibration with them.
         brightness: largest shift, share of the full range.
         contrast, gamma, tint: largest change of contrast, of the exponent, and of each colour
             channel's gain, as a share.
+        quality: blur, exposure, noise and JPEG.
         camera_dropout: probability that a camera is lost, each on its own; one always stays.
+        ignore_unseen: leave cells that no camera of the sample sees out of the loss. Else a
+            sample that lost a camera teaches to guess what the camera saw.
+        shuffle_cameras: bring the cameras into another order. The lift is a mean, so this
+            changes nothing but rounding; it proves that.
+        miscalibration: the calibration told wrong.
     """
 
     mirror: bool = True
     turn_steps: int = 1
-    view_variants: int = 0
-    view_angle_deg: float = 1.5
+    views: ViewConfig = field(default_factory=ViewConfig)
     brightness: float = 0.1
     contrast: float = 0.2
     gamma: float = 0.2
     tint: float = 0.1
+    quality: ImageQualityConfig = field(default_factory=ImageQualityConfig)
     camera_dropout: float = 0.0
+    ignore_unseen: bool = False
+    shuffle_cameras: bool = False
+    miscalibration: MiscalibrationConfig = field(default_factory=MiscalibrationConfig)
 
     def __post_init__(self) -> None:
         if self.turn_steps < 1:
             raise ConfigurationError(f"turn_steps must be at least 1, got {self.turn_steps}")
-        if self.view_variants < 0 or not 0.0 <= self.view_angle_deg <= 45.0:
-            raise ConfigurationError(
-                f"view_variants must not be negative and view_angle_deg must lie in 0 to 45, got "
-                f"{self.view_variants} and {self.view_angle_deg}"
-            )
         for name in ("brightness", "contrast", "gamma", "tint", "camera_dropout"):
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
@@ -60,13 +68,17 @@ class AugmentationConfig:
         """Whether any pixel value may change."""
         return any((self.brightness, self.contrast, self.gamma, self.tint))
 
+    @property
+    def repeats_rigs(self) -> bool:
+        """Whether the same calibrations come again and again, so that tables are worth keeping."""
+        endless_views = self.views.changes_anything and not self.views.variants
+        return not endless_views and not self.miscalibration.changes_anything
+
 
 def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Generator) -> Sample:
     """A variation of a sample, drawn with the given generator."""
-    if config.view_variants:
-        variant = int(random.integers(config.view_variants))
-        turns = drawn_turns(variant, len(sample.rig), config.view_angle_deg)
-        sample = with_turned_cameras(sample, turns)
+    if config.views.changes_anything:
+        sample = with_views(sample, drawn_views(sample.rig, config.views, random))
     turn = int(random.integers(config.turn_steps))
     sample = turned(sample, 2.0 * np.pi * turn / config.turn_steps)
     if config.mirror and random.random() < 0.5:
@@ -74,19 +86,21 @@ def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Gene
     if config.camera_dropout > 0.0:
         sample = without_cameras(sample, _drawn_losses(sample.present, config, random))
     if config.changes_color:
-        table = color_table(config, random)
-        images = cv2.LUT(sample.images.reshape(-1, sample.images.shape[2], 3), table)
-        images = np.asarray(images, dtype=np.uint8).reshape(sample.images.shape)
-        images[~sample.present] = 0
-        sample = Sample(images, sample.present, sample.rig, sample.objects)
+        sample = recolored(sample, color_table(config, random))
+    if config.quality.changes_anything:
+        sample = degraded(sample, config.quality, random)
+    if config.shuffle_cameras:
+        sample = reordered(sample, random.permutation(len(sample.rig)))
+    if config.miscalibration.changes_anything:
+        sample = miscalibrated(sample, config.miscalibration, random)
     return sample
 
 
 def mirrored(sample: Sample) -> Sample:
     """Left and right exchanged, see training.mirroring."""
-    return Sample(
+    return replace(
+        sample,
         images=sample.images[:, :, ::-1],
-        present=sample.present,
         rig=mirrored_rig(sample.rig),
         objects=tuple(mirrored_box(box) for box in sample.objects),
     )
@@ -97,9 +111,8 @@ def turned(sample: Sample, yaw: float) -> Sample:
     if yaw == 0.0:
         return sample
     turned_T_base = RigidTransform.from_euler(yaw=yaw)
-    return Sample(
-        images=sample.images,
-        present=sample.present,
+    return replace(
+        sample,
         rig=sample.rig.moved(turned_T_base),
         objects=tuple(box.transformed(turned_T_base) for box in sample.objects),
     )
@@ -111,7 +124,26 @@ def without_cameras(sample: Sample, lost: NDArray[np.bool_]) -> Sample:
         return sample
     images = np.array(sample.images)
     images[lost] = 0
-    return Sample(images, sample.present & ~lost, sample.rig, sample.objects)
+    return replace(sample, images=images, present=sample.present & ~lost)
+
+
+def reordered(sample: Sample, order: NDArray[np.int64]) -> Sample:
+    """The cameras in another order, (S,) positions in the old one."""
+    names = [sample.rig.names[position] for position in order]
+    return replace(
+        sample,
+        images=sample.images[order],
+        present=sample.present[order],
+        rig=sample.rig.subset(names),
+    )
+
+
+def recolored(sample: Sample, table: NDArray[np.uint8]) -> Sample:
+    """Every value of every channel replaced, (1, 256, 3); missing cameras stay black."""
+    images = cv2.LUT(sample.images.reshape(-1, sample.images.shape[2], 3), table)
+    images = np.asarray(images, dtype=np.uint8).reshape(sample.images.shape)
+    images[~sample.present] = 0
+    return replace(sample, images=images)
 
 
 def color_table(config: AugmentationConfig, random: np.random.Generator) -> NDArray[np.uint8]:

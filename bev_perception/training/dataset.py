@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,8 @@ class SegnetDataset(Dataset[Example]):
         self._targets = targets or TargetSettings()
         self._augmentation = augmentation
         self._seed = seed
-        self._tables = TapTableCache(config)
+        repeated = augmentation is None or augmentation.repeats_rigs
+        self._tables = TapTableCache(config) if repeated else TapTableCache(config, max_bytes=0)
         self._ends = np.cumsum([len(bag) for bag in bags])
         self._num_cameras = max((bag.num_cameras for bag in bags), default=0)
 
@@ -93,11 +95,11 @@ class SegnetDataset(Dataset[Example]):
             random = np.random.default_rng((self._seed, position))
             sample = augmented(sample, self._augmentation, random)
         sample = padded(sample, self._num_cameras)
-        return Example(
-            images=sample.images,
-            taps=self._tables.table(sample.rig, sample.present),
-            targets=make_targets(sample.objects, self._grid, self._targets),
-        )
+        taps = self._tables.table(sample.rig, sample.present)
+        targets = make_targets(sample.objects, self._grid, self._targets)
+        if self._augmentation is not None and self._augmentation.ignore_unseen:
+            targets = replace(targets, valid=targets.valid & taps.seen)
+        return Example(images=sample.images, taps=taps, targets=targets)
 
 
 def padded(sample: Sample, num_cameras: int) -> Sample:

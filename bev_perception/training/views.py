@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cameras turned a little about their own centres, images and extrinsics together.
+"""Other views from the same place: cameras turned, zoomed, shifted, calibration and all.
 
-Turning a camera about its optical centre shows nothing new, so its image can be made exactly
-from the old one, whatever the scene. Few turns are drawn and used again and again, so that the
-sampling maps and the tables of the lift can be kept.
+Turning a camera about its optical centre, resizing its image and cutting another window out
+of it show nothing new, so the image can be made exactly from the old one, whatever the scene.
+Only the edges have nothing to show: they become black.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -15,49 +17,155 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.datasets.prepared_bag import Sample
+from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import PinholeCamera, Rig, RigCamera, RigidTransform
 
-Turn = tuple[float, float, float]
-"""Roll, pitch and yaw in radians about the axes of the optical frame, fixed-axis."""
+KEPT_MAPS = 64
+"""Sampling maps of distorted lenses that are kept, about 1 MB each for small images."""
 
 
-def drawn_turns(variant: int, num_cameras: int, angle_deg: float) -> tuple[Turn, ...]:
-    """The turns of one variant of a rig, each angle uniform within +-angle_deg."""
-    random = np.random.default_rng((variant, num_cameras))
-    angles = np.radians(angle_deg) * random.uniform(-1.0, 1.0, size=(num_cameras, 3))
-    return tuple((float(x), float(y), float(z)) for x, y, z in angles)
+@dataclass(frozen=True)
+class ViewConfig:
+    """How far the views of a sample may differ from the recorded ones; 0 leaves a part out.
 
-
-def with_turned_cameras(sample: Sample, turns: tuple[Turn, ...]) -> Sample:
-    """The sample that cameras turned by the given angles would have taken.
-
-    What they would see beyond the edge of the old image is black.
+    Attributes:
+        turn_deg: largest pitch and yaw of each camera, each on its own, degrees.
+        roll_deg: largest turn of each image in its plane, degrees.
+        body_pitch_deg, body_roll_deg: largest turns of all cameras together, as a vehicle
+            that brakes or leans turns them, degrees. The calibration says so.
+        zoom: largest change of the focal length, a share: 0.2 resizes by 0.8 to 1.2.
+        shift: largest shift of the window that is cut out, a share of the image's sides.
+        variants: so many different draws in all, so that tables and maps can be kept; 0 draws
+            anew for every sample.
     """
-    cameras, images = {}, np.empty_like(sample.images)
+
+    turn_deg: float = 0.0
+    roll_deg: float = 0.0
+    body_pitch_deg: float = 0.0
+    body_roll_deg: float = 0.0
+    zoom: float = 0.0
+    shift: float = 0.0
+    variants: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("turn_deg", "roll_deg", "body_pitch_deg", "body_roll_deg"):
+            if not 0.0 <= getattr(self, name) <= 45.0:
+                raise ConfigurationError(f"{name} must lie in 0 to 45, got {getattr(self, name)}")
+        for name in ("zoom", "shift"):
+            if not 0.0 <= getattr(self, name) <= 0.5:
+                raise ConfigurationError(f"{name} must lie in 0 to 0.5, got {getattr(self, name)}")
+        if self.variants < 0:
+            raise ConfigurationError(f"variants must not be negative, got {self.variants}")
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether any view differs from the recorded one."""
+        turns = (self.turn_deg, self.roll_deg, self.body_pitch_deg, self.body_roll_deg)
+        return any((*turns, self.zoom, self.shift))
+
+
+@dataclass(frozen=True)
+class View:
+    """How one camera's view differs from the recorded one.
+
+    Attributes:
+        old_T_new: turn about the optical centre, from the new optical frame to the old one.
+        zoom: factor on the focal length, about the image's middle.
+        shift: (right, down) by which the picture moves, shares of width and height.
+    """
+
+    old_T_new: RigidTransform
+    zoom: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+def drawn_views(rig: Rig, config: ViewConfig, random: np.random.Generator) -> tuple[View, ...]:
+    """One view per camera, every value uniform within its bounds."""
+    if config.variants:
+        random = np.random.default_rng((int(random.integers(config.variants)), len(rig)))
+    roll, pitch = np.radians((config.body_roll_deg, config.body_pitch_deg)) * _signed(random, 2)
+    body = RigidTransform.from_euler(roll, pitch)
+    bounds = np.radians((config.turn_deg, config.turn_deg, config.roll_deg))
+    views = []
+    for entry in rig.cameras.values():
+        turn = RigidTransform.from_euler(*(bounds * _signed(random, 3)))
+        zoom = 1.0 + config.zoom * _signed(random)
+        right, down = config.shift * _signed(random, 2)
+        mounting = RigidTransform(entry.base_T_camera.rotation, np.zeros(3))
+        leaning = mounting.inverse() @ body @ mounting
+        views.append(View(leaning @ turn, float(zoom[0]), (float(right), float(down))))
+    return tuple(views)
+
+
+def with_views(sample: Sample, views: Sequence[View]) -> Sample:
+    """The sample that cameras with these views would have taken, one view per camera."""
+    cameras, images = {}, np.zeros_like(sample.images)
     for index, (name, entry) in enumerate(sample.rig.cameras.items()):
-        camera, turn = entry.camera, turns[index]
-        map_u, map_v = _sampling_map(_key(camera), turn)
-        cv2.remap(sample.images[index], map_u, map_v, cv2.INTER_LINEAR, dst=images[index])
-        pose = entry.base_T_camera @ RigidTransform.from_euler(*turn)
-        cameras[name] = RigCamera(camera, pose, entry.frame_id)
-    return Sample(images, sample.present, Rig(cameras), sample.objects)
+        new = viewed(entry, views[index])
+        cameras[name] = new
+        if sample.present[index]:
+            old_T_new = views[index].old_T_new
+            _render(sample.images[index], entry.camera, new.camera, old_T_new, images[index])
+    return replace(sample, images=images, rig=Rig(cameras))
 
 
-_CameraKey = tuple[int, int, tuple[float, ...], str, tuple[float, ...]]
+def viewed(entry: RigCamera, view: View) -> RigCamera:
+    """Calibration of a view; the camera stays at its place."""
+    camera, zoom = entry.camera, view.zoom
+    matrix = camera.matrix.copy()
+    matrix[:2, :2] *= zoom
+    size = np.array([camera.width, camera.height])
+    # The window's first pixel, after a resize that keeps the outer edges at -0.5 and size - 0.5.
+    first = (zoom - 1.0) * size / 2.0 - np.array(view.shift) * size
+    matrix[:2, 2] = (camera.matrix[:2, 2] + 0.5) * zoom - 0.5 - first
+    pose = entry.base_T_camera @ view.old_T_new
+    return RigCamera(replace(camera, matrix=matrix), pose, entry.frame_id)
 
 
-def _key(camera: PinholeCamera) -> _CameraKey:
-    matrix = tuple(float(value) for value in camera.matrix.ravel())
-    return camera.width, camera.height, matrix, camera.distortion_model, camera.distortion
+def _signed(random: np.random.Generator, count: int = 1) -> NDArray[np.float64]:
+    return random.uniform(-1.0, 1.0, size=count)
 
 
-@lru_cache(maxsize=256)
-def _sampling_map(key: _CameraKey, turn: Turn) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where each pixel of the turned image lies in the old one, for cv2.remap."""
-    width, height, matrix, model, distortion = key
-    camera = PinholeCamera(width, height, np.reshape(matrix, (3, 3)), model, distortion)
-    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    rays = camera.unproject(np.stack([columns, rows], axis=-1))
-    pixels, valid = camera.project(RigidTransform.from_euler(*turn).rotate(rays))
+def _render(
+    image: NDArray[np.uint8],
+    old: PinholeCamera,
+    new: PinholeCamera,
+    old_T_new: RigidTransform,
+    out: NDArray[np.uint8],
+) -> None:
+    """The new camera's image (H, W, 3) from the old one's, into out."""
+    homography = _homography(old, new, old_T_new)
+    if homography is None:
+        map_u, map_v = _sampling_map(old, new, old_T_new)
+        cv2.remap(image, map_u, map_v, cv2.INTER_LINEAR, dst=out)
+        return
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cv2.warpPerspective(image, homography, (new.width, new.height), dst=out, flags=flags)
+
+
+def _homography(
+    old: PinholeCamera, new: PinholeCamera, old_T_new: RigidTransform
+) -> NDArray[np.float64] | None:
+    """New pixels to old ones where that is one matrix: no lens, or a lens and no turn.
+
+    None as well where part of the new image looks behind the old camera.
+    """
+    turned = not np.allclose(old_T_new.rotation, np.eye(3), rtol=0.0, atol=1e-12)
+    if old.is_distorted and turned:
+        return None
+    matrix: NDArray[np.float64] = old.matrix @ old_T_new.rotation @ np.linalg.inv(new.matrix)
+    right, bottom = new.width - 1.0, new.height - 1.0
+    corners = np.array([[0, 0, 1], [right, 0, 1], [0, bottom, 1], [right, bottom, 1]])
+    return matrix if ((corners @ matrix.T)[:, 2] > 0.01).all() else None
+
+
+@lru_cache(maxsize=KEPT_MAPS)
+def _sampling_map(
+    old: PinholeCamera, new: PinholeCamera, old_T_new: RigidTransform
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where each pixel of the new image lies in the old one, for cv2.remap."""
+    columns, rows = np.meshgrid(np.arange(new.width), np.arange(new.height))
+    rays = new.unproject(np.stack([columns, rows], axis=-1))
+    pixels, valid = old.project(old_T_new.rotate(rays))
     pixels[~valid] = -1e4
     return pixels[..., 0].astype(np.float32), pixels[..., 1].astype(np.float32)

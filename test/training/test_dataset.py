@@ -183,6 +183,15 @@ def test_the_position_alone_decides_the_variation(tmp_path):
     assert any((one[2, p].images != one[2, 9].images).any() for p in range(4))
 
 
+def test_cells_that_no_camera_sees_can_be_left_out_of_the_loss(tmp_path):
+    bag, _ = a_bag(tmp_path / "bag", a_rig(0))
+    config = AugmentationConfig(mirror=False, ignore_unseen=True)
+    one, other = (SegnetDataset([bag], CONFIG, None, choice)[2, 0] for choice in (config, None))
+    seen = build_tap_table(a_rig(0), CONFIG).seen
+    assert (one.targets.valid == (other.targets.valid & seen)).all()
+    assert not one.targets.valid.all()
+
+
 def test_every_pass_is_another_permutation_of_all_samples():
     sampler = EndlessBatchSampler(6, 4, seed=1)
     items = list(itertools.chain.from_iterable(itertools.islice(sampler, 6)))

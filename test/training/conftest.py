@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bags for tiny training runs, made once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from drawn_boxes import write_bag
+
+
+@pytest.fixture
+def one_thread():
+    """Networks this small are quicker on one thread, above all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def bags(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bags")
+    return write_bag(folder / "one", 3, 1), write_bag(folder / "two", 2, 2)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("prepared")
