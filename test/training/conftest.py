@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # augmentation_samples, drawn_boxes
 from drawn_boxes import write_bag
 
 
