@@ -37,14 +37,23 @@ def image_from_compressed(message: Any, topic: str) -> NDArray[np.uint8]:
             f"{topic}: compressed image format {message.format!r} is not supported, expected one "
             f"of {', '.join(SUPPORTED_FORMATS)}; record the raw topic or a JPEG one"
         )
-    starts_right = data[:4].tobytes().startswith((_JPEG, _PNG))
-    image = cv2.imdecode(data, _FLAGS) if starts_right else None
+    image = decoded_image(data)
     if image is None:
         raise BagError(
             f"{topic}: an image of {data.size} bytes in format {message.format!r} does not "
             f"decode (first bytes {data[:4].tobytes().hex() or 'none'}); the recording is damaged: "
             f"cut that part out, or leave the camera out with a rig file that names the others"
         )
+    return image
+
+
+def decoded_image(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """(height, width, 3) uint8 RGB of the bytes of a JPEG or PNG; None where they are none."""
+    if not data[:4].tobytes().startswith((_JPEG, _PNG)):
+        return None
+    image = cv2.imdecode(data, _FLAGS)
+    if image is None:
+        return None
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)
 
 

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Labelled drives as files that training reads, and the targets made of their boxes."""
 
-from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
+from bev_perception.datasets.drives import find_bags, open_drive
+from bev_perception.datasets.labelled_set import LabelledDrive, LabelledSet
+from bev_perception.datasets.preparation import ExtractionSettings, prepare_bags
 from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter, Sample
+from bev_perception.datasets.shard_reader import ShardDrive, ShardReader
+from bev_perception.datasets.shard_writer import ShardWriter
 from bev_perception.datasets.targets import (
     Targets,
     TargetSettings,
@@ -12,13 +16,19 @@ from bev_perception.datasets.targets import (
 
 __all__ = [
     "ExtractionSettings",
+    "LabelledDrive",
+    "LabelledSet",
     "PreparedBag",
     "PreparedBagWriter",
     "Sample",
+    "ShardDrive",
+    "ShardReader",
+    "ShardWriter",
     "TargetSettings",
     "Targets",
     "find_bags",
     "is_visible",
     "make_targets",
+    "open_drive",
     "prepare_bags",
 ]

@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From bags to prepared bags, once, several at a time."""
+"""From drives, in bags or in shards, to prepared bags: once, several at a time."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from bev_perception.bags import BagReader
+from bev_perception.datasets.drives import find_bags, open_drive
+from bev_perception.datasets.labelled_set import LabelledSet
+from bev_perception.datasets.parallel import run_jobs, stop_if_asked
 from bev_perception.datasets.prepared_bag import FORMAT_VERSION, PreparedBag, PreparedBagWriter
 from bev_perception.errors import BagError
-from bev_perception.geometry import RigidTransform
+from bev_perception.geometry import FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.rig_file import load_rig_file
-from bev_perception.perception import Preparation, Synchronizer, camera_health, frame_sets
+from bev_perception.perception import Preparation, camera_health
 
-BAG_SUFFIXES = (".mcap", ".db3")
+__all__ = ["ExtractionSettings", "find_bags", "prepare_bag", "prepare_bags"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class ExtractionSettings:
     Attributes:
         image_size: (height, width) of prepared images.
         stride: keep every stride-th set.
-        rig_file: rig file that names topics or calibrates cameras, or None.
+        rig_file: rig file that names topics or calibrates cameras of bags, or None.
     """
 
     image_size: tuple[int, int]
@@ -40,29 +39,13 @@ class ExtractionSettings:
     rig_file: Path | None = None
 
 
-def find_bags(paths: Sequence[Path]) -> list[Path]:
-    """The bags among paths: each is a bag, or a folder with bags directly inside it.
+@dataclass(frozen=True)
+class _Job:
+    """One drive to prepare."""
 
-    Raises:
-        BagError: a path does not exist, is another file or holds no bag.
-    """
-    bags: list[Path] = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise BagError(f"{path} does not exist; expected a bag or a folder of bags")
-        if not (path.is_dir() or _is_bag(path)):
-            raise BagError(
-                f"{path} is not a bag; expected {' or '.join(BAG_SUFFIXES)}, a bag's folder or a "
-                f"folder of bags"
-            )
-        found = [path] if _is_bag(path) else sorted(filter(_is_bag, path.iterdir()))
-        if not found:
-            raise BagError(
-                f"{path} holds no bag; expected {' or '.join(BAG_SUFFIXES)} files or folders with "
-                f"a metadata.yaml"
-            )
-        bags += found
-    return bags
+    drive: Path
+    place: Path
+    settings: ExtractionSettings
 
 
 def prepare_bags(
@@ -75,66 +58,43 @@ def prepare_bags(
     """Prepared bags in the order given; those that the cache holds are not made again.
 
     Args:
-        bags: see find_bags.
+        bags: bags or drives of shards, see find_bags.
         cache: folder of prepared bags, made when missing.
         settings: part of each prepared bag's key, with the bag's path, size and time of change.
         processes: how many bags are read at a time.
         show_progress: draw a bar.
 
     Raises:
-        BagError: a bag cannot be read, or none of its sets is labelled.
+        BagError, DatasetError: a drive cannot be read, or none of its sets is labelled.
         ConfigurationError: the rig file cannot be used; known before any bag is read.
+        ProcessError: a worker process was killed; what is prepared stays.
     """
     if settings.rig_file is not None:
         load_rig_file(settings.rig_file)
     places = [cache / _key(bag, settings) for bag in bags]
-    missing = list({place: bag for bag, place in zip(bags, places) if not place.is_dir()}.items())
-    bar = tqdm(total=len(missing), desc="prepare bags", unit="bag", disable=not show_progress)
-    with bar:
-        if processes <= 1 or len(missing) <= 1:
-            for place, bag in missing:
-                prepare_bag(bag, place, settings)
-                bar.update()
-        else:
-            _prepare_in_parallel(missing, settings, processes, bar)
+    missing = {place: bag for bag, place in zip(bags, places) if not place.is_dir()}
+    jobs = [_Job(bag, place, settings) for place, bag in missing.items()]
+    with tqdm(total=len(jobs), desc="prepare bags", unit="bag", disable=not show_progress) as bar:
+        run_jobs(_prepare, jobs, processes, lambda _: bar.update())
     return [PreparedBag(place) for place in places]
 
 
 def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
-    """One bag into one prepared bag, complete or not at all; sets without labels are left out.
+    """One drive into one prepared bag, complete or not at all; sets without labels are left out.
 
     Raises:
-        BagError: the bag cannot be read, or none of its sets is labelled.
+        BagError, DatasetError: the drive cannot be read, or none of its sets is labelled.
     """
     rig_file = None if settings.rig_file is None else load_rig_file(settings.rig_file)
-    with BagReader(bag, rig_file) as reader:
-        rig = reader.rig()
+    with open_drive(bag, rig_file) as drive:
+        rig = drive.rig
         preparation = Preparation(rig, settings.image_size)
-        description = {"bag": bag.name, "version": FORMAT_VERSION}
+        description = {"bag": drive.name, "version": FORMAT_VERSION}
         kept = 0
         with PreparedBagWriter(place, preparation.rig, settings.image_size, description) as writer:
-            for number, frame_set in enumerate(frame_sets(reader, Synchronizer(rig.names))):
-                if number % settings.stride:
-                    continue
-                objects = reader.objects(frame_set.stamp_ns)
-                if objects is None:
-                    continue
-                # Cameras that the pipeline would leave out are left out here too.
-                usable = {
-                    name: frame
-                    for name, frame in frame_set.frames.items()
-                    if camera_health(frame, rig[name]).ok
-                }
-                if not usable:
-                    preparation.prepare(frame_set)  # raises when all sizes are wrong
-                    continue
-                prepared = preparation.prepare(replace(frame_set, frames=usable))
-                pose = frame_set.world_T_base
-                level_T_base = RigidTransform.identity() if pose is None else levelled(pose)
-                writer.add(
-                    frame_set.stamp_ns, prepared.images, prepared.present, level_T_base, objects
-                )
-                kept += 1
+            for labelled in drive.sets(settings.stride):
+                stop_if_asked()
+                kept += _add(writer, preparation, labelled)
             if not kept:
                 raise BagError(
                     f"{bag} has no camera set with labels within its time; training needs objects "
@@ -142,27 +102,37 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
                 )
 
 
-def _prepare_in_parallel(
-    missing: Sequence[tuple[Path, Path]],
-    settings: ExtractionSettings,
-    processes: int,
-    bar: tqdm[Any],
-) -> None:
-    # Spawned, not forked: the parent may hold threads of torch, OpenMP and OpenCV.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(missing)), mp_context=context) as pool:
-        jobs = [pool.submit(prepare_bag, bag, place, settings) for place, bag in missing]
-        try:
-            for job in as_completed(jobs):
-                job.result()
-                bar.update()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+def _prepare(job: _Job) -> None:
+    prepare_bag(job.drive, job.place, job.settings)
 
 
-def _is_bag(path: Path) -> bool:
-    return path.suffix in BAG_SUFFIXES or (path / "metadata.yaml").is_file()
+def _add(writer: PreparedBagWriter, preparation: Preparation, labelled: LabelledSet) -> bool:
+    """Whether the set had an image that can be used and was written."""
+    frame_set = _usable(labelled.frame_set, preparation.source_rig)
+    if not frame_set.frames:
+        preparation.prepare(labelled.frame_set)  # raises when all sizes are wrong
+        return False
+    prepared = preparation.prepare(frame_set)
+    pose = frame_set.world_T_base
+    writer.add(
+        frame_set.stamp_ns,
+        prepared.images,
+        prepared.present,
+        RigidTransform.identity() if pose is None else levelled(pose),
+        labelled.objects,
+        labelled.rig,
+    )
+    return True
+
+
+def _usable(frame_set: FrameSet, rig: Rig) -> FrameSet:
+    """Without the cameras that the pipeline would leave out."""
+    frames = {
+        name: frame
+        for name, frame in frame_set.frames.items()
+        if camera_health(frame, rig[name]).ok
+    }
+    return replace(frame_set, frames=frames)
 
 
 def _key(bag: Path, settings: ExtractionSettings) -> str:

@@ -4,7 +4,8 @@
 One directory per bag:
 
 - ``images.raw``: (N, S, H, W, 3) uint8 RGB, uncompressed, mapped into memory when read;
-- ``labels.npz``: per set the stamp, cameras present and levelling, and all boxes;
+- ``labels.npz``: per set the stamp, cameras present and levelling, and all boxes; mountings of
+  the cameras per set only where some set has its own;
 - ``description.json``: shapes, the prepared rig, the bag's name.
 
 Boxes are kept, not rasters, so that grid and target settings can change without extraction.
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -25,15 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.datasets.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import (
-    OBJECT_CLASSES,
-    ObjectBox,
-    PinholeCamera,
-    Rig,
-    RigCamera,
-    RigidTransform,
-)
+from bev_perception.geometry import OBJECT_CLASSES, ObjectBox, Rig, RigidTransform
 
 FORMAT_VERSION = 1
 
@@ -84,7 +79,7 @@ class PreparedBag:
                 f"{path}/images.raw has {size} bytes, expected {np.prod(self.shape)}; "
                 f"delete the directory and train again"
             )
-        self.rig = _rig_from_dict(self.description["rig"])
+        self.rig = rig_from_dict(self.description["rig"])
 
     def __len__(self) -> int:
         return int(self.shape[0])
@@ -113,9 +108,13 @@ class PreparedBag:
         return Sample(
             images=self._images[index],
             present=self._labels["present"][index],
-            rig=self.rig.moved(level_T_base),
+            rig=self._rig_of(index).moved(level_T_base),
             objects=tuple(self._box(int(number)).transformed(level_T_base) for number in chosen),
         )
+
+    def _rig_of(self, index: int) -> Rig:
+        mountings = self._labels.get("mountings")
+        return self.rig if mountings is None else _mounted(self.rig, mountings[index])
 
     def _box(self, number: int) -> ObjectBox:
         labels = self._labels
@@ -151,6 +150,7 @@ class PreparedBagWriter:
             name: [] for name in ("stamps_ns", "present", "level_rotations")
         }
         self._boxes: list[tuple[int, ObjectBox]] = []
+        self._own_mountings: dict[int, NDArray[np.float64]] = {}
 
     def __enter__(self) -> PreparedBagWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
@@ -178,10 +178,16 @@ class PreparedBagWriter:
         present: NDArray[np.bool_],
         level_T_base: RigidTransform,
         objects: Sequence[ObjectBox],
+        own_rig: Rig | None = None,
     ) -> None:
-        """One set: images (S, H, W, 3), present (S,), boxes in base_link (not levelled)."""
+        """One set: images (S, H, W, 3), present (S,), boxes in base_link (not levelled).
+
+        The cameras of own_rig are mounted otherwise than the bag's at this moment.
+        """
         if images.shape != self._image_shape:
             raise ValueError(f"images are {images.shape}, expected {self._image_shape}")
+        if own_rig is not None:
+            self._own_mountings[len(self._rows["stamps_ns"])] = _mountings(own_rig)
         self._file.write(np.ascontiguousarray(images).data)
         self._boxes += [(len(self._rows["stamps_ns"]), box) for box in objects]
         self._rows["stamps_ns"].append(stamp_ns)
@@ -191,8 +197,8 @@ class PreparedBagWriter:
     def _finish(self) -> None:
         count = len(self._rows["stamps_ns"])
         boxes = [box for _, box in self._boxes]
-        np.savez(
-            self._partial / "labels.npz",
+        usual, own = _mountings(self._rig), self._own_mountings
+        arrays: dict[str, Any] = dict(
             stamps_ns=np.array(self._rows["stamps_ns"], dtype=np.int64),
             present=np.array(self._rows["present"], dtype=bool).reshape(count, -1),
             level_rotations=np.array(self._rows["level_rotations"]).reshape(count, 3, 3),
@@ -204,10 +210,13 @@ class PreparedBagWriter:
             box_velocities=np.array([box.velocity for box in boxes]).reshape(-1, 3),
             box_visibilities=np.array([box.visibility for box in boxes], dtype=np.float64),
         )
+        if own:
+            arrays["mountings"] = np.array([own.get(index, usual) for index in range(count)])
+        np.savez(self._partial / "labels.npz", **arrays)
         description = {
             **self._description,
             "shape": [count, *self._image_shape],
-            "rig": _rig_to_dict(self._rig),
+            "rig": rig_to_dict(self._rig),
         }
         text = json.dumps(description, indent=1)
         (self._partial / "description.json").write_text(text, encoding="utf-8")
@@ -219,35 +228,15 @@ class PreparedBagWriter:
                 raise
 
 
-def _rig_to_dict(rig: Rig) -> dict[str, Any]:
-    return {
-        name: {
-            "width": entry.camera.width,
-            "height": entry.camera.height,
-            "matrix": entry.camera.matrix.tolist(),
-            "distortion_model": entry.camera.distortion_model,
-            "distortion": list(entry.camera.distortion),
-            "base_T_camera": entry.base_T_camera.matrix.tolist(),
-            "frame_id": entry.frame_id,
-        }
-        for name, entry in rig.cameras.items()
-    }
+def _mountings(rig: Rig) -> NDArray[np.float64]:
+    """(S, 4, 4) base_T_camera."""
+    return np.array([entry.base_T_camera.matrix for entry in rig.cameras.values()])
 
 
-def _rig_from_dict(values: dict[str, Any]) -> Rig:
+def _mounted(rig: Rig, mountings: NDArray[np.float64]) -> Rig:
     return Rig(
         {
-            name: RigCamera(
-                PinholeCamera(
-                    entry["width"],
-                    entry["height"],
-                    np.array(entry["matrix"]),
-                    entry["distortion_model"],
-                    tuple(entry["distortion"]),
-                ),
-                RigidTransform.from_matrix(entry["base_T_camera"]),
-                entry["frame_id"],
-            )
-            for name, entry in values.items()
+            name: replace(entry, base_T_camera=RigidTransform.from_matrix(matrix))
+            for (name, entry), matrix in zip(rig.cameras.items(), mountings)
         }
     )

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled moments and the drives they come from, whatever they are stored in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from bev_perception.geometry import FrameSet, ObjectBox, Rig
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """The images of one moment and what is around the vehicle at that moment.
+
+    Attributes:
+        frame_set: images as the cameras gave them, with the ego pose.
+        objects: boxes in base_link (not levelled) at frame_set.stamp_ns.
+        rig: calibration of these images where it is not the drive's, as in data whose
+            cameras are mounted in the frame of another moment; else None.
+    """
+
+    frame_set: FrameSet
+    objects: tuple[ObjectBox, ...]
+    rig: Rig | None = None
+
+
+class LabelledDrive(Protocol):
+    """One drive: a bag, or the shards made of one. A context manager that closes its files."""
+
+    @property
+    def name(self) -> str:
+        """Of the drive, for people."""
+        ...
+
+    @property
+    def rig(self) -> Rig:
+        """Calibration of the images as they come."""
+        ...
+
+    def sets(self, stride: int = 1) -> Iterator[LabelledSet]:
+        """Every stride-th moment that is labelled, in order.
+
+        Raises:
+            BevError: what is stored is damaged.
+        """
+        ...
+
+    def __enter__(self) -> LabelledDrive: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same work on many drives, several processes at a time, here or on a Ray cluster."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
+from typing import Any, TypeVar
+
+import cv2
+
+from bev_perception.errors import ProcessError, SystemLibraryError
+
+Job = TypeVar("Job")
+
+_stop: Event | None = None
+"""In a worker process: set when the parent was interrupted or another job failed."""
+
+
+def run_jobs(
+    work: Callable[[Job], object],
+    jobs: Sequence[Job],
+    processes: int,
+    on_done: Callable[[Job], object],
+    use_ray: bool = False,
+) -> None:
+    """Does all jobs; the first error ends the rest.
+
+    Args:
+        work: a function of a module, called with one job; calls stop_if_asked now and then.
+        jobs: what can be sent to another process.
+        processes: at a time; 1 works in this process.
+        on_done: called here after each job.
+        use_ray: one Ray task per job instead of processes.
+
+    Raises:
+        ProcessError: a worker process was killed.
+        SystemLibraryError: Ray is asked for and not installed.
+        KeyboardInterrupt: Ctrl-C.
+        Exception: whatever work raises.
+    """
+    if use_ray:
+        _run_on_ray(work, jobs, on_done)
+    elif processes <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            work(job)
+            on_done(job)
+    else:
+        _run_in_processes(work, jobs, processes, on_done)
+
+
+def stop_if_asked() -> None:
+    """For long work: ends it when the process that waits for it was interrupted.
+
+    Raises:
+        KeyboardInterrupt: it was.
+    """
+    if _stop is not None and _stop.is_set():
+        raise KeyboardInterrupt
+
+
+def require_ray() -> Any:
+    """The module ray.
+
+    Raises:
+        SystemLibraryError: it is not installed.
+    """
+    try:
+        return importlib.import_module("ray")
+    except ModuleNotFoundError as error:
+        raise SystemLibraryError(
+            "Ray is asked for but not installed; pip install ray brings it, or leave --ray out "
+            "to work with processes of this machine"
+        ) from error
+
+
+def _run_in_processes(
+    work: Callable[[Job], object],
+    jobs: Sequence[Job],
+    processes: int,
+    on_done: Callable[[Job], object],
+) -> None:
+    # Spawned, not forked: the parent may hold threads of torch, OpenMP and OpenCV.
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _start_worker, (stop,))
+    try:
+        futures = {pool.submit(work, job): job for job in jobs}
+        for future in as_completed(futures):
+            future.result()
+            on_done(futures[future])
+    except BrokenProcessPool as error:
+        raise ProcessError(
+            "a worker process was killed, most often because memory ran out; what is done "
+            "stays: run the same command again to go on, with fewer processes if it was memory"
+        ) from error
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(stop: Event) -> None:
+    """Workers leave Ctrl-C to the parent, which tells them through the event."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _run_on_ray(
+    work: Callable[[Job], object], jobs: Sequence[Job], on_done: Callable[[Job], object]
+) -> None:
+    ray = require_ray()
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    remote = ray.remote(work)
+    waiting = {remote.remote(job): job for job in jobs}
+    try:
+        while waiting:
+            done, _ = ray.wait(list(waiting), num_returns=1)
+            for reference in done:
+                ray.get(reference)
+                on_done(waiting.pop(reference))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.WorkerCrashedError as error:
+        raise ProcessError(f"a Ray worker was killed: {error}; run the command again") from error
+    finally:
+        for reference in waiting:
+            ray.cancel(reference)

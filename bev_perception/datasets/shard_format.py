@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How labelled sets lie in shards: names, versions, and the JSON of one set.
+
+A data set is a folder::
+
+    manifest.json                    what there is; written last
+    drives/<drive>/drive.json        one drive: rig, shards, what was cut out
+    drives/<drive>/000000.tar        shard in WebDataset's layout
+
+and a shard holds, one after the other, for every set the files ``<key>.json`` and
+``<key>.<camera>.jpg`` (or ``.png``), where the key is ``<drive>-<number>``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bev_perception.datasets.rig_record import camera_to_dict
+from bev_perception.errors import BevError, DatasetError
+from bev_perception.geometry import ObjectBox, Rig, RigidTransform
+
+FORMAT = "bev_perception shards"
+VERSION = 1
+
+MANIFEST_NAME = "manifest.json"
+DRIVE_NAME = "drive.json"
+DRIVES_FOLDER = "drives"
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """An encoded image.
+
+    Attributes:
+        stamp_ns: time of exposure, nanoseconds.
+        data: the file's bytes.
+        suffix: ``jpg`` or ``png``.
+    """
+
+    stamp_ns: int
+    data: bytes
+    suffix: str
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSet:
+    """One labelled moment as it is written.
+
+    Attributes:
+        stamp_ns: of the set.
+        pictures: by camera; only those that there are.
+        world_T_base: ego pose, None where unknown.
+        objects: boxes in base_link, not levelled.
+        rig: calibration of this moment.
+        offset_ns: since the start of the source.
+        segment: sets of one segment follow each other without a gap or a cut.
+    """
+
+    stamp_ns: int
+    pictures: Mapping[str, StoredPicture]
+    world_T_base: RigidTransform | None
+    objects: tuple[ObjectBox, ...]
+    rig: Rig
+    offset_ns: int = 0
+    segment: int = 0
+
+
+def set_key(drive: str, number: int) -> str:
+    """Name that the files of a set share; WebDataset ends it at the first dot."""
+    return f"{drive}-{number:06d}"
+
+
+def set_record(stored: StoredSet, drive: str, source: str) -> dict[str, Any]:
+    """The JSON values of one set; what is unknown is null."""
+    pose = stored.world_T_base
+    cameras = {}
+    for name, entry in stored.rig.cameras.items():
+        picture = stored.pictures.get(name)
+        file = {"file": f"{name}.{picture.suffix}", "stamp_ns": picture.stamp_ns} if picture else {}
+        cameras[name] = {**file, **camera_to_dict(entry)}
+    return {
+        "version": VERSION,
+        "drive": drive,
+        "source": source,
+        "offset_ns": stored.offset_ns,
+        "stamp_ns": stored.stamp_ns,
+        "segment": stored.segment,
+        "world_T_base": None if pose is None else pose.matrix.tolist(),
+        "cameras": cameras,
+        "objects": [box_to_dict(box) for box in stored.objects],
+    }
+
+
+def box_to_dict(box: ObjectBox) -> dict[str, Any]:
+    """Plain values of a box in base_link: metres, metres per second, quaternion x, y, z, w."""
+    return {
+        "label": box.label,
+        "id": box.object_id,
+        "position": box.pose.translation.tolist(),
+        "quaternion": box.pose.quaternion.tolist(),
+        "size": box.size.tolist(),
+        "velocity": [None if math.isnan(value) else value for value in box.velocity.tolist()],
+        "visibility": None if math.isnan(box.visibility) else float(box.visibility),
+    }
+
+
+def box_from_dict(values: Mapping[str, Any]) -> ObjectBox:
+    """The box of box_to_dict's values.
+
+    Raises:
+        KeyError, TypeError, ValueError, BevError: they are not such values.
+    """
+    visibility = values["visibility"]
+    if visibility is not None and not 0.0 <= visibility <= 1.0:
+        raise DatasetError(f"visibility must lie in 0 to 1 or be null, got {visibility}")
+    return ObjectBox(
+        label=values["label"],
+        object_id=int(values["id"]),
+        pose=RigidTransform.from_quaternion(values["quaternion"], values["position"]),
+        size=np.array(values["size"], dtype=np.float64),
+        velocity=np.array(
+            [math.nan if value is None else value for value in values["velocity"]], np.float64
+        ),
+        visibility=math.nan if visibility is None else float(visibility),
+    )
+
+
+def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
+    """A JSON mapping; NaN and infinity, which JSON does not have, are refused.
+
+    Raises:
+        DatasetError: it is none; the message names where.
+    """
+
+    def refuse(word: str) -> float:
+        raise ValueError(f"holds {word}")
+
+    try:
+        values = json.loads(text, parse_constant=refuse)
+    except ValueError as error:
+        raise DatasetError(f"{where}: damaged: {error}; extract it again") from error
+    if not isinstance(values, dict):
+        raise DatasetError(f"{where}: damaged: expected a mapping; extract it again")
+    return values
+
+
+def load_json(path: Path, what: str) -> dict[str, Any]:
+    """A mapping of this format's version from a file of a data set.
+
+    Raises:
+        DatasetError: the file is missing, damaged, or of another format or version.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise DatasetError(f"{path}: no {what} ({reason}); extract it again") from error
+    values = parse_json(text, str(path))
+    if values.get("format") != FORMAT:
+        raise DatasetError(f"{path} is no {what} of bev extract: format {values.get('format')!r}")
+    if values.get("version") != VERSION:
+        raise DatasetError(
+            f"{path} is of version {values.get('version')!r} of the shard format, this program "
+            f"reads version {VERSION}; extract the bags again, or use the program that made it"
+        )
+    return values
+
+
+def about_set(error: Exception, where: str) -> DatasetError:
+    """What to say when the values of a set are not as they must be."""
+    text = str(error) if isinstance(error, BevError) else f"{type(error).__name__} {error}"
+    return DatasetError(f"{where}: damaged: {text}; extract the drive again")

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads shards; whatever is damaged is told with its file and set."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.bags.compressed_images import decoded_image
+from bev_perception.datasets.labelled_set import LabelledSet
+from bev_perception.datasets.rig_record import rig_from_dict
+from bev_perception.datasets.shard_format import (
+    DRIVE_NAME,
+    DRIVES_FOLDER,
+    MANIFEST_NAME,
+    VERSION,
+    about_set,
+    box_from_dict,
+    load_json,
+    parse_json,
+)
+from bev_perception.errors import BevError, DatasetError
+from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+
+
+class ShardDrive:
+    """One drive in shards; see LabelledDrive.
+
+    Args:
+        path: its folder, with drive.json.
+
+    Raises:
+        DatasetError: it is missing, damaged or of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.description = load_json(self.path / DRIVE_NAME, "drive")
+        try:
+            self._name = str(self.description["drive"])
+            self._shards = [dict(shard) for shard in self.description["shards"]]
+            values = self.description["rig"]
+            self._rig = rig_from_dict(values) if values else None
+            self._num_sets = int(self.description["sets"])
+        except (KeyError, TypeError, ValueError, BevError) as error:
+            raise about_set(error, str(self.path / DRIVE_NAME)) from error
+
+    def __enter__(self) -> ShardDrive:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Nothing is open between two sets."""
+
+    def __len__(self) -> int:
+        return self._num_sets
+
+    @property
+    def name(self) -> str:
+        """Of the drive."""
+        return self._name
+
+    @property
+    def rig(self) -> Rig:
+        """Calibration of the images.
+
+        Raises:
+            DatasetError: the drive was refused, so there are none.
+        """
+        if self._rig is None:
+            verdict = self.description.get("verdict", "it has no sets")
+            raise DatasetError(f"{self.path} holds no sets: {verdict}; leave the drive out")
+        return self._rig
+
+    def sets(self, stride: int = 1) -> Iterator[LabelledSet]:
+        """Every stride-th set, images decoded.
+
+        Raises:
+            DatasetError: a shard is missing, cut off or changed, or a set is damaged.
+        """
+        number = 0
+        for shard in self._shards:
+            path = self.path / str(shard.get("file"))
+            _check_whole(path, shard)
+            for key, files in _samples(path):
+                if number % stride == 0:
+                    where = f"{path}: set {key}"
+                    try:
+                        yield self._labelled(files, where)
+                    except (KeyError, TypeError, ValueError, BevError) as error:
+                        if isinstance(error, DatasetError) and where in str(error):
+                            raise
+                        raise about_set(error, where) from error
+                number += 1
+
+    def _labelled(self, files: Mapping[str, bytes], where: str) -> LabelledSet:
+        record = parse_json(files["json"], where)
+        if record.get("version") != VERSION:
+            raise DatasetError(
+                f"{where}: version {record.get('version')!r}, this program reads {VERSION}; "
+                f"extract the drive again"
+            )
+        stamp_ns = int(record["stamp_ns"])
+        frames, missing = {}, []
+        for name in self.rig.names:
+            entry = record["cameras"][name]
+            if "file" in entry:
+                image = _decoded(files[entry["file"]], f"{where}: {entry['file']}")
+                frames[name] = CameraFrame(name, int(entry["stamp_ns"]), image)
+            else:
+                missing.append(name)
+        pose = record["world_T_base"]
+        world_T_base = None if pose is None else RigidTransform.from_matrix(pose)
+        return LabelledSet(
+            FrameSet(stamp_ns, frames, tuple(missing), world_T_base),
+            tuple(box_from_dict(box) for box in record["objects"]),
+            self._own_rig(record["cameras"]),
+        )
+
+    def _own_rig(self, cameras: Mapping[str, Any]) -> Rig | None:
+        """The rig with this set's mountings, None where they are the drive's."""
+        drive = self.description["rig"]
+        moved = {
+            name: cameras[name]["base_T_camera"]
+            for name in drive
+            if cameras[name]["base_T_camera"] != drive[name]["base_T_camera"]
+        }
+        if not moved:
+            return None
+        entries = dict(self.rig.cameras)
+        for name, matrix in moved.items():
+            mounting = RigidTransform.from_matrix(matrix)
+            entries[name] = replace(entries[name], base_T_camera=mounting)
+        return Rig(entries)
+
+
+class ShardReader:
+    """A data set of shards.
+
+    Args:
+        path: its folder; ``folder:split`` takes the drives of one split only.
+
+    Raises:
+        DatasetError: it is missing, damaged, of another version, or lacks the split.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self.split = split_path(Path(path))
+        self.manifest = load_json(self.path / MANIFEST_NAME, "manifest")
+        try:
+            entries = [(str(each["name"]), each["split"], int(each["sets"]))
+                       for each in self.manifest["drives"]]  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise about_set(error, str(self.path / MANIFEST_NAME)) from error
+        splits = sorted({split for _, split, _ in entries if split})
+        if self.split is not None and self.split not in splits:
+            raise DatasetError(
+                f"{self.path} has no split {self.split!r}; its splits are {', '.join(splits)}"
+            )
+        self.drive_paths = [
+            self.path / DRIVES_FOLDER / name
+            for name, split, sets in entries
+            if sets and (self.split is None or split == self.split)
+        ]
+        """Folders of the drives that hold sets."""
+
+    @property
+    def drives(self) -> list[ShardDrive]:
+        """All drives of the split that hold sets."""
+        return [ShardDrive(path) for path in self.drive_paths]
+
+
+def is_shards(path: Path) -> bool:
+    """Whether a path, perhaps with ``:split``, is a data set of shards."""
+    return (split_path(path)[0] / MANIFEST_NAME).is_file()
+
+
+def is_shard_drive(path: Path) -> bool:
+    """Whether a path is one drive of such a data set."""
+    return (path / DRIVE_NAME).is_file()
+
+
+def split_path(path: Path) -> tuple[Path, str | None]:
+    """``folder:split`` taken apart; a path that exists as it is has no split."""
+    folder, separator, split = str(path).rpartition(":")
+    if path.exists() or not separator or not Path(folder).is_dir():
+        return path, None
+    return Path(folder), split
+
+
+def _check_whole(path: Path, shard: Mapping[str, Any]) -> None:
+    """Refuses a shard whose content is not what was written."""
+    digest = hashlib.sha256()
+    try:
+        size = path.stat().st_size
+        if size == shard["bytes"]:
+            with path.open("rb") as file:
+                for block in iter(lambda: file.read(1 << 20), b""):
+                    digest.update(block)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DatasetError(f"{path}: cannot be read: {reason}; extract the drive again") from error
+    if size != shard["bytes"]:
+        raise DatasetError(
+            f"{path}: {size} bytes, but {shard['bytes']} were written; it was cut off: copy it "
+            f"again, or delete {path.parent} and extract again"
+        )
+    if digest.hexdigest() != shard["sha256"]:
+        raise DatasetError(
+            f"{path}: its content has changed since it was written (SHA-256 differs); copy it "
+            f"again, or delete {path.parent} and extract again"
+        )
+
+
+def _samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """(key, files by their name after the key's dot) of every set."""
+    key, files = "", dict[str, bytes]()
+    try:
+        with tarfile.open(path, "r|") as archive:
+            for member in archive:
+                own_key, _, name = member.name.partition(".")
+                if own_key != key and files:
+                    yield key, files
+                    files = {}
+                content = archive.extractfile(member)
+                key, files[name] = own_key, content.read() if content else b""
+    except tarfile.TarError as error:
+        raise DatasetError(f"{path}: damaged: {error}; extract the drive again") from error
+    if files:
+        yield key, files
+
+
+def _decoded(data: bytes, where: str) -> NDArray[np.uint8]:
+    image = decoded_image(np.frombuffer(data, np.uint8))
+    if image is None:
+        raise DatasetError(
+            f"{where}: an image of {len(data)} bytes that does not decode; extract the drive again"
+        )
+    return image

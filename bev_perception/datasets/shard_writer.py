@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the shards of one drive, all of them or none."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from bev_perception.datasets.rig_record import rig_hash, rig_to_dict
+from bev_perception.datasets.shard_format import (
+    DRIVE_NAME,
+    FORMAT,
+    VERSION,
+    StoredSet,
+    set_key,
+    set_record,
+)
+from bev_perception.errors import DatasetError
+from bev_perception.geometry import Rig
+
+PARTIAL_SUFFIX = ".partial"
+
+
+class ShardWriter:
+    """The shards of one drive. A context manager: its folder appears complete, or not at all.
+
+    Args:
+        path: final folder of the drive; what is there is replaced.
+        drive: name of the drive.
+        source: what the sets were read from, for people.
+        rig: the drive's calibration; None for a drive that turned out to have no sets.
+        shard_bytes: a shard that has reached this size is followed by another.
+
+    Raises:
+        DatasetError: the disk is full or cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, drive: str, source: str, rig: Rig | None, shard_bytes: int = 1 << 28
+    ) -> None:
+        self.description: dict[str, Any] = {}
+        """Further plain values for drive.json, to be filled before the end."""
+        self._path, self._drive, self._source, self._rig = path, drive, source, rig
+        self._shard_bytes = shard_bytes
+        self._partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+        self._shards: list[dict[str, Any]] = []
+        self._open: _Shard | None = None
+        self._sets = 0
+
+    def __enter__(self) -> ShardWriter:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        try:
+            self._partial.mkdir(parents=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
+        finally:
+            if self._open is not None:
+                self._open.abandon()
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    @property
+    def sets(self) -> int:
+        """Sets written so far."""
+        return self._sets
+
+    def add(self, stored: StoredSet) -> None:
+        """One set, in the order of time.
+
+        Raises:
+            DatasetError: the disk is full or cannot be written.
+        """
+        key = set_key(self._drive, self._sets)
+        record = set_record(stored, self._drive, self._source)
+        files = {"json": json.dumps(record, allow_nan=False).encode()}
+        for name, picture in stored.pictures.items():
+            files[f"{name}.{picture.suffix}"] = picture.data
+        try:
+            if self._open is None:
+                self._open = _Shard(self._partial / f"{len(self._shards):06d}.tar")
+            self._open.add(key, files, stored.stamp_ns)
+            self._sets += 1
+            if self._open.size >= self._shard_bytes:
+                self._close_shard()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _close_shard(self) -> None:
+        shard, self._open = self._open, None
+        if shard is not None:
+            self._shards.append(shard.close())
+
+    def _finish(self) -> None:
+        self._close_shard()
+        rig = {} if self._rig is None else rig_to_dict(self._rig)
+        values = {
+            "format": FORMAT,
+            "version": VERSION,
+            "drive": self._drive,
+            "source": self._source,
+            "rig": rig,
+            "rig_hash": "" if self._rig is None else rig_hash(self._rig),
+            "sets": self._sets,
+            "shards": self._shards,
+            **self.description,
+        }
+        text = json.dumps(values, indent=1, allow_nan=False)
+        with (self._partial / DRIVE_NAME).open("w", encoding="utf-8") as file:
+            file.write(text)
+            _sync(file)
+        if self._path.exists():
+            shutil.rmtree(self._path)
+        os.replace(self._partial, self._path)
+
+    def _unwritable(self, error: OSError) -> DatasetError:
+        return DatasetError(
+            f"{self._path} cannot be written: {error.strerror or error}; the drives that are done "
+            f"stay: make room and run the same command again to go on"
+        )
+
+
+class _Shard:
+    """One tar file while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO = path.open("wb")
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self._sets = 0
+
+    def add(self, key: str, files: Mapping[str, bytes], stamp_ns: int) -> None:
+        for name, data in files.items():
+            header = tarfile.TarInfo(f"{key}.{name}")
+            header.size = len(data)
+            header.mtime = stamp_ns // 1_000_000_000
+            header.mode = 0o644
+            self._write(header.tobuf(tarfile.PAX_FORMAT))
+            self._write(data)
+            self._write(bytes(-len(data) % tarfile.BLOCKSIZE))
+        self._sets += 1
+
+    def close(self) -> dict[str, Any]:
+        """What drive.json says of it."""
+        self._write(bytes(2 * tarfile.BLOCKSIZE))
+        self._write(bytes(-self.size % tarfile.RECORDSIZE))
+        try:
+            _sync(self._file)
+        finally:
+            self._file.close()
+        return {
+            "file": self._path.name,
+            "bytes": self.size,
+            "sha256": self._hash.hexdigest(),
+            "sets": self._sets,
+        }
+
+    def abandon(self) -> None:
+        """Closes the file that nobody will read."""
+        with suppress(OSError):  # the disk is full, which is why it is abandoned
+            self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+
+def _sync(file: io.IOBase | BinaryIO) -> None:
+    """On the disk, so that a file that is there after a crash is whole."""
+    file.flush()
+    os.fsync(file.fileno())
