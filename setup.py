@@ -46,6 +46,7 @@ ROS = [
         "rcl-interfaces",
         "rosgraph-msgs",
         "sensor-msgs",
+        "shape-msgs",
         "std-msgs",
         "std-srvs",
         "visualization-msgs",

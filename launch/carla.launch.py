@@ -113,7 +113,7 @@ OTHERS = {
     ),
     "objects_topic": (
         "/carla/{role}/objects",
-        "objects of carla_ros_bridge, recorded as labels; empty for none",
+        "objects of carla_ros_bridge, which become /ground_truth/objects; empty for none",
     ),
     "record": ("false", "whether a labelled bag is recorded"),
     "output": ("", "folder that the bag will be; empty: carla_ with date and time"),
@@ -197,6 +197,7 @@ def source(given: dict[str, str]) -> list[LaunchDescriptionEntity]:
             "source": given["source"],
             "image_topic": text_parameter(given["foreign_image_topic"]),
             "camera_info_topic": text_parameter(given["foreign_camera_info_topic"]),
+            "objects_topic": text_parameter(given["objects_topic"]),
         }
     parameters["rig_file"] = text_parameter(given["rig_file"])
     parameters["role_name"] = text_parameter(role(given))
@@ -232,9 +233,6 @@ def perception(given: dict[str, str]) -> LaunchDescriptionEntity:
 def recording(given: dict[str, str]) -> LaunchDescriptionEntity:
     """``ros2 bag`` by record.launch.py, or ``bev record`` where that is not installed."""
     output = given["output"] or time.strftime("carla_%Y_%m_%d-%H_%M_%S")
-    extra = []
-    if given["source"] == "ros_bridge" and given["objects_topic"]:
-        extra.append(given["objects_topic"].replace("{role}", role(given)))
     try:
         get_package_prefix("ros2bag")
     except PackageNotFoundError:
@@ -252,16 +250,15 @@ def recording(given: dict[str, str]) -> LaunchDescriptionEntity:
             "cameras": ",".join(cameras(given)),
             "image_topic": image_topic(given),
             "image_transport": given["image_transport"] if given["source"] == "own" else "raw",
-            "extra_topics": ",".join(extra),
             "use_sim_time": "true",
         }.items(),
     )
 
 
 def bev_record(output: str) -> list[str]:
-    """The command line; what another source says of its cameras itself may be wrong."""
+    """The command line; what another source says itself may be wrong."""
     line = [sys.executable, "-m", "bev_perception.cli.main", "record", "--out", output]
-    return [*line, "--use-sim-time", "--exclude", "^/carla/.*/camera_info$"]
+    return [*line, "--use-sim-time", "--exclude", r"^/carla/(.*/)?(camera_info|objects)$"]
 
 
 def cameras(given: dict[str, str]) -> tuple[str, ...]:

@@ -20,8 +20,11 @@ pytestmark = pytest.mark.skipif(
     reason="this environment has no ROS 2 wheels",
 )
 
-# As rosidl computes them from the definitions in ros2/geometry2 and ros-perception/vision_msgs.
+# As rosidl computes them from the definitions in ros2/geometry2 and ros-perception/vision_msgs;
+# of derived_object_msgs from the fields that its releases have had since ROS 1.
 REAL_TYPE_HASHES = """
+derived_object_msgs/Object e1f0a53586534c782bbb1f46627230ba2e03135a3623c0f6e32ba7f67db35478
+derived_object_msgs/ObjectArray 90aaca381d0f1793679b5397bd2cd37a9e83cd980af5f8abb516d7b7da3b3285
 tf2_msgs/TF2Error db2485e7d6a0ec75bf087e058ee45df682acc3a621ca7780503d10aac141809a
 tf2_msgs/TFMessage e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087
 vision_msgs/BoundingBox2D 008eacbb0cf8f26e83795547bed013eec3675485ef386ec056d80eaaf1c1ce2f

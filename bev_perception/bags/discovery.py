@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rosbags.interfaces import Connection
 
 from bev_perception.bags.typestore import (
+    CAMERA_INFO,
     COMPRESSED_IMAGE,
     DETECTIONS,
     IMAGE,
@@ -28,6 +29,9 @@ _NOT_A_CAMERA = re.compile(
 _LABEL_TOPIC = re.compile(r"ground_truth|(^|[/_])(gt|annotations?|labels?|objects)($|[/_])")
 _LABEL_TYPES = (MARKER_ARRAY, DETECTIONS, OBJECT_ARRAY)
 _OWN_OUTPUT = "/bev/"
+_FOREIGN = "/carla/"
+"""Cameras here are those of another CARLA interface, whose CameraInfo may be wrong."""
+
 _GENERIC_NAMES = frozenset({"camera", "cam", "color", "rgb", "image", "sensors"})
 
 
@@ -59,7 +63,8 @@ def find_cameras(
         BagError: the rig file names a camera or topic that the bag lacks.
     """
     images = {c.topic: c for c in connections if c.msgtype in (IMAGE, COMPRESSED_IMAGE)}
-    found = _conventional(images)
+    infos = {c.topic for c in connections if c.msgtype == CAMERA_INFO and c.msgcount}
+    found = _conventional(images, infos)
     if rig_file is None:
         return found
     cameras = {}
@@ -73,11 +78,10 @@ def find_cameras(
                 f"image topics are {', '.join(sorted(images)) or 'none'}{known}; give the right "
                 f"image_topic"
             )
-        base = _base(topic)
         cameras[name] = CameraTopics(
             name,
             topic,
-            entry.camera_info_topic or f"{base}/camera_info",
+            entry.camera_info_topic or _info_topic(_base(topic), infos),
             images[topic].msgtype == COMPRESSED_IMAGE,
             "image_rect" in topic,
         )
@@ -162,7 +166,15 @@ def camera_names(bases: Sequence[str]) -> list[str]:
     return ["_".join(p) for p in parts]
 
 
-def _conventional(images: Mapping[str, Connection]) -> dict[str, CameraTopics]:
+def _info_topic(base: str, infos: Collection[str]) -> str:
+    """Beside the images; what carla_adapter_node has corrected wins over what it was given."""
+    corrected = f"/camera/{base.rpartition('/')[2]}/camera_info"
+    return corrected if base.startswith(_FOREIGN) and corrected in infos else f"{base}/camera_info"
+
+
+def _conventional(
+    images: Mapping[str, Connection], infos: Collection[str]
+) -> dict[str, CameraTopics]:
     """The best image topic of every topic base, by camera name."""
     best: dict[str, tuple[tuple[bool, int, bool], str]] = {}
     for topic, connection in images.items():
@@ -178,7 +190,7 @@ def _conventional(images: Mapping[str, Connection]) -> dict[str, CameraTopics]:
         name: CameraTopics(
             name,
             topic,
-            f"{base}/camera_info",
+            _info_topic(base, infos),
             images[topic].msgtype == COMPRESSED_IMAGE,
             "image_rect" in topic,
         )

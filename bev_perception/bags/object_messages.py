@@ -14,6 +14,7 @@ from bev_perception.bags.poses import pose_from_message, vector_from_message
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import ObjectBox, RigidTransform
 from bev_perception.geometry.class_names import UNKNOWN, object_class
+from bev_perception.geometry.usual_sizes import is_possible_size, usual_size
 
 _BOX, _SPHERE, _CYLINDER = 1, 2, 3
 
@@ -58,24 +59,29 @@ def boxes_from_objects(message: Any, topic: str) -> list[tuple[str, ObjectBox]]:
     """(frame_id, box in that frame) of a derived_object_msgs/ObjectArray.
 
     carla_ros_bridge gives the actor's origin as pose, which for vehicles lies on the ground:
-    on its topics (``/carla/...``) vehicles are raised by half their height.
+    on its topics (``/carla/...``) vehicles are raised by half their height, and impossible
+    sizes, which some of its two-wheelers have, become the class's usual one.
 
     Raises:
         BagError: an object without a shape or with an impossible pose.
     """
-    boxes = []
+    boxes, is_carla = [], topic.startswith("/carla/")
     for item in message.objects:
+        label = OBJECT_ARRAY_CLASSES.get(int(item.classification), UNKNOWN)
         try:
+            size = _shape_size(item.shape)
+            if is_carla and not is_possible_size(size):
+                size = usual_size(label)
             box = ObjectBox(
-                label=OBJECT_ARRAY_CLASSES.get(int(item.classification), UNKNOWN),
+                label=label,
                 object_id=int(item.id),
                 pose=pose_from_message(item.pose),
-                size=_shape_size(item.shape),
+                size=size,
                 velocity=vector_from_message(item.twist.linear),
             )
         except BevError as error:
             raise BagError(f"{topic}: object {item.id}: {error}") from error
-        if topic.startswith("/carla/") and box.is_vehicle:
+        if is_carla and box.is_vehicle:
             lift = RigidTransform(np.eye(3), np.array([0.0, 0.0, box.size[2] / 2.0]))
             box = replace(box, pose=box.pose @ lift)
         frame = item.header.frame_id or message.header.frame_id

@@ -3,7 +3,7 @@
 
 Images are not touched: perception reads them where they are. Beside them come, once the check
 has been passed, CameraInfo on /camera/<name>/camera_info and the mounting on /tf_static, both
-as the rig file declares them.
+as the rig file declares them, and the bridge's objects on /ground_truth/objects.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bev_perception.ros.carla_adapter_settings import AdapterSettings
 from bev_perception.ros.carla_checks import CheckReport, check_cameras
 from bev_perception.ros.carla_defects import SIGNS, Defect
 from bev_perception.ros.carla_evidence import CarlaEvidence
+from bev_perception.ros.carla_objects import CarlaObjects
 from bev_perception.ros.declared_settings import declare_settings
 from bev_perception.ros.image_messages import camera_info_message
 from bev_perception.ros.stamps import stamp_ns
@@ -72,6 +73,7 @@ class _Adapter:
             for name in rig
         }
         self._evidence = CarlaEvidence(node, rig, settings, self._pass_on)
+        self._objects = CarlaObjects(node, settings.objects_topics)
 
     def run(self, stop: threading.Event) -> None:
         """Until stop is set."""
@@ -90,6 +92,7 @@ class _Adapter:
         self._publish_mounting(report)
         self._is_open = True
         while not stop.wait(LOOK_UP_S):
+            self._objects.look()
             if self._changed:
                 raise CalibrationError(self._changed)
 
@@ -131,9 +134,11 @@ class _Adapter:
         if spoilt:
             self._log.warning(
                 f"{BASE_FRAME} is not connected with {self._settings.vehicle_frame}, whose pose "
-                f"has {' and '.join(kind.fault for kind in spoilt)}, too: the map is not levelled"
+                f"has {' and '.join(kind.fault for kind in spoilt)}, too: the map is not levelled, "
+                f"and objects in it are no ground truth"
             )
         else:
+            self._objects.open()
             ego_T_base: RigidTransform = self._settings.base_T_ego.inverse()
             mounts.insert(0, (self._settings.vehicle_frame, BASE_FRAME, ego_T_base))
         stamp = min(found.stamps_ns[0] for found in self._evidence.found.values())

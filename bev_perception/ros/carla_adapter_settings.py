@@ -37,6 +37,11 @@ class AdapterSettings:
     camera_info_topic: str = parameter(
         "/carla/{role}/{camera}/camera_info", "CameraInfo; {role} and {camera} stand for the names"
     )
+    objects_topic: str = parameter(
+        "/carla/{role}/objects",
+        "Objects of carla_ros_bridge, which become ground truth; where nothing comes on it, "
+        "/carla/objects does. Empty for none; {role} stands for the name",
+    )
     ego_frame: str = parameter("", "TF frame of the simulator's vehicle; empty: its role name")
     ego_position: tuple[float, ...] = parameter(
         (1.4, 0.0, 0.0),
@@ -93,5 +98,12 @@ class AdapterSettings:
         """Where a camera's CameraInfo is."""
         return self._filled(self.camera_info_topic, camera)
 
-    def _filled(self, template: str, camera: str) -> str:
+    @property
+    def objects_topics(self) -> tuple[str, ...]:
+        """Where objects are, best first; nowhere natively, as the server publishes none."""
+        if self.source == "native" or not self.objects_topic:
+            return ()
+        return tuple(dict.fromkeys((self._filled(self.objects_topic), "/carla/objects")))
+
+    def _filled(self, template: str, camera: str = "") -> str:
         return template.replace("{role}", self.role).replace("{camera}", camera)

@@ -80,6 +80,17 @@ def test_carla_ros_bridge_is_found_with_its_moving_mounts(raw_bag: WriteBag) -> 
     assert pose.translation[0] == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize("is_given_too", [True, False])
+def test_camera_info_that_the_adapter_corrected_wins(raw_bag: WriteBag, is_given_too: bool) -> None:
+    wrong, right = camera("/carla/hero/left", "left"), camera("/camera/left", "left_optical_frame")
+    messages = [wrong[0], right[1], *([wrong[1]] if is_given_too else [])]
+    messages.append(tf("/tf", SECOND, ("base_link", "left", RigidTransform.identity())))
+    messages.append(tf("/tf_static", SECOND, ("base_link", "left_optical_frame", MOUNT)))
+    with BagReader(raw_bag(messages)) as reader:
+        (mounted,) = reader.rig().cameras.values()
+    assert mounted.base_T_camera.is_close(MOUNT)
+
+
 def test_another_role_name_is_found_by_the_frames_below_it(raw_bag: WriteBag) -> None:
     messages = camera("/carla/hero/rgb", "hero/rgb", "image")
     messages.append(tf("/tf", SECOND, ("map", "hero", MOUNT), ("hero", "hero/rgb", MOUNT)))

@@ -12,6 +12,7 @@ import pytest
 from bev_perception.bags import BagReader, object_class
 from bev_perception.bags.headers import make_header
 from bev_perception.bags.markers import boxes_from_markers, boxes_to_markers
+from bev_perception.bags.object_messages import boxes_from_objects
 from bev_perception.bags.poses import make_vector, pose_to_message, transforms_to_message
 from bev_perception.bags.typestore import (
     DETECTIONS,
@@ -22,6 +23,7 @@ from bev_perception.bags.typestore import (
 )
 from bev_perception.errors import BagError
 from bev_perception.geometry import ObjectBox, RigidTransform
+from bev_perception.geometry.usual_sizes import USUAL_SIZE
 
 SECOND = 1_000_000_000
 EGO_START = RigidTransform.from_euler(yaw=np.pi / 2, translation=(100.0, 50.0, 0.0))
@@ -202,6 +204,17 @@ def test_carla_objects_stand_on_the_ground_and_leave_the_ego_vehicle_out(
     np.testing.assert_allclose(car.center, (20.0, 0.0, 0.75), atol=1e-9)
     np.testing.assert_allclose(car.velocity, (3.0, 0.0, 0.0), atol=1e-9)
     np.testing.assert_allclose(walker.center, (10.0, 2.0, 0.9), atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [(0.0, 0.0, 0.0), (250.0, 0.8, 1.6), (np.inf, 0.8, 1.6)])
+def test_impossible_boxes_of_carlas_two_wheelers_get_a_usual_size(
+    size: tuple[float, float, float],
+) -> None:
+    message = object_array([(7, 8, pose_at(100.0, 70.0, 0.0))])
+    message.objects[0].shape.dimensions = np.array(size)
+    ((_, box),) = boxes_from_objects(message, "/carla/objects")
+    np.testing.assert_allclose(box.size, USUAL_SIZE["motorcycle"])
+    assert box.center[2] == pytest.approx(box.size[2] / 2.0)
 
 
 @pytest.mark.parametrize(
