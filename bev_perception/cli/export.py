@@ -41,14 +41,14 @@ def _add_arguments(parser: Parser) -> None:
 def _run(arguments: Arguments) -> None:
     from bev_perception.cli.parser import require
     from bev_perception.inference.exported_graph import ModelSource
-    from bev_perception.model import load_weights, resolve_weights
+    from bev_perception.model import load_calibrated, resolve_weights
 
     require(
         (arguments.out is None) == arguments.build_only,
         "give --out FILE.onnx to write a file, or --build-only to fill the cache, not both",
     )
     require(1 <= arguments.cameras <= 64, f"--cameras must be 1 to 64, got {arguments.cameras}")
-    model, _ = load_weights(resolve_weights(arguments.weights))
+    model, _ = load_calibrated(resolve_weights(arguments.weights))
     source = ModelSource(model)
     layout = _layout(source, model.config, arguments)
     if arguments.build_only:

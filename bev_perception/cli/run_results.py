@@ -154,7 +154,7 @@ class _Judge:
     def __init__(self, has_labels: bool) -> None:
         self._evaluator = None
         if has_labels:
-            from bev_perception.evaluation.evaluate import Evaluator
+            from bev_perception.evaluation.evaluator import Evaluator
 
             self._evaluator = Evaluator()
         self._judged = 0

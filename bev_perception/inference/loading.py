@@ -20,7 +20,7 @@ from bev_perception.inference.onnx_file import FileSource
 from bev_perception.inference.openvino_backend import OpenVinoBackend
 from bev_perception.inference.tensorrt_backend import TensorRtBackend
 from bev_perception.inference.torch_engine import TorchEngine
-from bev_perception.model import Segnet, load_weights
+from bev_perception.model import Segnet, load_calibrated
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def load_engine(
     path = Path(weights)
     if path.suffix == ".onnx":
         return _file_engine(FileSource(path), device, precision, backend, cache)
-    model, _ = load_weights(path)
+    model, _ = load_calibrated(path)
     engine = make_engine(model, device, precision, backend, cache)
     if cpu_fallback and engine.device != "cpu":
         return FallbackEngine(engine, lambda: make_engine(model, "cpu", "auto", "auto", cache))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segnet: configuration, encoders, lift, decoder, heads and weights."""
 
+from bev_perception.model.calibration import calibrated, load_calibrated, stored_temperature
 from bev_perception.model.config import ENCODERS, SegnetConfig
 from bev_perception.model.lift import lift
 from bev_perception.model.presets import PRESETS, preset, tiny_config
@@ -24,12 +25,15 @@ __all__ = [
     "SegnetOutput",
     "TapTable",
     "build_tap_table",
+    "calibrated",
     "lift",
+    "load_calibrated",
     "load_weights",
     "preset",
     "resolve_weights",
     "save_weights",
     "shipped_weights",
+    "stored_temperature",
     "tiny_config",
     "visible_voxels",
 ]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calibration of weights: fitted on drives, stored in the weights' metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from bev_perception.datasets.bag_drive import BagDrive
+from bev_perception.datasets.targets import TargetSettings, make_targets
+from bev_perception.evaluation.answers import Respondent
+from bev_perception.evaluation.temperature import (
+    LOGIT_LIMIT,
+    LogitHistogram,
+    Temperature,
+    fit_temperature,
+)
+from bev_perception.geometry.rig_file import RigFile
+
+
+def collect_logits(
+    bags: Sequence[Path],
+    respondent: Respondent,
+    targets: TargetSettings | None = None,
+    rig_file: RigFile | None = None,
+    stride: int = 1,
+    show_progress: bool = True,
+) -> LogitHistogram:
+    """Logits of the cells that are valid and that cameras see, over the sets of bags.
+
+    Raises:
+        BagError: a bag cannot be read.
+    """
+    histogram = LogitHistogram()
+    for bag in tqdm(bags, desc="calibrate", unit="bag", disable=not show_progress):
+        with BagDrive(bag, rig_file) as drive:
+            for labelled, output in respondent.answers(drive, drive.sets(stride)):
+                boxes = [box.transformed(output.level_T_base) for box in labelled.objects]
+                truth = make_targets(boxes, output.grid, targets)
+                probability = torch.from_numpy(output.probability).double()
+                logits = probability.logit().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+                counted = truth.valid & ~output.unknown
+                histogram.update(
+                    logits, torch.from_numpy(truth.segmentation), torch.from_numpy(counted)
+                )
+    return histogram
+
+
+def calibration_values(histogram: LogitHistogram, fitted_on: Sequence[str]) -> dict[str, Any]:
+    """What a weights file's metadata hold under CALIBRATION_KEY.
+
+    Args:
+        histogram: of the logits of the model without any calibration.
+        fitted_on: names of the drives.
+
+    Raises:
+        BevError: see fit_temperature.
+    """
+    fitted: Temperature = fit_temperature(histogram)
+    return {
+        "method": "temperature",
+        "temperature": round(fitted.temperature, 5),
+        "cells": fitted.cells,
+        "nll_before": round(fitted.nll_before, 6),
+        "nll_after": round(fitted.nll_after, 6),
+        "fitted_on": list(fitted_on),
+    }
