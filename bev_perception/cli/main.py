@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from bev_perception import __version__
 from bev_perception.cli import (
     benchmark,
+    calibrate,
     carla,
     demo,
     evaluate,
@@ -40,6 +41,7 @@ COMMANDS = tuple(
         run,
         train,
         evaluate,
+        calibrate,
         export,
         benchmark,
         import_checkpoint,
