@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from rosbags.rosbag2 import StoragePlugin, Writer
+from tiny_network import save_tiny_network
 
 from bev_perception.bags.camera_info import camera_to_message
 from bev_perception.bags.images import image_to_message
@@ -19,9 +20,8 @@ from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.bags.poses import transforms_to_message
 from bev_perception.bags.typestore import CAMERA_INFO, IMAGE, MARKER_ARRAY, TF, bag_typestore
 from bev_perception.cli.main import main
-from bev_perception.geometry import BevGrid, ObjectBox, PinholeCamera, RigidTransform
+from bev_perception.geometry import ObjectBox, PinholeCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
-from bev_perception.model import Segnet, SegnetConfig, save_weights
 
 SECOND = 1_000_000_000
 CAMERA = PinholeCamera.from_field_of_view(96, 64, 100.0)
@@ -103,21 +103,8 @@ def rig_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A very small model that has learned nothing."""
-    torch.manual_seed(0)
-    config = SegnetConfig(
-        encoder="light",
-        image_size=(64, 96),
-        heights_m=(0.0, 1.0),
-        grid=BevGrid.centered(16.0, 1.0),
-        latent_dim=8,
-        decoder_widths=(8, 8, 8),
-        light_widths=(8, 8, 8),
-        feature_head=False,
-    )
-    path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
-    save_weights(path, Segnet(config), {"recipe": "none"})
-    return path
+    """A very small network."""
+    return save_tiny_network(tmp_path_factory.mktemp("weights") / "untrained.safetensors")
 
 
 @pytest.fixture
