@@ -62,6 +62,14 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("--rate-hz", type=float, default=10.0, help="camera sets per second")
     add_rig_argument(parser, "cameras of the vehicle; default the shipped rig of four")
     parser.add_argument(
+        "--vary-rig",
+        type=int,
+        default=None,
+        metavar="SEED",
+        help="give each town a rig drawn around the given one: height +-0.2 m, position +-0.2 m, "
+        "pitch +-3, yaw +-5, roll +-1 degrees, focal length +-10 %",
+    )
+    parser.add_argument(
         "--jpeg-quality", type=int, default=92, metavar="Q", help="1 to 100, or 0 for raw images"
     )
     parser.add_argument(
@@ -87,7 +95,7 @@ def _run(arguments: Arguments) -> None:
         TownJob(seed=seed, path=out / bag_name(seed), rig_file=Path(settings["rig"]),
                 num_sets=settings["sets"], rate_hz=settings["rate_hz"],
                 jpeg_quality=settings["jpeg_quality"] or None, storage=settings["storage"],
-                lidar=settings["lidar"])
+                lidar=settings["lidar"], vary_rig=settings["vary_rig"])
         for seed in seeds
         if not (out / bag_name(seed)).exists()
     ]  # fmt: skip
@@ -114,6 +122,10 @@ def _checked_settings(arguments: Arguments) -> dict[str, Any]:
     require(arguments.sets >= 1, f"--sets must be at least 1, got {arguments.sets}")
     require(arguments.jobs >= 1, f"--jobs must be at least 1, got {arguments.jobs}")
     require(
+        arguments.vary_rig is None or arguments.vary_rig >= 0,
+        f"--vary-rig must not be negative, got {arguments.vary_rig}",
+    )
+    require(
         0.1 <= arguments.rate_hz <= 100.0,
         f"--rate-hz must lie between 0.1 and 100, got {arguments.rate_hz:g}",
     )
@@ -123,7 +135,7 @@ def _checked_settings(arguments: Arguments) -> dict[str, Any]:
     )
     rig = Path(arguments.rig) if arguments.rig else config_path("rigs/default.yaml")
     check_renderable(load_rig(rig), rig)
-    names = ("sets", "rate_hz", "jpeg_quality", "storage", "lidar")
+    names = ("sets", "rate_hz", "jpeg_quality", "storage", "lidar", "vary_rig")
     digest = hashlib.sha256(rig.read_bytes()).hexdigest()
     chosen = {name: arguments[name] for name in names}
     return {"rig": str(rig.resolve()), "rig_sha256": digest, **chosen}
@@ -187,6 +199,10 @@ COMMAND = Command(
         (
             "training data, two towns at a time",
             "bev simulate --town 0..199 --sets 25 --rate-hz 2 --jobs 2 --out out/train_towns",
+        ),
+        (
+            "every town with another mounting of the cameras, to train for many vehicles",
+            "bev simulate --town 0..199 --vary-rig 1 --sets 25 --rate-hz 2 --out out/varied_towns",
         ),
         (
             "own cameras, raw images, LiDAR",

@@ -15,6 +15,7 @@ from pathlib import Path
 from bev_perception.bags import BagWriter
 from bev_perception.cli.labelled_set import write_labelled_set
 from bev_perception.geometry.rig_file import load_rig
+from bev_perception.simulation.rig_variation import varied_rig
 from bev_perception.simulation.simulator import Simulator
 
 _stop: Event | None = None
@@ -33,6 +34,8 @@ class TownJob:
         jpeg_quality: 1 to 100, None for raw images.
         storage: mcap or sqlite3.
         lidar: also record LiDAR points.
+        vary_rig: seed of a rig drawn around the file's, see simulation.rig_variation; None takes
+            the file's.
     """
 
     seed: int
@@ -43,6 +46,7 @@ class TownJob:
     jpeg_quality: int | None = 92
     storage: str = "mcap"
     lidar: bool = False
+    vary_rig: int | None = None
 
 
 def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> None:
@@ -57,6 +61,8 @@ def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> Non
         KeyboardInterrupt: the parent process was interrupted.
     """
     rig = load_rig(job.rig_file)
+    if job.vary_rig is not None:
+        rig = varied_rig(rig, job.vary_rig, job.seed)
     with (
         BagWriter(job.path, job.storage) as writer,
         Simulator(job.seed, rig, job.rate_hz, lidar=job.lidar) as simulator,
