@@ -37,7 +37,7 @@ class GlContext:
 
     @property
     def gl(self) -> moderngl.Context:
-        """The moderngl context.
+        """The moderngl context, made current: calls go to it and not to another renderer's.
 
         Raises:
             RuntimeError: called from a thread other than the creator, or after release.
@@ -49,6 +49,7 @@ class GlContext:
             )
         if self._context is None:
             raise RuntimeError("this renderer is closed")
+        self._context.__enter__()
         return self._context
 
     @property

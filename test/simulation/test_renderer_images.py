@@ -20,10 +20,12 @@ from bev_perception.errors import SystemLibraryError
 from bev_perception.simulation.renderer import Renderer
 from bev_perception.simulation.scene import Material, Weather
 
+HOUSE = [(30, 20, 0), (30, -20, 0), (30, -20, 15), (30, 20, 15)]
+
 
 def scene_digest() -> str:
     """Digest of a scene with every effect: textures, shadows, noise, ids, depth."""
-    facade = quad([(30, 20, 0), (30, -20, 0), (30, -20, 15), (30, 20, 15)], Material.FACADE)
+    facade = quad(HOUSE, Material.FACADE)
     objects = (placed("hatchback", 9.0, 1.0, 0.5), placed("bicycle", 6.0, -2.0))
     with Renderer(front_rig(), merged(ground(), facade), Weather(noise=2.0), seed=4) as renderer:
         rendered = renderer.render(world(*objects), depths=True)
@@ -130,6 +132,25 @@ def test_another_thread_is_refused():
         thread.join()
     assert len(errors) == 1
     assert "only in the thread that created it" in errors[0]
+
+
+def test_renderers_of_one_thread_do_not_disturb_each_other():
+    """Each draws what it draws alone, in turns and after the other is closed."""
+    state, house = world(placed("hatchback", 9.0, 0.0)), quad(HOUSE, Material.FACADE)
+    alone = []
+    for mesh in (ground(), merged(ground(), house)):
+        with Renderer(front_rig(), mesh, Weather(), seed=1) as renderer:
+            alone.append(renderer.render(state).images["front"])
+    assert (alone[0] != alone[1]).any()
+    first = Renderer(front_rig(), ground(), Weather(), seed=1)
+    with Renderer(front_rig(), merged(ground(), house), Weather(), seed=1) as second:
+        for _ in range(2):
+            for renderer, wanted in zip((first, second), alone):
+                np.testing.assert_array_equal(renderer.render(state).images["front"], wanted)
+    found = first.render(state)
+    np.testing.assert_array_equal(found.images["front"], alone[0])
+    assert first.visibility(state, found, [0]) == pytest.approx(1.0)
+    first.close()
 
 
 def test_a_closed_renderer_is_refused():
