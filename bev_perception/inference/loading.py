@@ -42,6 +42,8 @@ def load_engine(
     backend: str = "auto",
     cpu_fallback: bool = False,
     cache: EngineCache | None = None,
+    camera_batch: int = 0,
+    torch_mode: str = "auto",
 ) -> Engine:
     """An engine from a weights file; by default as quick as this machine allows.
 
@@ -52,6 +54,7 @@ def load_engine(
         backend: "auto" or a key of BACKENDS. The log says what auto chose and why.
         cpu_fallback: whether the CPU takes over when a CUDA device has too little memory.
         cache: of built engines; default the user's.
+        camera_batch, torch_mode: of PyTorch, see TorchEngine.
 
     Raises:
         WeightsError: the file cannot be used.
@@ -60,9 +63,10 @@ def load_engine(
     """
     path = Path(weights)
     if path.suffix == ".onnx":
+        _refuse_torch_options(camera_batch, torch_mode)
         return _file_engine(FileSource(path), device, precision, backend, cache)
     model, _ = load_calibrated(path)
-    engine = make_engine(model, device, precision, backend, cache)
+    engine = make_engine(model, device, precision, backend, cache, camera_batch, torch_mode)
     if cpu_fallback and engine.device != "cpu":
         return FallbackEngine(engine, lambda: make_engine(model, "cpu", "auto", "auto", cache))
     return engine
@@ -74,13 +78,33 @@ def make_engine(
     precision: str = "auto",
     backend: str = "auto",
     cache: EngineCache | None = None,
+    camera_batch: int = 0,
+    torch_mode: str = "auto",
 ) -> Engine:
     """An engine of a model, see load_engine."""
     place = _device_for(backend, device)
-    if backend == "auto":
-        return _best_engine(model, place, precision, cache)
+
+    def torch_engine() -> TorchEngine:
+        return TorchEngine(model, str(place), precision, camera_batch, torch_mode)
+
     if backend in ("cpu", "cuda"):
-        return TorchEngine(model, str(place), precision)
+        return torch_engine()
+    try:
+        _refuse_torch_options(camera_batch, torch_mode)
+        if backend == "auto":
+            return _built_engine(model, place, precision, cache)
+    except EngineError as error:
+        if backend != "auto":
+            raise
+        chosen = torch_engine()
+        _LOGGER.info(
+            "backend auto: PyTorch %s on %s in %s, because %s",
+            torch.__version__,
+            chosen.device,
+            chosen.precision,
+            error,
+        )
+        return chosen
     return GraphEngine(ModelSource(model), _graph_backend(backend, place, precision), cache)
 
 
@@ -118,38 +142,34 @@ def why_unavailable(backend: str) -> str:
     return ""
 
 
-def _best_engine(
+def _built_engine(
     model: Segnet, device: torch.device, precision: str, cache: EngineCache | None
 ) -> Engine:
-    """TensorRT where an engine is built already, OpenVINO on a CPU in bf16, else PyTorch."""
-    graph_backend = "tensorrt" if device.type == "cuda" else "openvino"
-    reason = ""
-    try:
-        if device.type == "cpu" and chosen_precision(precision, device) != "bf16":
-            raise EngineError("OpenVINO is quicker in bf16 alone, see docs/engines.md")
-        backend = _graph_backend(graph_backend, device, precision)
-        engine = GraphEngine(ModelSource(model), backend, cache)
-        if graph_backend == "tensorrt" and not engine.is_built(USUAL_CAMERAS):
-            reason = (
-                "no TensorRT engine is built for this model and device, which takes minutes; "
-                "bev export --build-only --backend tensorrt does"
-            )
-    except EngineError as error:
-        reason = str(error)
-    if not reason:
-        _LOGGER.info(
-            "backend auto: %s on %s in %s", backend.library, engine.device, engine.precision
+    """TensorRT where an engine is built already, or OpenVINO on a CPU in bf16.
+
+    Raises:
+        EngineError: why PyTorch is to be taken here.
+    """
+    if device.type == "cpu" and chosen_precision(precision, device) != "bf16":
+        raise EngineError("OpenVINO is quicker in bf16 alone, see docs/engines.md")
+    name = "tensorrt" if device.type == "cuda" else "openvino"
+    backend = _graph_backend(name, device, precision)
+    engine = GraphEngine(ModelSource(model), backend, cache)
+    if name == "tensorrt" and not engine.is_built(USUAL_CAMERAS):
+        raise EngineError(
+            "no TensorRT engine is built for this model and device, which takes minutes; "
+            "bev export --build-only --backend tensorrt does"
         )
-        return engine
-    chosen = TorchEngine(model, str(device), precision)
-    _LOGGER.info(
-        "backend auto: PyTorch %s on %s in %s, because %s",
-        torch.__version__,
-        chosen.device,
-        chosen.precision,
-        reason,
-    )
-    return chosen
+    _LOGGER.info("backend auto: %s on %s in %s", backend.library, engine.device, engine.precision)
+    return engine
+
+
+def _refuse_torch_options(camera_batch: int, torch_mode: str) -> None:
+    if camera_batch or torch_mode != "auto":
+        raise EngineError(
+            "camera_batch and torch_mode are PyTorch's; leave them out, or choose backend cpu or "
+            "cuda"
+        )
 
 
 def _file_engine(

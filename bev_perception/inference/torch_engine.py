@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from bev_perception.inference.choice import (
     chosen_device,
     chosen_precision,
 )
+from bev_perception.inference.compilation import compile_network
 from bev_perception.inference.engine import (
     EngineMemoryError,
     RawOutput,
@@ -22,13 +25,25 @@ from bev_perception.inference.engine import (
     check_inputs,
     raw_output,
 )
-from bev_perception.model import Segnet, SegnetConfig, TapTable
+from bev_perception.inference.fused_lift import use_fused_lift
+from bev_perception.inference.torch_execution import EagerExecution, GraphExecution
+from bev_perception.model import GatherTable, Segnet, SegnetConfig, TapTable
 from bev_perception.model.fused_convolutions import fuse_convolutions
 from bev_perception.model.inference_form import InferenceSegnet
 from bev_perception.model.winograd import use_winograd
 
+_LOGGER = logging.getLogger(__name__)
+
 WARM_UP_RUNS = 3
 """Inferences until a network on the CPU runs at its pace: 94 ms, 41 ms, then 38 ms."""
+
+TORCH_MODES = {
+    "auto": "graph on a CUDA device, eager on the CPU",
+    "eager": "one operator after the other",
+    "graph": "all operators as one CUDA graph",
+    "compile": "operators fused by torch.compile, which takes a minute when the network is loaded; "
+    "as one CUDA graph on a CUDA device",
+}
 
 
 class TorchEngine:
@@ -40,25 +55,49 @@ class TorchEngine:
         model: left as it is.
         device: "cpu", "cuda", "cuda:N", or "auto" for CUDA where there is one.
         precision: "fp32", "bf16", "fp16", or "auto" for what suits the device.
+        camera_batch: so many cameras go through the encoder at a time, which bounds its memory; 0
+            for all, and for fewer once the device's memory turns out to be too small.
+        mode: a key of TORCH_MODES.
 
     Raises:
-        EngineError: the device does not exist here, the precision is unknown, or the network
-            takes more than images.
+        EngineError: the device does not exist here, the precision or the mode is unknown or not
+            for the device, or the network takes more than images.
     """
 
-    def __init__(self, model: Segnet, device: str = "cpu", precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        model: Segnet,
+        device: str = "cpu",
+        precision: str = "fp32",
+        camera_batch: int = 0,
+        mode: str = "auto",
+    ) -> None:
         self._device = checked_device(chosen_device(device))
         self._precision = chosen_precision(precision, self._device)
+        self._camera_batch = _checked_camera_batch(camera_batch)
+        self._may_shrink = camera_batch == 0
+        mode = _checked_mode(mode, self._device)
         try:
             self._network = InferenceSegnet(model)
         except ConfigurationError as error:
             raise EngineError(str(error)) from error
         self._network.cast(self._device, PRECISIONS[self._precision])
-        if self._device.type == "cpu" and self._precision == "fp32":
-            use_winograd(self._network)
-        if self._device.type == "cpu" and self._precision != "fp16":
-            fuse_convolutions(self._network)
-        self._moved: tuple[TapTable, TapTable] | None = None
+        self._specialise(mode)
+        self._eager = EagerExecution(self._compute, self._device, self._network.dtype)
+        self._as_graph = self._device.type == "cuda" and mode in ("auto", "graph", "compile")
+        self._execution = self._new_execution()
+
+    def _specialise(self, mode: str) -> None:
+        """What makes the same function quicker on this device."""
+        if mode == "compile":
+            compile_network(self._network, self._device)
+        elif self._device.type == "cpu":
+            if self._precision == "fp32":
+                use_winograd(self._network)
+            if self._precision != "fp16":
+                fuse_convolutions(self._network)
+        if self._device.type == "cuda":
+            use_fused_lift(self._network, self._device)
 
     @property
     def backend(self) -> str:
@@ -80,31 +119,66 @@ class TorchEngine:
         """What the network was built for."""
         return self._network.config
 
+    @property
+    def camera_batch(self) -> int:
+        """How many cameras go through the encoder at a time; 0 for all."""
+        return self._camera_batch
+
     @torch.inference_mode()
     def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
         """See Engine.infer.
 
         Raises:
-            EngineMemoryError: the CUDA device has too little memory.
+            EngineMemoryError: the device has too little memory, also for one camera at a time.
         """
         check_inputs(self.config, images, taps)
-        try:
-            return raw_output(self._maps(images, taps))
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise EngineMemoryError(
-                f"{self.device} has too little memory for {len(images)} images of "
-                f"{self.config.image_size} in {self._precision}: {str(error).splitlines()[0]} "
-                f"Use precision bf16 or fp16, a smaller model, device cpu, or let the engine fall "
-                f"back to the CPU"
-            ) from error
-
-    def _maps(self, images: NDArray[np.uint8], taps: TapTable) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(images))
-        if self._device.type == "cuda":
-            tensor = tensor.pin_memory().to(self._device, non_blocking=True)
-        network, table = self._network, self._on_device(taps).forward
-        return network.decode(network.lift(network.encode(tensor), table)).float()
+        while True:
+            try:
+                return raw_output(self._execution(tensor, taps))
+            except (RuntimeError, MemoryError) as error:
+                if not is_memory_error(error):
+                    raise
+                self._make_do_with_less(len(images), error)
+            # Here the error is gone, and with it what its frames held.
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _make_do_with_less(self, num_cameras: int, error: BaseException) -> None:
+        """Halves the number of cameras that go through the encoder at a time.
+
+        Raises:
+            EngineMemoryError: it is one already, or was chosen by the user.
+        """
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        now = min(self._camera_batch or num_cameras, num_cameras)
+        if now == 1 or not self._may_shrink:
+            raise EngineMemoryError(
+                f"{self.device} has too little memory for {num_cameras} images of "
+                f"{self.config.image_size} in {self._precision}, {now} at a time: {reason} "
+                f"Use precision bf16 or fp16, a smaller model, camera_batch 0, device cpu, or let "
+                f"the engine fall back to the CPU"
+            ) from error
+        self._camera_batch = (now + 1) // 2
+        self._network.in_strips = True
+        self._execution = self._new_execution()
+        _LOGGER.warning(
+            "%s has too little memory for %d cameras at a time; going on with %d at a time, which "
+            "takes longer: %s",
+            self.device,
+            now,
+            self._camera_batch,
+            reason,
+        )
+
+    def _new_execution(self) -> EagerExecution | GraphExecution:
+        return GraphExecution(self._eager) if self._as_graph else self._eager
+
+    def _compute(self, images: Tensor, table: GatherTable) -> Tensor:
+        network, size = self._network, self._camera_batch or len(images)
+        parts = [network.encode(part) for part in images.split(size)]
+        rows = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return network.decode(network.lift(rows, table)).float()
 
     def warm_up(self, num_cameras: int) -> None:
         """Runs on black images, so that the first real ones do not wait for preparations.
@@ -117,10 +191,31 @@ class TorchEngine:
         for _ in range(WARM_UP_RUNS):
             self.infer(images, taps)
 
-    def _on_device(self, taps: TapTable) -> TapTable:
-        """The table where the network is; it stays there while the same one is used."""
-        if self._device.type == "cpu":
-            return taps
-        if self._moved is None or self._moved[0] is not taps:
-            self._moved = taps, taps.to(self._device)
-        return self._moved[1]
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether it says that memory is short, on CUDA devices or in the host's memory."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "out of memory" in text
+    )
+
+
+def _checked_camera_batch(camera_batch: int) -> int:
+    if camera_batch < 0:
+        raise EngineError(f"camera_batch must be 0 (all cameras) or more, got {camera_batch}")
+    return camera_batch
+
+
+def _checked_mode(mode: str, device: torch.device) -> str:
+    if mode not in TORCH_MODES:
+        raise EngineError(
+            f"unknown mode {mode!r} of PyTorch, expected one of {', '.join(TORCH_MODES)}"
+        )
+    if mode == "graph" and device.type != "cuda":
+        raise EngineError(
+            f"mode graph records CUDA graphs, and the network runs on {device}; use mode eager or "
+            f"compile"
+        )
+    return mode

@@ -8,7 +8,7 @@ which images are divided. The three heads become one. Outputs differ from Segnet
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,12 @@ class InferenceSegnet(nn.Module):
     Args:
         model: left as it is.
 
+    Attributes:
+        in_strips: whether large grids are lifted strip by strip; as is best on a CPU, and where
+            memory is short.
+        gather: applies a table to rows of features; another function that does the same may be
+            put here.
+
     Raises:
         ConfigurationError: it takes radar or LiDAR beside images, which engines do not pass on.
     """
@@ -49,6 +55,8 @@ class InferenceSegnet(nn.Module):
         fold_batch_norms(network)
         self.config = network.config
         self.dtype = torch.float32
+        self.in_strips = True
+        self.gather: Callable[[Tensor, GatherTable], Tensor] = gather
         self.encoder = network.encoder
         self.encoder.backbone.conv1 = fold_deviation(network.encoder.backbone.conv1)
         self.compressor = network.compressor
@@ -66,6 +74,7 @@ class InferenceSegnet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = mean.to(device)
         self.dtype = dtype
+        self.in_strips = self.mean.device.type == "cpu"
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (S, H, W, 3) uint8 to feature rows (S * h * w, C)."""
@@ -81,14 +90,14 @@ class InferenceSegnet(nn.Module):
     def lift(self, rows: Tensor, table: GatherTable) -> Tensor:
         """Feature rows to a plane, as compress would give it from all voxels at once.
 
-        On a CPU large grids go in strips, so that the voxels of a strip are still in the cache
-        when they are convolved, and never take the memory of all.
+        In strips the voxels of a strip are still in a CPU's cache when they are convolved, and
+        never take the memory of all.
         """
         num_y, num_x = self.config.grid.shape
         per_line = num_x * len(self.config.heights_m)
         lines = STRIP_BYTES // (per_line * self.config.latent_dim * self.dtype.itemsize)
-        if rows.device.type != "cpu" or lines >= num_y:
-            return self.compress(gather(rows, table))
+        if not self.in_strips or lines >= num_y:
+            return self.compress(self.gather(rows, table))
         convolution, *rest = self.compressor
         plane = rows.new_empty(1, num_y, num_x, self.config.latent_dim).permute(0, 3, 1, 2)
         step = max(lines, MIN_STRIP_LINES)
@@ -96,7 +105,7 @@ class InferenceSegnet(nn.Module):
             last = min(first + step, num_y)
             # The convolution also reads the line before and the line after.
             begin, end = max(first - 1, 0), min(last + 1, num_y)
-            voxels = gather(rows, table.rows(begin * per_line, end * per_line))
+            voxels = self.gather(rows, table.rows(begin * per_line, end * per_line))
             voxels = voxels.view(1, end - begin, num_x, -1).permute(0, 3, 1, 2)
             plane[:, :, first:last] = convolution(voxels)[:, :, first - begin : last - begin]
         for layer in rest:
