@@ -29,6 +29,12 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a file that is at --out already"
     )
+    parser.add_argument(
+        "--bias",
+        action="store_true",
+        help="also fit a bias, which undoes the weight that the loss gives to occupied cells; "
+        "cells then cross the probability 0.5",
+    )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:N")
     add_rig_argument(parser, "names topics, frames or calibrations that the bags do not tell")
     parser.add_argument(
@@ -58,12 +64,12 @@ def _run(arguments: Arguments) -> None:
     respondent = EngineRespondent(TorchEngine(model, arguments.device, "fp32"))
     rig_file = load_optional_rig(arguments.rig)
     histogram = collect_logits(bags, respondent, None, rig_file, arguments.stride)
-    values = calibration_values(histogram, [bag.name for bag in bags])
+    values = calibration_values(histogram, [bag.name for bag in bags], arguments.bias)
     values["stride"] = arguments.stride
     save_weights(out, model, metadata | {CALIBRATION_KEY: values})
     print(
-        f"{out}: temperature {values['temperature']:.4f}, fitted on {values['cells']} cells of "
-        f"{len(bags)} bags; negative log likelihood {values['nll_before']:.5f} before, "
+        f"{out}: temperature {values['temperature']:.4f}, bias {values['bias']:.4f}, fitted on "
+        f"{values['cells']} cells of {len(bags)} bags; negative log likelihood {values['nll_before']:.5f} before, "
         f"{values['nll_after']:.5f} after"
     )
 
@@ -73,8 +79,9 @@ COMMAND = Command(
     summary="makes the probabilities of weights true on validation bags",
     description="Fits the temperature that the occupancy logits are divided by, on every cell "
     "that cameras see but those of vehicles that they hardly see, and writes the weights with "
-    "it in their metadata. Everything that runs or exports these weights applies it. It moves no "
-    "cell across the probability 0.5. Training may go on from the file as from the one before.",
+    "it in their metadata. Everything that runs or exports these weights applies it. Without a "
+    "bias no cell moves across the probability 0.5. Training may go on from the file as from the "
+    "one before.",
     examples=(
         (
             "calibrate what bev train left",

@@ -50,20 +50,24 @@ def collect_logits(
     return histogram
 
 
-def calibration_values(histogram: LogitHistogram, fitted_on: Sequence[str]) -> dict[str, Any]:
+def calibration_values(
+    histogram: LogitHistogram, fitted_on: Sequence[str], with_bias: bool = False
+) -> dict[str, Any]:
     """What a weights file's metadata hold under CALIBRATION_KEY.
 
     Args:
         histogram: of the logits of the model without any calibration.
         fitted_on: names of the drives.
+        with_bias: fit a bias, too.
 
     Raises:
         BevError: see fit_temperature.
     """
-    fitted: Temperature = fit_temperature(histogram)
+    fitted: Temperature = fit_temperature(histogram, with_bias)
     return {
-        "method": "temperature",
+        "method": "temperature and bias" if with_bias else "temperature",
         "temperature": round(fitted.temperature, 5),
+        "bias": round(fitted.bias, 5),
         "cells": fitted.cells,
         "nll_before": round(fitted.nll_before, 6),
         "nll_after": round(fitted.nll_after, 6),

@@ -4,6 +4,11 @@
 Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599), section 4.2: all
 logits are divided by one number, chosen so that the negative log likelihood of validation
 data is least. The order of cells does not change, nor which exceed 0.5.
+
+A loss that weighs occupied cells more than free ones shifts all logits by the logarithm of that
+weight, which no temperature undoes. A bias does, together with a temperature (Alexandari et al.
+2020, "Maximum Likelihood with Bias-Corrected Calibration", arXiv:1901.06852); then a probability
+of 0.5 is a true one, and no longer where the network was trained to decide.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -24,8 +29,8 @@ LOGIT_LIMIT = 16.0
 """Logits beyond this count as this: single precision says 1 there."""
 
 NUM_LOGIT_BINS = 6400
-LIMITS = (0.05, 20.0)
-"""Temperatures that are tried."""
+LARGEST = 20.0
+"""Temperatures up to this, and down to its inverse, are tried."""
 
 
 class LogitHistogram(Metric):
@@ -64,24 +69,30 @@ class LogitHistogram(Metric):
 
 @dataclass(frozen=True)
 class Temperature:
-    """A fitted temperature.
+    """A fitted temperature: probabilities are the sigmoid of (logit + bias) / temperature.
 
     Attributes:
-        temperature: to divide logits by; more than 1 where they were too sure.
+        temperature: more than 1 where logits were too sure.
+        bias: 0 unless it was fitted, too.
         cells: it was fitted on.
         nll_before, nll_after: mean negative log likelihood of a cell, nats.
     """
 
     temperature: float
+    bias: float
     cells: int
     nll_before: float
     nll_after: float
 
 
-def fit_temperature(histogram: LogitHistogram) -> Temperature:
+def fit_temperature(histogram: LogitHistogram, with_bias: bool = False) -> Temperature:
     """The temperature of least negative log likelihood.
 
     Cells of one bin (1/200 of a nat wide) count as their mean logit.
+
+    Args:
+        histogram: of logits that nothing was done to.
+        with_bias: fit a bias, too.
 
     Raises:
         BevError: there is no free or no occupied cell to learn from.
@@ -93,19 +104,23 @@ def fit_temperature(histogram: LogitHistogram) -> Temperature:
             f"{cells[1].sum()}; use drives with labelled vehicles near the cameras"
         )
     used = cells > 0
-    signs = np.where(np.arange(2)[:, None] == 1, 1.0, -1.0) * np.ones_like(sums)
-    margins = (signs[used] * sums[used]) / cells[used]
-    weights = cells[used] / cells.sum()
+    logits, weights = sums[used] / cells[used], cells[used] / cells.sum()
+    signs = np.broadcast_to(np.array([[-1.0], [1.0]]), cells.shape)[used]
 
-    def loss(log_temperature: float) -> float:
-        return mean_nll(margins, weights, math.exp(log_temperature))
+    def loss(values: NDArray[np.float64]) -> float:
+        bias = float(values[1]) if with_bias else 0.0
+        return mean_nll(signs * (logits + bias), weights, math.exp(values[0]))
 
-    bounds = tuple(math.log(limit) for limit in LIMITS)
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    limit = math.log(LARGEST)
+    bounds = [(-limit, limit), (-LOGIT_LIMIT, LOGIT_LIMIT)][: 1 + with_bias]
+    start = np.zeros(1 + with_bias)
+    options = {"xatol": 1e-6, "fatol": 1e-12}
+    found = minimize(loss, start, method="Nelder-Mead", bounds=bounds, options=options)
     return Temperature(
-        temperature=math.exp(float(found.x)),
+        temperature=math.exp(found.x[0]),
+        bias=float(found.x[1]) if with_bias else 0.0,
         cells=int(cells.sum()),
-        nll_before=loss(0.0),
+        nll_before=loss(np.zeros(2)),
         nll_after=float(found.fun),
     )
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segnet: configuration, encoders, lift, decoder, heads and weights."""
 
-from bev_perception.model.calibration import calibrated, load_calibrated, stored_temperature
+from bev_perception.model.calibration import calibrated, load_calibrated, stored_calibration
 from bev_perception.model.config import ENCODERS, SegnetConfig
 from bev_perception.model.lift import lift
 from bev_perception.model.presets import PRESETS, preset, tiny_config
@@ -33,7 +33,7 @@ __all__ = [
     "resolve_weights",
     "save_weights",
     "shipped_weights",
-    "stored_temperature",
+    "stored_calibration",
     "tiny_config",
     "visible_voxels",
 ]

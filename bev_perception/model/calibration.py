@@ -4,7 +4,8 @@
 Weights files hold what training left; how sure the network may be of it stands in their metadata.
 Training goes on from the former; whoever runs the network folds in the latter, so that every
 backend and every export answers calibrated probabilities at no cost. A temperature divides
-logits: it moves no cell across the probability 0.5, but it does across any other threshold.
+logits: it moves no cell across the probability 0.5, but it does across any other threshold. A
+bias, which is added before, moves cells across 0.5, too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bev_perception.model.segnet import Segnet
 from bev_perception.model.weights import load_weights
 
 CALIBRATION_KEY = "calibration"
-"""In the metadata of weights: a mapping with at least ``temperature``."""
+"""In the metadata of weights: a mapping with ``temperature`` and perhaps ``bias``."""
 
 
 def load_calibrated(path: str | os.PathLike[str]) -> tuple[Segnet, dict[str, Any]]:
@@ -34,34 +35,33 @@ def load_calibrated(path: str | os.PathLike[str]) -> tuple[Segnet, dict[str, Any
     """
     model, metadata = load_weights(path)
     try:
-        return calibrated(model, stored_temperature(metadata)), metadata
+        return calibrated(model, *stored_calibration(metadata)), metadata
     except WeightsError as error:
         raise WeightsError(f"weights {path}: {error}") from error
 
 
-def stored_temperature(metadata: Mapping[str, Any]) -> float:
-    """The temperature in a weights file's metadata; 1 where there is none.
+def stored_calibration(metadata: Mapping[str, Any]) -> tuple[float, float]:
+    """Temperature and bias in a weights file's metadata; 1 and 0 where there are none.
 
     Raises:
-        WeightsError: it is no positive number.
+        WeightsError: the temperature is no positive number, or the bias none at all.
     """
     calibration = metadata.get(CALIBRATION_KEY)
     if calibration is None:
-        return 1.0
-    value = calibration.get("temperature") if isinstance(calibration, Mapping) else calibration
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    temperature = float(value) if value is not None and is_number else math.nan
-    if not 0.0 < temperature < math.inf:
+        return 1.0, 0.0
+    values = calibration if isinstance(calibration, Mapping) else {}
+    temperature, bias = _number(values.get("temperature")), _number(values.get("bias", 0.0))
+    if not (0.0 < temperature < math.inf and math.isfinite(bias)):
         raise WeightsError(
-            f"the temperature of its calibration must be a positive number, got {value!r}; "
+            f"its calibration needs a positive temperature and a finite bias, got {calibration!r}; "
             f"calibrate it again with bev calibrate"
         )
-    return temperature
+    return temperature, bias
 
 
-def calibrated(model: Segnet, temperature: float) -> Segnet:
-    """A model whose occupancy logits are divided by a temperature; the same one for 1."""
-    if temperature == 1.0:
+def calibrated(model: Segnet, temperature: float, bias: float = 0.0) -> Segnet:
+    """A model whose occupancy logits are (logit + bias) / temperature; the same one for 1 and 0."""
+    if (temperature, bias) == (1.0, 0.0):
         return model
     model = copy.deepcopy(model)
     last = model.segmentation_head[-1]
@@ -69,5 +69,11 @@ def calibrated(model: Segnet, temperature: float) -> Segnet:
     assert last.bias is not None
     with torch.no_grad():
         last.weight /= temperature
+        last.bias += bias
         last.bias /= temperature
     return model
+
+
+def _number(value: object) -> float:
+    """NaN for whatever is no number."""
+    return float(value) if isinstance(value, (int, float)) and value is not True else math.nan

@@ -44,6 +44,7 @@ class Calibration:
     Args:
         rig: calibration of the images as they come, extrinsics to base_link.
         config: of the network.
+        kept_bytes: memory that its tap tables may take; default KEPT_BYTES.
 
     Raises:
         ConfigurationError: the network takes no such images.
@@ -55,12 +56,13 @@ class Calibration:
         tables_built: how many so far.
     """
 
-    def __init__(self, rig: Rig, config: SegnetConfig) -> None:
+    def __init__(self, rig: Rig, config: SegnetConfig, kept_bytes: int | None = None) -> None:
         self.rig = rig
         self.preparation = Preparation(rig, config.image_size)
         self.images = self.preparation.empty_images()
         self.tables_built = 0
         self._config = config
+        self._kept_bytes = kept_bytes
         self._tables: OrderedDict[tuple[tuple[bool, ...], RigidTransform], LiftTable]
         self._tables = OrderedDict()
 
@@ -76,7 +78,8 @@ class Calibration:
         if table is None:
             table = self._tables[key] = self._built(present, level_T_base)
         self._tables.move_to_end(key)
-        while len(self._tables) > 1 and self._num_bytes() > KEPT_BYTES:
+        limit = KEPT_BYTES if self._kept_bytes is None else self._kept_bytes
+        while len(self._tables) > 1 and self._num_bytes() > limit:
             self._tables.popitem(last=False)
         return table
 

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong with a rig: cameras turned, raised or lost, known to the network or not.
+
+*Known* means that images are taken by the changed rig and that the network is told that rig. Here
+every camera turns about its own optical centre, by the turn that the whole vehicle would make, so
+that its image can be made exactly from the recorded one; what comes into view beyond the
+recorded image is black. Another height shows other things and cannot be made from recorded
+images: record drives with such a rig and give them as further bags.
+
+*Unknown* means that images stay as they are and the network is told a rig that is wrong by this
+much: calibration that has come loose, or a vehicle that brakes and has no attitude.
+
+A *lost* camera gives no image, and the network is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bev_perception.datasets.rendered_view import render_view
+from bev_perception.errors import ConfigurationError
+from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+
+KINDS = ("known", "unknown", "lost")
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """One change of a rig.
+
+    Attributes:
+        kind: one of KINDS.
+        camera: the lost one.
+        pitch_deg: of the vehicle, positive looks down.
+        yaw_deg: positive looks left.
+        height_m: by which cameras are higher; unknown alone.
+    """
+
+    kind: str
+    camera: str = ""
+    pitch_deg: float = 0.0
+    yaw_deg: float = 0.0
+    height_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or (self.kind == "lost") != bool(self.camera):
+            raise ConfigurationError(f"no perturbation: {self}")
+        if self.kind == "known" and self.height_m:
+            raise ConfigurationError(
+                "another known height cannot be made from recorded images; give drives that were "
+                "recorded with such a rig"
+            )
+
+    @property
+    def name(self) -> str:
+        """For people, and key in results."""
+        if self.kind == "lost":
+            return f"without camera {self.camera}"
+        parts = [
+            f"{name} {value:+g}{unit}"
+            for name, value, unit in (
+                ("pitch", self.pitch_deg, "°"),
+                ("yaw", self.yaw_deg, "°"),
+                ("height", self.height_m, " m"),
+            )
+            if value
+        ]
+        return f"{', '.join(parts) or 'nothing'}, {self.kind}"
+
+    @property
+    def base_T_moved(self) -> RigidTransform:
+        """Takes points of the unchanged vehicle's base_link to where the change brings them."""
+        pitch, yaw = np.radians([self.pitch_deg, self.yaw_deg]).tolist()
+        return RigidTransform.from_euler(0.0, pitch, yaw, (0.0, 0.0, self.height_m))
+
+
+def usual_perturbations(cameras: Sequence[str]) -> tuple[Perturbation, ...]:
+    """Those that ``bev evaluate --retention`` measures."""
+    return (
+        *(Perturbation("known", pitch_deg=value) for value in (-3.0, 3.0)),
+        *(Perturbation("known", yaw_deg=value) for value in (-3.0, 3.0)),
+        *(Perturbation("unknown", pitch_deg=value) for value in (-2.0, -1.0, 1.0, 2.0)),
+        *(Perturbation("unknown", yaw_deg=value) for value in (-2.0, 2.0)),
+        *(Perturbation("unknown", height_m=value) for value in (-0.2, 0.2)),
+        *(Perturbation("lost", camera) for camera in cameras),
+    )
+
+
+def told_rig(rig: Rig, perturbation: Perturbation) -> Rig:
+    """The calibration that the network is given."""
+    if perturbation.kind == "lost":
+        return rig
+    moved = perturbation.base_T_moved
+    if perturbation.kind == "unknown":
+        return rig.moved(moved)
+    turned = {}
+    for name, entry in rig.cameras.items():
+        pose = entry.base_T_camera
+        turn = moved.rotation @ pose.rotation
+        turned[name] = replace(entry, base_T_camera=RigidTransform(turn, pose.translation))
+    return Rig(turned)
+
+
+def taken_images(frame_set: FrameSet, rig: Rig, perturbation: Perturbation) -> FrameSet:
+    """The images that the network is given, from those that the rig recorded."""
+    if perturbation.kind == "unknown":
+        return frame_set
+    if perturbation.kind == "lost":
+        frames = {n: frame for n, frame in frame_set.frames.items() if n != perturbation.camera}
+        return replace(frame_set, frames=frames, missing=(*frame_set.missing, perturbation.camera))
+    told = told_rig(rig, perturbation)
+    frames = {
+        name: _turned(frame, rig, told)
+        for name, frame in frame_set.frames.items()
+        if name in rig.cameras
+    }
+    return replace(frame_set, frames=frames)
+
+
+def _turned(frame: CameraFrame, rig: Rig, told: Rig) -> CameraFrame:
+    camera = rig[frame.camera].camera
+    if frame.image.shape != (camera.height, camera.width, 3):
+        return frame  # the pipeline says what is wrong with it
+    old, new = rig[frame.camera].base_T_camera, told[frame.camera].base_T_camera
+    old_T_new = RigidTransform(old.rotation.T @ new.rotation, np.zeros(3))
+    image = np.empty_like(frame.image)
+    render_view(np.ascontiguousarray(frame.image), camera, camera, old_T_new, image)
+    return replace(frame, image=image)
