@@ -30,6 +30,13 @@ def _add_arguments(parser: Parser) -> None:
         help="recipe (YAML) with any of the options below; later options win",
     )
     parser.add_class_arguments(TrainConfig)
+    _forget_required(parser)
+
+
+def _forget_required(parser: Parser) -> None:
+    """Options of the model have no default in its class, but TrainConfig fills them all."""
+    for action in parser._actions:
+        action.required = False
 
 
 def _run(arguments: Arguments) -> None:
@@ -40,6 +47,7 @@ def _run(arguments: Arguments) -> None:
         writing_to,
     )
     from bev_perception.training.configuration import TrainConfig
+    from bev_perception.training.distributed import processes_of_torchrun
     from bev_perception.training.train import train
 
     parser = Parser(prog="bev train")
@@ -59,6 +67,8 @@ def _run(arguments: Arguments) -> None:
     except BaseException:
         remove_empty(created)
         raise
+    if processes_of_torchrun().rank:
+        return
     for name, value in result.metrics.items():
         print(f"{name}: {value:.4f}")
     print(f"{result.steps} steps; weights: {result.weights}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
+from torch.nn.utils import parameters_to_vector
 
 from bev_perception.bags import BagWriter
 from bev_perception.geometry import (
@@ -18,7 +20,7 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL
-from bev_perception.model import SegnetConfig, load_weights
+from bev_perception.model import Segnet, SegnetConfig, load_weights
 from bev_perception.training import DataConfig, TrainConfig
 
 MODEL = SegnetConfig(
@@ -90,3 +92,14 @@ def a_config(out, bags, cache, **changes):
 
 def tensors(path):
     return load_weights(path)[0].state_dict()
+
+
+def way_apart(path, other_path, seed):
+    """Distance between two trained weights as a share of the way from their common start.
+
+    Small differences of rounding grow in Adam's steps, so weights are compared as a whole.
+    """
+    torch.manual_seed(seed)
+    start = parameters_to_vector(Segnet(MODEL).parameters())
+    one, other = (parameters_to_vector(load_weights(p)[0].parameters()) for p in (path, other_path))
+    return float((one - other).norm() / (one - start).norm())

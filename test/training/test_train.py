@@ -7,123 +7,24 @@ import json
 import signal
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from drawn_boxes import MODEL, WORLD_T_BASE, a_config, a_rig, tensors, write_bag
 
-from bev_perception.bags import BagWriter
 from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.errors import BagError, ConfigurationError
 from bev_perception.evaluation import evaluate_bags
-from bev_perception.geometry import (
-    BevGrid,
-    CameraFrame,
-    FrameSet,
-    ObjectBox,
-    PinholeCamera,
-    Rig,
-    RigCamera,
-    RigidTransform,
-)
-from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.geometry import RigidTransform
 from bev_perception.inference import TorchEngine
-from bev_perception.model import SegnetConfig, load_weights
+from bev_perception.model import load_weights
 from bev_perception.resources import config_path
 from bev_perception.training import DataConfig, OptimizerConfig, TrainConfig
 from bev_perception.training.checkpoint_file import LAST_NAME
 from bev_perception.training.provenance import command_line
 from bev_perception.training.train import train
 
-MODEL = SegnetConfig(
-    "light", (32, 48), (0.0, 1.0), BevGrid.centered(12.0, 0.75), 8, (8, 8, 8), (8, 8, 8), False
-)
-WORLD_T_BASE = RigidTransform.from_euler(0.01, -0.02, 1.0, (5.0, 6.0, 0.0))
-
-
-def a_rig():
-    camera = PinholeCamera.from_field_of_view(96, 64, 110.0)
-    return Rig(
-        {
-            name: RigCamera(
-                camera,
-                RigidTransform.from_euler(0, 0.15, np.radians(yaw), (0.3, 0.0, 1.8))
-                @ BODY_T_OPTICAL,
-                f"{name}_optical_frame",
-            )
-            for name, yaw in {"front": 0, "rear": 180}.items()
-        }
-    )
-
-
-def write_bag(path, num_sets, seed, labelled=True):
-    """White boxes on a grey world, drawn by projection."""
-    random, rig = np.random.default_rng(seed), a_rig()
-    with BagWriter(path) as writer:
-        writer.write_rig(rig, 10**9)
-        for number in range(num_sets):
-            stamp = 10**9 + number * 10**8
-            boxes = tuple(
-                ObjectBox(
-                    "car",
-                    index,
-                    RigidTransform.from_euler(
-                        yaw=random.uniform(-3, 3),
-                        translation=(side * random.uniform(5, 9), random.uniform(-4, 4), 0.8),
-                    ),
-                    np.array([4.4, 1.8, 1.6]),
-                    visibility=1.0,
-                )
-                for index, side in enumerate((1, -1))
-            )
-            frames = {}
-            for name in rig.names:
-                image = random.integers(60, 90, (64, 96, 3), dtype=np.uint8)
-                for box in boxes:
-                    pixels, valid = rig[name].project(box.corners)
-                    if valid.all():
-                        hull = cv2.convexHull(pixels.round().astype(np.int32))
-                        cv2.fillConvexPoly(image, hull, (240, 240, 240))
-                frames[name] = CameraFrame(name, stamp, image)
-            writer.write_frame_set(FrameSet(stamp, frames, (), WORLD_T_BASE), rig)
-            if labelled:
-                writer.write_objects(stamp, boxes)
-    return path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small are quicker on one thread, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def bags(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bags")
-    return write_bag(folder / "one", 3, 1), write_bag(folder / "two", 2, 2)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("prepared")
-
-
-def a_config(out, bags, cache, **changes):
-    data = DataConfig(
-        train=(bags[0],), validation=(bags[1],), cache_dir=cache, extraction_processes=1
-    )
-    values = {"max_steps": 6, "validate_every": 3, "checkpoint_every": 3, "batch_size": 2}
-    values.update(changes)
-    return TrainConfig(
-        out=out, data=data, model=MODEL, accelerator="cpu", precision="fp32", **values
-    )
-
-
-def tensors(path):
-    return load_weights(path)[0].state_dict()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_training_leaves_weights_that_say_where_they_come_from(tmp_path, bags, cache):
