@@ -69,8 +69,8 @@ def _run(arguments: Arguments) -> None:
     save_weights(out, model, metadata | {CALIBRATION_KEY: values})
     print(
         f"{out}: temperature {values['temperature']:.4f}, bias {values['bias']:.4f}, fitted on "
-        f"{values['cells']} cells of {len(bags)} bags; negative log likelihood {values['nll_before']:.5f} before, "
-        f"{values['nll_after']:.5f} after"
+        f"{values['cells']} cells of {len(bags)} bags; negative log likelihood "
+        f"{values['nll_before']:.5f} before, {values['nll_after']:.5f} after"
     )
 
 

@@ -15,7 +15,7 @@ from bev_perception.visualization.bev_picture import bev_picture, output_picture
 from bev_perception.visualization.drawing import draw_boxes
 from bev_perception.visualization.ground_grid import draw_ground_grid
 from bev_perception.visualization.layout import camera_rows
-from bev_perception.visualization.palette import FAINT_INK, PAPER, PREDICTION, TRUTH
+from bev_perception.visualization.palette import FAINT_INK, PAPER, PREDICTION, TRUTH, Color
 from bev_perception.visualization.text import draw_text
 
 _GAP = 4
@@ -89,23 +89,56 @@ def frame_picture(
     Returns:
         (H, W, 3) uint8 RGB with even sides, as video encoders want them.
     """
-    level_T_base = output.level_T_base
-    base_T_level = level_T_base.inverse()
-    predicted = [box.transformed(base_T_level) for box in output.objects]
-    level_truth = None if truth is None else [box.transformed(level_T_base) for box in truth]
-    panels = 1 if truth is None else 2
+    words = [("predicted", PREDICTION)] + ([] if truth is None else [("truth", TRUTH)])
+    outputs = {"prediction": output}
+    return _composed(frame_set, rig, outputs, output.base_objects, truth, width, title, words)
+
+
+def comparison_picture(
+    frame_set: FrameSet,
+    rig: Rig,
+    outputs: Mapping[str, BevOutput],
+    truth: Iterable[ObjectBox] | None = None,
+    width: int = 1920,
+    title: str = "",
+) -> NDArray[np.uint8]:
+    """frame_picture for several answers to the same images, each from above under its name.
+
+    Objects of none of them are drawn into the camera views.
+    """
+    words = [] if truth is None else [("truth", TRUTH)]
+    return _composed(frame_set, rig, outputs, (), truth, width, title, words)
+
+
+def _composed(
+    frame_set: FrameSet,
+    rig: Rig,
+    outputs: Mapping[str, BevOutput],
+    predicted: Iterable[ObjectBox],
+    truth: Iterable[ObjectBox] | None,
+    width: int,
+    title: str,
+    words: list[tuple[str, Color]],
+) -> NDArray[np.uint8]:
+    """Camera views, the answers and the truth from above, side by side under a heading."""
+    output = next(iter(outputs.values()))
+    boxes = None if truth is None else tuple(truth)
+    panels = len(outputs) + (boxes is not None)
     camera_width = _camera_width(rig, output, width, panels)
     notes = {name: health.cause for name, health in output.health.items() if not health.ok}
-    cameras = camera_picture(frame_set, rig, truth or (), predicted, camera_width, notes=notes)
+    cameras = camera_picture(frame_set, rig, boxes or (), predicted, camera_width, notes=notes)
     bev_width = (width - camera_width - panels * _GAP) // panels
-    views = [output_picture(output, level_truth, bev_width, "prediction")]
+    level_truth = None
+    if boxes is not None:
+        level_truth = [box.transformed(output.level_T_base) for box in boxes]
+    views = [output_picture(one, level_truth, bev_width, name) for name, one in outputs.items()]
     if level_truth is not None:
         views.append(
             bev_picture(output.grid, None, output.unknown, level_truth, None, bev_width, "truth")
         )
     height = max(cameras.shape[0], views[0].shape[0])
     canvas = _paper(_HEADER + height, width)
-    _header(canvas, title, output, truth is not None)
+    _header(canvas, title or f"{output.stamp_ns / 1e9:.3f} s", words)
     left = 0
     for part in (cameras, *views):
         top = _HEADER + (height - part.shape[0]) // 2
@@ -147,10 +180,9 @@ def _camera_view(
     return draw_boxes(view, entry, predicted, PREDICTION)
 
 
-def _header(canvas: NDArray[np.uint8], title: str, output: BevOutput, has_truth: bool) -> None:
+def _header(canvas: NDArray[np.uint8], title: str, words: list[tuple[str, Color]]) -> None:
     middle = _HEADER // 2
-    draw_text(canvas, title or f"{output.stamp_ns / 1e9:.3f} s", (10, middle), 12)
-    words = [("predicted", PREDICTION)] + ([("truth", TRUTH)] if has_truth else [])
+    draw_text(canvas, title, (10, middle), 12)
     right = canvas.shape[1] - 10
     for text, color in words:
         draw_text(canvas, text, (right, middle), 12, color, "right")
