@@ -29,7 +29,7 @@ class RunOptions:
     Attributes:
         weights: name of shipped weights or a file.
         rig_file: for bags that need one.
-        device, precision, backend: of the network.
+        device, precision, backend, camera_batch, torch_mode: of the network.
         pictures: how many moments to draw, spread evenly.
         video: draw every set into a video.
         track: give objects ids and velocities over time.
@@ -40,6 +40,8 @@ class RunOptions:
     device: str = "auto"
     precision: str = "auto"
     backend: str = "auto"
+    camera_batch: int = 0
+    torch_mode: str = "auto"
     pictures: int = 0
     video: bool = False
     track: bool = False
@@ -66,7 +68,12 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         reader = stack.enter_context(BagReader(bag, rig_file))
         rig = reader.rig()
         engine = load_engine(
-            resolve_weights(options.weights), options.device, options.precision, options.backend
+            resolve_weights(options.weights),
+            options.device,
+            options.precision,
+            options.backend,
+            camera_batch=options.camera_batch,
+            torch_mode=options.torch_mode,
         )
         settings = PipelineSettings(track=options.track)
         pipeline = Pipeline(engine, rig, settings)

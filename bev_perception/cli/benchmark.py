@@ -43,6 +43,15 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--precisions", type=str, nargs="+", default=[], metavar="NAME", help="default: all"
     )
+    parser.add_argument(
+        "--torch-modes",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="of PyTorch: eager, graph (CUDA alone), compile; default: auto on the CPU, eager and "
+        "graph on CUDA",
+    )
     parser.add_argument("--rounds", type=int, default=50, metavar="N", help="timed inferences")
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="judge every N-th camera set"
@@ -71,7 +80,7 @@ def _run(arguments: Arguments) -> None:
     from bev_perception.cli.parser import require
     from bev_perception.cli.progress import progress
     from bev_perception.datasets.preparation import find_bags
-    from bev_perception.inference import BACKENDS, PRECISIONS
+    from bev_perception.inference import BACKENDS, PRECISIONS, TORCH_MODES
     from bev_perception.model import load_weights, resolve_weights
 
     require(arguments.rounds >= 1, f"--rounds must be at least 1, got {arguments.rounds}")
@@ -79,6 +88,7 @@ def _run(arguments: Arguments) -> None:
     require(arguments.threads >= 0, f"--threads must be 0 or more, got {arguments.threads}")
     _require_known(arguments.backends, BACKENDS, "--backends")
     _require_known(arguments.precisions, PRECISIONS, "--precisions")
+    _require_known(arguments.torch_modes, TORCH_MODES, "--torch-modes")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     weights = resolve_weights(arguments.weights)
@@ -86,7 +96,11 @@ def _run(arguments: Arguments) -> None:
     bags = find_bags([Path(bag) for bag in arguments.bags]) if arguments.bags else []
     rig_file = load_optional_rig(arguments.rig)
     choices, reasons = available_choices(
-        weights, arguments.device, arguments.backends, arguments.precisions
+        weights,
+        arguments.device,
+        arguments.backends,
+        arguments.precisions,
+        arguments.torch_modes,
     )
     require(bool(choices), f"no engine to compare: {reasons}")
     moments = read_moments(config, bags[0] if bags else None, rig_file, NUM_MOMENTS)
@@ -134,7 +148,7 @@ def _table(found: Sequence[Measured]) -> str:
         change = "-" if far is None or base is None else f"{100 * (far - base):+.2f}"
         rows.append(
             [
-                one.backend,
+                one.backend if one.torch_mode == "auto" else f"{one.backend} {one.torch_mode}",
                 one.device,
                 one.precision,
                 f"{values['median_ms']:.1f}",

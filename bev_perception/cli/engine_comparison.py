@@ -30,6 +30,9 @@ _MEBIBYTE = 1 << 20
 _SATURATION = 1e-6
 """Probabilities closer to 0 or 1 than this count as this far, as logits have no end."""
 
+USUAL_MODES = {"cuda": ("eager", "graph")}
+"""Of PyTorch, by backend, where none are asked for."""
+
 _REGIONS = ("within_25m", "within_50m")
 
 
@@ -41,10 +44,13 @@ class Choice:
     device: str
     backend: str
     precision: str
+    torch_mode: str = "auto"
 
     def load(self) -> Engine:
         """The engine."""
-        return load_engine(self.weights, self.device, self.precision, self.backend)
+        return load_engine(
+            self.weights, self.device, self.precision, self.backend, torch_mode=self.torch_mode
+        )
 
 
 @dataclass
@@ -53,6 +59,7 @@ class Measured:
 
     Attributes:
         backend, device, precision: of the engine.
+        torch_mode: how PyTorch runs it.
         durations_ms: of single inferences.
         peak_mib: of a process that holds this engine alone, and of the CUDA device.
         logit_mean, logit_max: difference of occupancy logits to PyTorch on the CPU in fp32.
@@ -62,6 +69,7 @@ class Measured:
     backend: str
     device: str
     precision: str
+    torch_mode: str = "auto"
     durations_ms: list[float] = field(default_factory=list)
     peak_mib: Mapping[str, float] = field(default_factory=dict)
     logit_mean: float = 0.0
@@ -74,6 +82,7 @@ class Measured:
             "backend": self.backend,
             "device": self.device,
             "precision": self.precision,
+            "torch_mode": self.torch_mode,
             "median_ms": round(float(np.median(self.durations_ms)), 2),
             "p99_ms": round(float(np.percentile(self.durations_ms, 99)), 2),
             "peak_mib": dict(self.peak_mib),
@@ -97,7 +106,11 @@ class Moments:
 
 
 def available_choices(
-    weights: Path, device: str, backends: Sequence[str], precisions: Sequence[str]
+    weights: Path,
+    device: str,
+    backends: Sequence[str],
+    precisions: Sequence[str],
+    torch_modes: Sequence[str] = (),
 ) -> tuple[list[Choice], dict[str, str]]:
     """What can be compared here, and why the rest cannot, by backend."""
     choices, reasons = [], {}
@@ -108,7 +121,11 @@ def available_choices(
         possible = usual.get(backend, ("fp32", "bf16") if on_cpu else tuple(PRECISIONS))
         if not reasons[backend]:
             wanted = [name for name in possible if name in (precisions or PRECISIONS)]
-            choices += [Choice(weights, device, backend, name) for name in wanted]
+            is_torch = backend in ("cpu", "cuda")
+            modes = (torch_modes or USUAL_MODES.get(backend, ("auto",))) if is_torch else ("auto",)
+            choices += [
+                Choice(weights, device, backend, name, mode) for name in wanted for mode in modes
+            ]
     return choices, {name: text for name, text in reasons.items() if text}
 
 
@@ -132,7 +149,10 @@ def read_moments(
 def compare(choices: Sequence[Choice], moments: Moments, rounds: int) -> list[Measured]:
     """Times all engines in turns, so that all see the same disturbances."""
     engines = [choice.load() for choice in choices]
-    found = [Measured(engine.backend, engine.device, engine.precision) for engine in engines]
+    found = [
+        Measured(engine.backend, engine.device, engine.precision, choice.torch_mode)
+        for engine, choice in zip(engines, choices)
+    ]
     reference = load_engine(choices[0].weights, "cpu", "fp32", "cpu") if choices else None
     for engine, measured in zip(engines, found):
         engine.warm_up(moments.taps.num_cameras)

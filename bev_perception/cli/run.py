@@ -18,6 +18,20 @@ from bev_perception.cli.parser import (
 def _add_arguments(parser: Parser) -> None:
     parser.add_argument("bag", type=str, metavar="BAG", help="bag folder, .mcap or .db3 file")
     add_engine_arguments(parser)
+    parser.add_argument(
+        "--camera-batch",
+        type=int,
+        default=0,
+        metavar="N",
+        help="PyTorch: cameras that go through the encoder at a time, which bounds its memory; 0: "
+        "all, and fewer once the memory turns out to be too small",
+    )
+    parser.add_argument(
+        "--torch-mode",
+        choices=("auto", "eager", "graph", "compile"),
+        default="auto",
+        help="PyTorch: auto is graph (one CUDA graph) on a GPU and eager on the processor",
+    )
     add_rig_argument(parser, "names topics, frames or calibrations that the bag does not tell")
     add_output_arguments(parser)
     parser.add_argument("--pictures", type=int, default=4, metavar="N", help="moments to draw")
@@ -40,6 +54,8 @@ def _run(arguments: Arguments) -> None:
         device=arguments.device,
         precision=arguments.precision,
         backend=arguments.backend,
+        camera_batch=arguments.camera_batch,
+        torch_mode=arguments.torch_mode,
         pictures=arguments.pictures,
         video=arguments.video,
         track=arguments.track,

@@ -4,11 +4,12 @@
 from bev_perception.inference.choice import PRECISIONS
 from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput, check_inputs
 from bev_perception.inference.loading import BACKENDS, load_engine, make_engine, why_unavailable
-from bev_perception.inference.torch_engine import TorchEngine
+from bev_perception.inference.torch_engine import TORCH_MODES, TorchEngine
 
 __all__ = [
     "BACKENDS",
     "PRECISIONS",
+    "TORCH_MODES",
     "Engine",
     "EngineMemoryError",
     "RawOutput",

@@ -96,6 +96,18 @@ PARAMETERS: dict[str, _Entry] = {
     "cpu_fallback": _Entry(
         False, "whether the CPU takes over when the GPU has too little memory for the network"
     ),
+    "camera_batch": _Entry(
+        0,
+        "cameras that go through PyTorch's encoder at a time, which bounds its memory; 0: all, and "
+        "fewer once the memory turns out to be too small",
+        0,
+        MAX_CAMERAS,
+    ),
+    "torch_mode": _Entry(
+        "auto",
+        "how PyTorch runs the network; auto is graph (one CUDA graph) on a GPU, eager on a CPU",
+        choices=("auto", "eager", "graph", "compile"),
+    ),
     "num_threads": _Entry(0, "threads of the network on a CPU; 0: torch's choice", 0, 256),
     "sync_tolerance_ms": _Entry(
         50, "largest difference between the stamps of one set, milliseconds", 0, 10_000
@@ -175,6 +187,8 @@ class NodeParameters:
     precision: str
     backend: str
     cpu_fallback: bool
+    camera_batch: int
+    torch_mode: str
     num_threads: int
     sync_tolerance_ms: int
     sync_timeout_ms: int

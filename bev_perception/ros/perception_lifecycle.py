@@ -132,6 +132,8 @@ class PerceptionNode(LifecycleNode):
             parameters.precision,
             parameters.backend,
             parameters.cpu_fallback,
+            camera_batch=parameters.camera_batch,
+            torch_mode=parameters.torch_mode,
         )
         engine.warm_up(len(parameters.cameras))
         if rig_file is not None:
