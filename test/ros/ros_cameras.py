@@ -52,16 +52,17 @@ class Cameras:
         """Where its images go."""
         return f"/camera/{camera}/image_raw" + ("/compressed" if self.compressed else "")
 
-    def wait_matched(self, names: Iterable[str] | None = None, count: int = 1) -> None:
-        """Until as many subscribe to images and CameraInfo of the named cameras, or all."""
+    def wait_matched(self, names: Iterable[str] | None = None, infos: bool = True) -> None:
+        """Until somebody subscribes to images and CameraInfo of the named cameras, or all."""
         from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
         kind = CompressedImage if self.compressed else Image
         for name in self.rig.names if names is None else names:
             image = self.client.publisher(self.image_topic(name), kind, self.image_qos)
             info = self.client.publisher(f"/camera/{name}/camera_info", CameraInfo)
-            self.client.wait_matched(image, count)
-            self.client.wait_matched(info, count)
+            self.client.wait_matched(image)
+            if infos:
+                self.client.wait_matched(info)
 
     def image_message(self, camera: str, stamp_ns: int) -> Any:
         """sensor_msgs/Image, or CompressedImage (JPEG) where compressed."""

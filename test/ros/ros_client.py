@@ -59,10 +59,10 @@ class Client:
         node: the rclpy node, for what has no method here.
     """
 
-    def __init__(self, rclpy: Any, name: str) -> None:
+    def __init__(self, rclpy: Any, name: str, **options: Any) -> None:
         from rclpy.executors import SingleThreadedExecutor
 
-        self.node = rclpy.create_node(name)
+        self.node = rclpy.create_node(name, **options)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._publishers: dict[str, Any] = {}
@@ -138,8 +138,12 @@ class Client:
         request = SetParameters.Request(parameters=messages)
         return list(self.call(f"{node}/set_parameters", SetParameters, request).results)
 
+    def rest(self) -> None:
+        """Ends the thread: what comes from now on is not taken."""
+        self._executor.shutdown()
+        self._thread.join()
+
     def close(self) -> None:
         """Ends the thread and the node."""
-        self._executor.shutdown()
-        self._thread.join(5.0)
+        self.rest()
         self.node.destroy_node()

@@ -1,67 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bev record: what is published is in the bag, with all that is needed to use it."""
+"""The recorder: what is published is in the bag, with all that is needed to use it."""
 
 from __future__ import annotations
 
-import re
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import QosReliability
 
 from bev_perception.bags import BagReader
-from bev_perception.bags.typestore import IMAGE, TF
+from bev_perception.bags.typestore import TF
 from bev_perception.geometry import RigidTransform
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 
-from rclpy.duration import Duration
+from own_recorder import Recording
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
+from recorded_messages import left_behind, messages
+from ros_processes import wait_for
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import QosReliability
 from std_msgs.msg import String
 
-from bev_perception.ros.message_definitions import message_class
+from bev_perception.ros import recorder as recorder_module
+from bev_perception.ros.recording_writer import RecordingLimits
 
 SECOND = 1_000_000_000
 BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
-Record = Callable[..., Any]
+
+Record = Callable[..., Recording]
 
 
 @pytest.fixture
-def record(ros_process: Any, tmp_path: Path) -> Record:
-    """record(*arguments): a recorder that looks for topics; its bag is at .bag."""
+def record(ros_environment: Any, tmp_path: Path) -> Iterator[Record]:
+    """record(*topics, use_sim_time, storage, compressed, limits): begins to record."""
+    made: list[Recording] = []
 
-    def start(*arguments: object, ready: str | None = "recording to") -> Any:
-        bag = tmp_path / "recorded"
-        command = ("record", "--out", bag, *arguments)
-        process = ros_process("bev_perception.cli.main", *command, ready=ready)
-        process.bag = bag
-        return process
+    def start(*topics: str, **settings: Any) -> Recording:
+        made.append(Recording(ros_environment, tmp_path / "recorded", *topics, **settings))
+        return made[-1]
 
-    return start
-
-
-def messages(bag: Path) -> dict[str, list[bytes]]:
-    """Raw messages by topic, in order."""
-    found: dict[str, list[bytes]] = {}
-    with AnyReader([bag]) as reader:
-        for connection, _, data in reader.messages():
-            found.setdefault(connection.topic, []).append(bytes(data))
-    return found
+    yield start
+    for recording in made:
+        recording.node.close()
 
 
-def arrived(client: Any) -> None:
-    """Waits until the recorder has everything that was published reliably."""
-    for publisher in client.node.publishers:
-        assert publisher.wait_for_all_acked(Duration(seconds=10))
+def camera_topics(cameras: Any) -> list[str]:
+    """Images, CameraInfo and static transforms of drivers."""
+    names = cameras.rig.names
+    infos = [f"/camera/{name}/camera_info" for name in names]
+    return [*map(cameras.image_topic, names), *infos, "/tf_static"]
+
+
+def announce(cameras: Any) -> None:
+    """Publishers of all topics, before anything is published."""
+    from sensor_msgs.msg import CameraInfo, Image
+
+    for name in cameras.rig.names:
+        cameras.client.publisher(cameras.image_topic(name), Image, cameras.image_qos)
+        cameras.client.publisher(f"/camera/{name}/camera_info", CameraInfo)
 
 
 def unpadded(data: bytes, length: int) -> bytes:
@@ -77,46 +80,47 @@ def connections(bag: Path) -> dict[str, Any]:
         return {connection.topic: connection for connection in reader.connections}
 
 
-def left_behind(bag: Path) -> list[str]:
-    """Files beside the bag that a recorder should have removed."""
-    return [entry.name for entry in bag.parent.iterdir() if bag.name in entry.name and entry != bag]
-
-
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_every_message_is_recorded_byte_for_byte(record: Record, client: Any, storage: str) -> None:
     reliable = client.publisher("/reliable", String, RELIABLE)
     hasty = client.publisher("/hasty", String, BEST_EFFORT)
-    recorder = record("/reliable", "/hasty", "--storage", storage, "--compressed")
+    recording = record("/reliable", "/hasty", storage=storage, compressed=True)
+    recording.wait_subscribed("/reliable", "/hasty")
     client.wait_matched(reliable)
     client.wait_matched(hasty)
     sent = [String(data=f"message {index} " + "x" * index) for index in range(40)]
     for message in sent:
         reliable.publish(message)
         hasty.publish(message)
-    arrived(client)
-    assert recorder.stop() == 0
-    recorded = messages(recorder.bag)
+    recording.wait_received(80)
+    summary = recording.stop()
+    assert [(name, count.messages) for name, _, count in summary.topics] == [
+        ("/hasty", 40),
+        ("/reliable", 40),
+    ]
+    recorded = messages(recording.bag)
     for topic in ("/reliable", "/hasty"):
         expected = [bytes(serialize_message(message)) for message in sent]
         assert len(recorded[topic]) == len(expected)
         for data, original in zip(recorded[topic], expected):
             assert unpadded(data, len(original)) == original
-    found = connections(recorder.bag)
+    found = connections(recording.bag)
     qos = {topic: entry.ext.offered_qos_profiles for topic, entry in found.items()}
     assert [entry.reliability for entry in qos["/reliable"]] == [QosReliability.RELIABLE]
     assert [entry.reliability for entry in qos["/hasty"]] == [QosReliability.BEST_EFFORT]
     assert "string data" in found["/reliable"].msgdef.data
-    assert left_behind(recorder.bag) == []
-    assert re.search(r"/hasty +40 ", recorder.log)
+    assert left_behind(recording.bag) == []
 
 
 def test_metadata_is_that_of_rosbag2(record: Record, cameras: Any) -> None:
-    recorder = record()
+    announce(cameras)
+    recording = record()
+    recording.wait_subscribed(*camera_topics(cameras))
     cameras.wait_matched()
     cameras.publish(SECOND)
-    arrived(cameras.client)
-    assert recorder.stop() == 0
-    path = recorder.bag / "metadata.yaml"
+    recording.wait_received(9)
+    recording.stop()
+    path = recording.bag / "metadata.yaml"
     info = yaml.safe_load(path.read_text())["rosbag2_bagfile_information"]
     assert info["version"] == 9
     assert info["relative_file_paths"] == ["recorded_0.mcap"]
@@ -144,23 +148,27 @@ def test_metadata_is_that_of_rosbag2(record: Record, cameras: Any) -> None:
 
 
 def test_static_transforms_from_before_are_recorded(record: Record, cameras: Any) -> None:
-    recorder = record("/camera/front/image_raw")
-    image = cameras.client.publisher("/camera/front/image_raw", message_class(IMAGE))
-    cameras.client.wait_matched(image)
+    announce(cameras)
+    recording = record("/camera/front/image_raw")
+    recording.wait_subscribed("/camera/front/image_raw", "/tf_static")
+    cameras.wait_matched(["front"], infos=False)
     cameras.publish(names=["front"])
-    arrived(cameras.client)
-    assert recorder.stop() == 0
-    assert set(messages(recorder.bag)) == {"/tf_static", "/camera/front/image_raw"}
+    recording.wait_received(2)
+    recording.stop()
+    assert set(messages(recording.bag)) == {"/tf_static", "/camera/front/image_raw"}
 
 
 def test_every_file_of_a_split_bag_can_be_used_alone(record: Record, cameras: Any) -> None:
-    recorder = record("--max-size", "0.1")
+    announce(cameras)
+    recording = record(limits=RecordingLimits(part_mb=0.1))
+    recording.wait_subscribed(*camera_topics(cameras))
     cameras.wait_matched()
+    recording.wait_received(1)  # the static transforms, before the first part is full
     for index in range(1, 7):
         cameras.publish(index * SECOND)
-    arrived(cameras.client)
-    assert recorder.stop() == 0
-    files = sorted(recorder.bag.glob("*.mcap"))
+    recording.wait_received(49)
+    recording.stop()
+    files = sorted(recording.bag.glob("*.mcap"))
     assert len(files) >= 3
     images = 0
     for file in files:
@@ -168,7 +176,7 @@ def test_every_file_of_a_split_bag_can_be_used_alone(record: Record, cameras: An
         assert len(found["/tf_static"]) == 1
         images += sum(len(data) for topic, data in found.items() if topic.endswith("image_raw"))
     assert images == 24
-    with BagReader(recorder.bag) as reader:
+    with BagReader(recording.bag) as reader:
         assert len(list(reader.camera_frames())) == 24
         assert reader.rig().names == cameras.rig.names
 
@@ -176,122 +184,95 @@ def test_every_file_of_a_split_bag_can_be_used_alone(record: Record, cameras: An
 def test_training_reads_a_recorded_drive(record: Record, cameras: Any, tmp_path: Path) -> None:
     from bev_perception.cli.main import main
 
-    recorder = record()
-    cameras.wait_matched()
+    announce(cameras)
     cameras.publish_pose(SECOND, RigidTransform.identity())
-    cameras.client.wait_matched(cameras.client.publisher("/tf", message_class(TF)))
+    recording = record()
+    recording.wait_subscribed(*camera_topics(cameras), "/tf")
+    cameras.wait_matched()
     for index in range(1, 6):
         cameras.publish_pose(index * SECOND, RigidTransform.identity())
         cameras.publish(index * SECOND)
-    arrived(cameras.client)
-    assert recorder.stop() == 0
-    with BagReader(recorder.bag) as reader:
+    recording.wait_received(1 + 5 * 9)
+    recording.stop()
+    with BagReader(recording.bag) as reader:
         for name in cameras.rig.names:
             assert reader.rig()[name].camera == cameras.rig[name].camera
     out = tmp_path / "inspected"
-    assert main(["inspect", str(recorder.bag), "--out", str(out)]) == 0
+    assert main(["inspect", str(recording.bag), "--out", str(out)]) == 0
     assert (out / "report.html").is_file()
 
 
 def test_a_publisher_of_other_quality_that_comes_later_is_recorded(
-    record: Record, client: Any, wait_until: Callable[..., Any]
+    record: Record, client: Any
 ) -> None:
     first = client.publisher("/text", String, RELIABLE)
-    recorder = record("/text")
+    recording = record("/text")
+    recording.wait_subscribed("/text")
     client.wait_matched(first)
     second = client.node.create_publisher(String, "/text", BEST_EFFORT)
-    client.wait_matched(second)
+    client.wait_matched(second)  # the recorder asks for less from now on
     client.wait_matched(first)
     first.publish(String(data="reliable"))
     second.publish(String(data="best effort"))
-    arrived(client)
-    assert recorder.stop() == 0
-    texts = b"".join(messages(recorder.bag)["/text"])
+    recording.wait_received(2)
+    recording.stop()
+    texts = b"".join(messages(recording.bag)["/text"])
     assert b"reliable" in texts
     assert b"best effort" in texts
 
 
-def test_what_training_misses_is_named(record: Record, cameras: Any) -> None:
+def test_what_training_misses_is_named(
+    record: Record, cameras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "SETTLING_S", 0.3)
+    announce(cameras)
+    cameras.client.remove_publisher("/camera/rear/camera_info")
     cameras.without_info = {"rear"}
-    recorder = record()
-    names = ["front", "left", "right"]
-    cameras.wait_matched(names)
-    rear = cameras.client.publisher("/camera/rear/image_raw", message_class(IMAGE))
-    cameras.client.wait_matched(rear)
+    recording = record()
+    recording.wait_subscribed("/camera/rear/image_raw", "/tf_static")
+    wait_for(lambda: recording.warnings, what="a warning")
+    cameras.wait_matched(["front", "left", "right"])
     cameras.publish()
-    recorder.wait_for_log("warning: no /tf and no odometry")
-    assert recorder.stop() == 0
-    last = recorder.log.rpartition("recorded: ")[2]
-    assert "no /camera/rear/camera_info" in last
-    assert "/camera/front/camera_info" not in last
-    assert "no /tf_static" not in last
+    recording.wait_received(8)
+    for problems in (recording.warnings, recording.stop().problems):
+        said = "\n".join(problems)
+        assert "no /tf and no odometry" in said
+        assert "no /camera/rear/camera_info" in said
+        assert "/camera/front/camera_info" not in said
+        assert "no /tf_static" not in said
 
 
-def test_simulation_time_is_waited_for_and_recorded(record: Record, client: Any) -> None:
+def test_simulation_time_is_waited_for_and_recorded(
+    record: Record, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from rosgraph_msgs.msg import Clock
     from tf2_msgs.msg import TFMessage
 
+    monkeypatch.setattr(recorder_module, "CLOCK_PATIENCE_S", 0.3)
     client.publish("/tf_static", TFMessage(), LATCHED)
     text = client.publisher("/text", String, RELIABLE)
-    clock = client.publisher("/clock", Clock, RELIABLE)
-    recorder = record("/text", "--use-sim-time")
+    recording = record("/text", use_sim_time=True)
+    recording.wait_subscribed("/text", "/tf_static")
     client.wait_matched(text)
     text.publish(String(data="too early"))
-    recorder.wait_for_log("waits for /clock")
+    recording.wait_received(2)
+    wait_for(lambda: recording.warnings, what="a warning")
+    assert "waits for /clock" in recording.warnings[0]
+    clock = client.publisher("/clock", Clock, RELIABLE)
     client.wait_matched(clock)
-    message = Clock()
-    message.clock.sec = 70
-    for index in range(20):
-        message.clock.nanosec = index * 1000
-        clock.publish(message)
+    now = Clock()
+    now.clock.sec = 70
+
+    def is_recorded() -> bool:
+        now.clock.nanosec += 1000
+        clock.publish(now)
         text.publish(String(data="in time"))
-    arrived(client)
-    assert recorder.stop() == 0
-    with AnyReader([recorder.bag]) as reader:
+        return recording.recorder.state.messages > 5
+
+    wait_for(is_recorded, what="messages in simulated time")
+    recording.stop()
+    with AnyReader([recording.bag]) as reader:
         entries = [(c.topic, stamp, bytes(data)) for c, stamp, data in reader.messages()]
-    assert all(70 * SECOND <= stamp < 71 * SECOND for _, stamp, _ in entries)
+    assert all(70 * SECOND < stamp < 71 * SECOND for _, stamp, _ in entries)
     assert b"too early" not in b"".join(data for _, _, data in entries)
     assert entries[0][0] == "/tf_static"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_completes_the_bag(record: Record, client: Any, number: signal.Signals) -> None:
-    text = client.publisher("/text", String, RELIABLE)
-    recorder = record("/text", "/never", "--max-size", "1")
-    client.wait_matched(text)
-    for index in range(5):
-        text.publish(String(data=str(index)))
-    arrived(client)
-    assert recorder.stop(number) == 0
-    assert len(messages(recorder.bag)["/text"]) == 5
-    assert "nobody publishes /never" in recorder.log
-
-
-def test_interrupted_while_it_starts_it_leaves_nothing(record: Record) -> None:
-    recorder = record(ready=None)
-    assert recorder.stop() != 0
-    assert not recorder.bag.exists()
-    assert left_behind(recorder.bag) == []
-
-
-def test_nothing_recorded_is_an_error_with_its_reason(record: Record) -> None:
-    recorder = record("/text")
-    assert recorder.stop() == 2
-    assert "nothing was recorded: none of the topics is published" in recorder.log
-    assert not recorder.bag.exists()
-
-
-def test_the_end_after_a_duration(record: Record, client: Any) -> None:
-    text = client.publisher("/text", String, RELIABLE)
-    recorder = record("/text", "--duration", "0.3")
-    client.wait_matched(text)
-    text.publish(String(data="one"))
-    assert recorder.wait() == 0
-    assert len(messages(recorder.bag)["/text"]) == 1
-
-
-def test_an_existing_bag_is_not_touched(record: Record, tmp_path: Path) -> None:
-    (tmp_path / "recorded").mkdir()
-    recorder = record(ready=None)
-    assert recorder.wait() == 2
-    assert "exists already" in recorder.log

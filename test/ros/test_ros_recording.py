@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-from rosbags.highlevel import AnyReader
 
 from bev_perception.bags.raw_topic import RawTopic
 from bev_perception.bags.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, MARKER_ARRAY, TF
@@ -24,6 +23,7 @@ from bev_perception.resources import config_path
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from recorded_messages import messages
 
 from bev_perception.ros.message_definitions import message_class, message_definition
 from bev_perception.ros.qos_profiles import offer_profile, recorded_profile, request_profile
@@ -35,15 +35,6 @@ TEXT = RawTopic("/text", "std_msgs/msg/String", *message_definition("std_msgs/ms
 BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "record.launch.py"
-
-
-def messages(bag: Path) -> dict[str, list[bytes]]:
-    """Raw messages by topic, in order."""
-    found: dict[str, list[bytes]] = {}
-    with AnyReader([bag]) as reader:
-        for connection, _, data in reader.messages():
-            found.setdefault(connection.topic, []).append(bytes(data))
-    return found
 
 
 def test_messages_that_the_disk_is_too_slow_for_are_counted(tmp_path: Path) -> None:
