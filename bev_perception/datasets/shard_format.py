@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class StoredSet:
         stamp_ns: of the set.
         pictures: by camera; only those that there are.
         world_T_base: ego pose, None where unknown.
-        objects: boxes in base_link, not levelled.
+        objects_json: of the boxes in base_link, not levelled; see boxes_to_json.
         rig: calibration of this moment.
         offset_ns: since the start of the source.
         segment: sets of one segment follow each other without a gap or a cut.
@@ -66,7 +66,7 @@ class StoredSet:
     stamp_ns: int
     pictures: Mapping[str, StoredPicture]
     world_T_base: RigidTransform | None
-    objects: tuple[ObjectBox, ...]
+    objects_json: str
     rig: Rig
     offset_ns: int = 0
     segment: int = 0
@@ -77,15 +77,15 @@ def set_key(drive: str, number: int) -> str:
     return f"{drive}-{number:06d}"
 
 
-def set_record(stored: StoredSet, drive: str, source: str) -> dict[str, Any]:
-    """The JSON values of one set; what is unknown is null."""
+def set_json(stored: StoredSet, drive: str, source: str) -> bytes:
+    """The JSON file of one set; what is unknown is null."""
     pose = stored.world_T_base
     cameras = {}
     for name, entry in stored.rig.cameras.items():
         picture = stored.pictures.get(name)
         file = {"file": f"{name}.{picture.suffix}", "stamp_ns": picture.stamp_ns} if picture else {}
         cameras[name] = {**file, **camera_to_dict(entry)}
-    return {
+    record = {
         "version": VERSION,
         "drive": drive,
         "source": source,
@@ -94,8 +94,14 @@ def set_record(stored: StoredSet, drive: str, source: str) -> dict[str, Any]:
         "segment": stored.segment,
         "world_T_base": None if pose is None else pose.matrix.tolist(),
         "cameras": cameras,
-        "objects": [box_to_dict(box) for box in stored.objects],
     }
+    text = json.dumps(record, allow_nan=False)
+    return f'{text[:-1]}, "objects": {stored.objects_json}}}'.encode()
+
+
+def boxes_to_json(boxes: Iterable[ObjectBox]) -> str:
+    """A JSON list of boxes."""
+    return json.dumps([box_to_dict(box) for box in boxes], allow_nan=False)
 
 
 def box_to_dict(box: ObjectBox) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from bev_perception.datasets.shard_format import (
     FORMAT,
     VERSION,
     StoredSet,
+    set_json,
     set_key,
-    set_record,
 )
 from bev_perception.errors import DatasetError
 from bev_perception.geometry import Rig
@@ -61,7 +61,7 @@ class ShardWriter:
         try:
             self._partial.mkdir(parents=True)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self._path, error) from error
         return self
 
     def __exit__(
@@ -74,7 +74,7 @@ class ShardWriter:
             if kind is None:
                 self._finish()
         except OSError as problem:
-            raise self._unwritable(problem) from problem
+            raise unwritable(self._path, problem) from problem
         finally:
             if self._open is not None:
                 self._open.abandon()
@@ -92,8 +92,7 @@ class ShardWriter:
             DatasetError: the disk is full or cannot be written.
         """
         key = set_key(self._drive, self._sets)
-        record = set_record(stored, self._drive, self._source)
-        files = {"json": json.dumps(record, allow_nan=False).encode()}
+        files = {"json": set_json(stored, self._drive, self._source)}
         for name, picture in stored.pictures.items():
             files[f"{name}.{picture.suffix}"] = picture.data
         try:
@@ -104,7 +103,14 @@ class ShardWriter:
             if self._open.size >= self._shard_bytes:
                 self._close_shard()
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self._path, error) from error
+
+    def add_file(self, name: str, data: bytes) -> None:
+        """A further file beside the shards."""
+        try:
+            (self._partial / name).write_bytes(data)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
     def _close_shard(self) -> None:
         shard, self._open = self._open, None
@@ -133,10 +139,27 @@ class ShardWriter:
             shutil.rmtree(self._path)
         os.replace(self._partial, self._path)
 
-    def _unwritable(self, error: OSError) -> DatasetError:
-        return DatasetError(
-            f"{self._path} cannot be written: {error.strerror or error}; the drives that are done "
-            f"stay: make room and run the same command again to go on"
+
+def unwritable(path: Path, error: OSError) -> DatasetError:
+    """What to say when the operating system does not let a data set be written."""
+    return DatasetError(
+        f"{path} cannot be written: {error.strerror or error}; the drives that are done stay: "
+        f"make room and run the same command again to go on"
+    )
+
+
+def room_for(num_bytes: int, path: Path) -> None:
+    """Refuses to begin what would not fit on the disk.
+
+    Raises:
+        DatasetError: fewer bytes are free.
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise DatasetError(
+            f"{path} will take about {num_bytes / 1e6:.0f} MB, but {free / 1e6:.0f} MB are free on "
+            f"that disk; make room and run the same command again to go on"
         )
 
 

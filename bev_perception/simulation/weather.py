@@ -13,9 +13,13 @@ _SHARES = (0.40, 0.18, 0.22, 0.08, 0.12)
 
 def random_weather(seed: int) -> Weather:
     """One weather of KINDS with its own light, exposure, white balance and sensor noise."""
-    rng = np.random.default_rng((seed, 0x57EA))
-    kind = str(rng.choice(KINDS, p=_SHARES))
+    kind, rng = _draw_kind(seed)
     return weather_of_kind(kind, rng)
+
+
+def weather_kind(seed: int) -> str:
+    """Which of KINDS random_weather draws."""
+    return _draw_kind(seed)[0]
 
 
 def weather_of_kind(kind: str, rng: np.random.Generator) -> Weather:
@@ -53,3 +57,8 @@ def weather_of_kind(kind: str, rng: np.random.Generator) -> Weather:
         tint=(1.0 + warm, 1.0 + float(rng.normal(0.0, 0.01)), 1.0 - warm),
         noise=float(rng.uniform(0.5, 3.0) + (1.5 if kind == "dusk" else 0.0)),
     )
+
+
+def _draw_kind(seed: int) -> tuple[str, np.random.Generator]:
+    rng = np.random.default_rng((seed, 0x57EA))
+    return str(rng.choice(KINDS, p=_SHARES)), rng

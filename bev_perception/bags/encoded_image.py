@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the bytes of a JPEG or PNG tell without being decoded."""
+
+from __future__ import annotations
+
+import struct
+
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_TAIL = 4096
+"""Bytes behind a JPEG's end that some cameras add."""
+
+_SIZE_MARKERS = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC)))
+_BARE_MARKERS = frozenset((0x01, *range(0xD0, 0xD8)))
+
+
+def encoded_suffix(data: bytes) -> str | None:
+    """``jpg`` or ``png`` by the first bytes, None for anything else."""
+    if data.startswith(_JPEG_START):
+        return "jpg"
+    return "png" if data.startswith(_PNG_START) else None
+
+
+def encoded_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) in pixels of a JPEG or PNG that is there to its end.
+
+    None where the bytes are none, are cut off, or begin without telling a size. What lies
+    between beginning and end is not looked at.
+    """
+    try:
+        if data.startswith(_PNG_START):
+            width, height = struct.unpack_from(">II", data, 16)
+            return (width, height) if _PNG_END in data[-_TAIL:] else None
+        if data.startswith(_JPEG_START) and _JPEG_END in data[-_TAIL:]:
+            return _jpeg_size(data)
+    except struct.error:
+        pass  # shorter than its own header
+    return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    place = 2
+    while data[place : place + 1] == b"\xff":
+        marker, length = struct.unpack_from(">BH", data, place + 1)
+        if marker in _SIZE_MARKERS:
+            height, width = struct.unpack_from(">HH", data, place + 5)
+            return width, height
+        place += 2 if marker in _BARE_MARKERS else 2 + length
+    return None

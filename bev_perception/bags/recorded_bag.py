@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag with its images as they were recorded, for those who copy or judge them undecoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.interfaces import Connection
+
+from bev_perception.bags.bag_file import about
+from bev_perception.bags.bag_index import message_stamp_ns
+from bev_perception.bags.bag_reader import BagReader
+from bev_perception.bags.camera_info import calibration_from_message
+from bev_perception.bags.discovery import CameraTopics
+from bev_perception.bags.raw_topic import is_tf_static
+from bev_perception.errors import BevError
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedImage:
+    """One image message, not deserialized.
+
+    Attributes:
+        topics: of its camera.
+        stamp_ns: of its header.
+        log_ns: time of recording.
+        connection, raw: the message.
+    """
+
+    topics: CameraTopics
+    stamp_ns: int
+    log_ns: int
+    connection: Connection
+    raw: bytes
+
+
+class RecordedBag(BagReader):
+    """A BagReader that also gives images undecoded, in whatever order their stamps are."""
+
+    @property
+    def storage(self) -> str:
+        """``mcap`` or ``sqlite3``."""
+        return self._bag.storage
+
+    @property
+    def has_static_transforms(self) -> bool:
+        """Whether anything was recorded on /tf_static."""
+        return any(is_tf_static(c.topic) and c.msgcount for c in self._bag.connections)
+
+    def recorded_images(
+        self, start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[RecordedImage]:
+        """Images of all cameras in the order of recording.
+
+        Args:
+            start_ns, stop_ns: first time of recording, and the first one too late; default all.
+
+        Raises:
+            BagError: the bag is damaged, or has no cameras.
+        """
+        by_topic = {camera.image_topic: camera for camera in self.camera_topics.values()}
+        connections = [c for c in self._bag.connections if c.topic in by_topic]
+        for connection, log_ns, raw in self._bag.messages(connections, start_ns, stop_ns):
+            stamp = message_stamp_ns(self._bag, connection, log_ns, raw)
+            yield RecordedImage(by_topic[connection.topic], stamp, log_ns, connection, raw)
+
+    def encoded(self, image: RecordedImage) -> bytes:
+        """The JPEG or PNG that a CompressedImage holds, untouched.
+
+        Raises:
+            BagError: the message is damaged.
+        """
+        return self._bag.decode(image.connection, image.raw).data.tobytes()
+
+    def decoded(self, image: RecordedImage) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8 RGB, perhaps a read-only view.
+
+        Raises:
+            BagError: it does not decode, or has another size than its calibration.
+        """
+        with about(self.path):
+            return self._image(image.connection, image.raw, image.topics)
+
+    def calibration_changes(self) -> dict[str, list[tuple[int, bool]]]:
+        """By camera, when its CameraInfo changed and whether it is the first one again.
+
+        (stamp, back to the first) in the order of time; cameras whose calibration stays, or
+        is a rig file's, are left out.
+        """
+        found = {}
+        for name, topics in self.camera_topics.items():
+            info = self._index.infos.get(topics.camera_info_topic)
+            if info is None or self._override(name).camera is not None:
+                continue
+            first, *others = [
+                (stamp, _meaning(message, topics)) for stamp, message in info.calibrations
+            ] or [(0, None)]
+            changes = [(stamp, meaning == first[1]) for stamp, meaning in others]
+            if not all(same for _, same in changes):
+                found[name] = changes
+        return found
+
+
+def _meaning(message: Any, topics: CameraTopics) -> object:
+    """What must not change about a CameraInfo."""
+    try:
+        found = calibration_from_message(message, topics.camera_info_topic, topics.rectified)
+    except BevError as error:
+        return str(error)
+    return found.camera, found.camera_T_image, found.frame_id

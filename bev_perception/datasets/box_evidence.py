@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do labelled boxes lie where cameras could see them, and stand where and as big as they must?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bev_perception.geometry import ObjectBox, Rig
+
+REACH_M = 60.0
+"""Boxes farther away are not asked for: they are a few pixels high."""
+
+MIN_BOXES = 3
+"""Fewer boxes say nothing about a set."""
+
+MIN_SHARE = 0.5
+"""Of the boxes that are said to be visible, at least so many must be in an image."""
+
+_MIN_EXTENT_PX = 2.0
+_NEAR_M = 30.0
+_MIN_HEIGHTS = 20
+_GROUND_TOLERANCE_M = 0.6
+
+_SAMPLES = 0.5 * np.array(
+    [[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)], dtype=np.float64
+)
+"""Points of a box in units of its size: corners, middles of edges and faces, and its middle."""
+
+
+def boxes_in_view(boxes: Sequence[ObjectBox], rig: Rig, min_visibility: float) -> tuple[int, int]:
+    """(asked, seen): near boxes said to be visible, and those that are in some image.
+
+    Boxes of unknown visibility are not asked for.
+
+    Args:
+        boxes: in the rig's base frame.
+        rig: the cameras.
+        min_visibility: boxes count as visible above this share.
+    """
+    asked = [box for box in boxes if box.visibility > min_visibility and _distance(box) < REACH_M]
+    if not asked:
+        return 0, 0
+    rotations = np.array([box.pose.rotation for box in asked])
+    sizes = np.array([box.size for box in asked])
+    centers = np.array([box.center for box in asked])
+    points = np.einsum("nij,nkj->nki", rotations, sizes[:, None] * _SAMPLES) + centers[:, None]
+    seen = np.zeros(len(asked), dtype=bool)
+    for entry in rig.cameras.values():
+        pixels, valid = entry.project(points)
+        inside = valid & entry.camera.contains(pixels)
+        low = np.where(valid[..., None], pixels, np.inf).min(axis=1)
+        high = np.where(valid[..., None], pixels, -np.inf).max(axis=1)
+        seen |= inside.any(axis=1) & ((high - low).max(axis=1) >= _MIN_EXTENT_PX)
+    return len(asked), int(seen.sum())
+
+
+def vehicle_bottoms(boxes: Sequence[ObjectBox]) -> list[float]:
+    """Heights of the bottoms of near vehicles over the plane that the vehicle stands on, metres."""
+    return [
+        float(box.center[2] - 0.5 * box.size[2] * abs(box.pose.rotation[2, 2]))
+        for box in boxes
+        if box.is_vehicle and _distance(box) < _NEAR_M
+    ]
+
+
+def ground_note(bottoms: Sequence[float]) -> str:
+    """What to say when vehicles do not stand on the ground; empty when they do."""
+    median = float(np.median(bottoms)) if len(bottoms) >= _MIN_HEIGHTS else 0.0
+    if abs(median) < _GROUND_TOLERANCE_M:
+        return ""
+    return (
+        f"the bottoms of labelled vehicles within {_NEAR_M:g} m are {median:+.2f} m high in the "
+        f"median: is base_link on the ground, and is a label's position the middle of its box?"
+    )
+
+
+def _distance(box: ObjectBox) -> float:
+    x, y, _ = box.center.tolist()
+    return float(np.hypot(x, y))
+
+
+def distances(boxes: Sequence[ObjectBox]) -> NDArray[np.float64]:
+    """(N,) metres from the vehicle along the ground."""
+    return np.array([_distance(box) for box in boxes])
