@@ -7,10 +7,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonargparse
 
 from bev_perception.cli.parser import Arguments, Command, Parser, require
+
+if TYPE_CHECKING:
+    from bev_perception.training.configuration import TrainConfig
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -28,6 +32,13 @@ def _add_arguments(parser: Parser) -> None:
         action=jsonargparse.ActionConfigFile,
         metavar="RECIPE",
         help="recipe (YAML) with any of the options below; later options win",
+    )
+    parser.add_argument(
+        "--preview",
+        type=int,
+        default=0,
+        metavar="N",
+        help="only draw the first N augmented samples, in the folder preview of --out",
     )
     parser.add_class_arguments(TrainConfig)
     _forget_required(parser)
@@ -55,6 +66,7 @@ def _run(arguments: Arguments) -> None:
     values = parser.instantiate_classes(arguments).as_dict()
     bags = tuple(Path(bag) for bag in values.pop("bags"))
     values.pop("config")
+    preview = values.pop("preview")
     config = TrainConfig(**values)
     config = replace(config, data=replace(config.data, train=(*bags, *config.data.train)))
     _check_numbers(config.to_dict())
@@ -63,6 +75,9 @@ def _run(arguments: Arguments) -> None:
     created = [*missing_folders(cache), *missing_folders(config.out)]
     try:
         with writing_to(config.out, UNWRITABLE):
+            if preview > 0:
+                _preview(config, preview)
+                return
             result = train(config)
     except BaseException:
         remove_empty(created)
@@ -72,6 +87,13 @@ def _run(arguments: Arguments) -> None:
     for name, value in result.metrics.items():
         print(f"{name}: {value:.4f}")
     print(f"{result.steps} steps; weights: {result.weights}")
+
+
+def _preview(config: TrainConfig, count: int) -> None:
+    from bev_perception.cli.augmentation_preview import write_preview
+
+    pictures = write_preview(config, count)
+    print(f"{len(pictures)} pictures: {pictures[0].parent}")
 
 
 def _check_numbers(values: Mapping[str, object], where: str = "") -> None:
@@ -111,6 +133,11 @@ COMMAND = Command(
             "a recipe on simulated towns, watched on others",
             "bev train out/train_towns --config config/recipes/tiny.yaml "
             "--data.validation '[out/validation_towns]' --out out/train",
+        ),
+        (
+            "see what the network will see, images and boxes augmented, before training",
+            "bev train out/train_towns --config config/recipes/tiny_robust.yaml --preview 8 "
+            "--out out/look",
         ),
         (
             "go on with a training that was stopped",

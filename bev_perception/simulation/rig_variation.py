@@ -78,7 +78,8 @@ def _varied_camera(
     body = entry.base_T_camera @ BODY_T_OPTICAL.inverse()
     angles = np.radians([variation.roll_deg, variation.pitch_deg, variation.yaw_deg])
     angles = body.euler + angles * random.uniform(-1.0, 1.0, size=3)
-    turned = RigidTransform.from_euler(*angles, translation=position) @ BODY_T_OPTICAL
+    roll, pitch, yaw = angles
+    turned = RigidTransform.from_euler(roll, pitch, yaw, position) @ BODY_T_OPTICAL
     matrix = entry.camera.matrix.copy()
     matrix[:2, :2] *= 1.0 + variation.focal * random.uniform(-1.0, 1.0)
     return RigCamera(replace(entry.camera, matrix=matrix), turned, entry.frame_id)

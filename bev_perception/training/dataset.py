@@ -87,14 +87,18 @@ class SegnetDataset(Dataset[Example]):
         first = int(self._ends[bag - 1]) if bag else 0
         return self._bags[bag].sample(index - first)
 
+    def variation(self, index: int, position: int) -> Sample:
+        """The index-th moment as training sees it at a position; as recorded for evaluation."""
+        sample = self.sample(index)
+        if self._augmentation is None:
+            return sample
+        random = np.random.default_rng((self._seed, position))
+        return augmented(sample, self._augmentation, random)
+
     def __getitem__(self, key: int | tuple[int, int]) -> Example:
         """One example; (index, position) draws the variation that belongs to the position."""
         index, position = key if isinstance(key, tuple) else (key, key)
-        sample = self.sample(index)
-        if self._augmentation is not None:
-            random = np.random.default_rng((self._seed, position))
-            sample = augmented(sample, self._augmentation, random)
-        sample = padded(sample, self._num_cameras)
+        sample = padded(self.variation(index, position), self._num_cameras)
         taps = self._tables.table(sample.rig, sample.present)
         targets = make_targets(sample.objects, self._grid, self._targets)
         if self._augmentation is not None and self._augmentation.ignore_unseen:

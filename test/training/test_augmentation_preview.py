@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``bev train --preview`` draws what training will see, and trains nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from drawn_boxes import MODEL
+
+from bev_perception.cli.augmentation_preview import write_preview
+from bev_perception.errors import ConfigurationError
+from bev_perception.resources import config_path
+from bev_perception.training.augmentation import AugmentationConfig
+from bev_perception.training.configuration import DataConfig, TrainConfig
+from bev_perception.training.miscalibration import MiscalibrationConfig
+from bev_perception.training.views import ViewConfig
+from bev_perception.visualization.palette import PREDICTION
+
+TRUE = MiscalibrationConfig()
+
+
+def test_preview_draws_augmented_samples_and_told_boxes_apart_from_true_ones(bags, tmp_path):
+    augmentation = AugmentationConfig(
+        views=ViewConfig(zoom=0.1), miscalibration=MiscalibrationConfig(pitch_deg=4.0)
+    )
+    config = TrainConfig(
+        out=tmp_path / "out",
+        data=DataConfig(train=bags, extraction_processes=1),
+        model=MODEL,
+        augmentation=augmentation,
+    )
+    paths = write_preview(config, 2)
+    assert [path.name for path in paths] == ["sample_00.jpg", "sample_01.jpg"]
+    first, second = (cv2.imread(str(path)) for path in paths)
+    assert first.shape == second.shape
+    assert (first != second).any()
+    assert orange(first) > 20  # compression changes the colour of most thin lines
+    config = replace(config, augmentation=replace(augmentation, miscalibration=TRUE))
+    assert orange(cv2.imread(str(write_preview(config, 1)[0]))) == 0
+
+
+def test_previews_are_refused_without_bags(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"data\.train"):
+        write_preview(TrainConfig(out=tmp_path / "out", model=MODEL), 2)
+
+
+def test_the_robust_recipe_makes_a_configuration_with_all_that_robustness_needs():
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser()
+    parser.add_argument("--config", action=jsonargparse.ActionConfigFile)
+    parser.add_class_arguments(TrainConfig)
+    values = parser.parse_args([f"--config={config_path('recipes/tiny_robust.yaml')}"])
+    values.pop("config")
+    augmentation = TrainConfig(**parser.instantiate_classes(values)).augmentation
+    assert augmentation.miscalibration.pitch_deg >= 2.0
+    assert augmentation.views.changes_anything
+    assert augmentation.quality.changes_anything
+    assert augmentation.camera_dropout > 0.0
+    assert augmentation.ignore_unseen
+
+
+def orange(picture):
+    """Pixels in the colour of boxes drawn with the calibration that is told."""
+    distance = np.abs(picture[..., ::-1].astype(int) - PREDICTION)
+    return int((distance.max(axis=-1) < 40).sum())
