@@ -203,4 +203,5 @@ def test_the_configuration_beside_the_weights_resumes_the_run(tmp_path):
     values = parser.instantiate_classes(arguments).as_dict()
     assert values.pop("bags") == []
     values.pop("config")
+    values.pop("preview")
     assert TrainConfig(**values) == replace(config, resume=True)
