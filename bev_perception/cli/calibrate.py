@@ -45,7 +45,7 @@ def _add_arguments(parser: Parser) -> None:
 def _run(arguments: Arguments) -> None:
     from bev_perception.cli.bag_run import load_optional_rig
     from bev_perception.cli.parser import require
-    from bev_perception.datasets.preparation import find_bags
+    from bev_perception.datasets.drives import find_bags
     from bev_perception.evaluation.answers import EngineRespondent
     from bev_perception.evaluation.calibrate import calibration_values, collect_logits
     from bev_perception.inference import TorchEngine

@@ -14,6 +14,9 @@ REGION_NAMES = {
     "ring_0_10m": "ring 0-10 m",
     "ring_10_20m": "ring 10-20 m",
     "ring_20_25m": "ring 20-25 m",
+    "ring_0_20m": "ring 0-20 m",
+    "ring_20_35m": "ring 20-35 m",
+    "ring_35_50m": "ring 35-50 m",
 }
 
 STAGE_NAMES = {
@@ -36,9 +39,9 @@ def accuracy_table(metrics: Mapping[str, Any]) -> Table:
     rows = [
         [
             REGION_NAMES.get(region, region),
-            _share(metrics["iou"].get(region)),
-            _share(metrics["center_precision"].get(region)),
-            _share(metrics["center_recall"].get(region)),
+            share(metrics["iou"].get(region)),
+            share(metrics["center_precision"].get(region)),
+            share(metrics["center_recall"].get(region)),
         ]
         for region in regions
     ]
@@ -81,10 +84,10 @@ def key_figures(
     if metrics is not None:
         precision, recall = metrics["center_precision"], metrics["center_recall"]
         figures += [
-            KeyFigure("IoU within ±25 m", _share(metrics["iou"].get("within_25m"))),
-            KeyFigure("IoU within ±50 m", _share(metrics["iou"].get("within_50m"))),
-            KeyFigure("Centre precision", _share(precision.get("within_25m")), "±25 m"),
-            KeyFigure("Centre recall", _share(recall.get("within_25m")), "±25 m"),
+            KeyFigure("IoU within ±25 m", share(metrics["iou"].get("within_25m"))),
+            KeyFigure("IoU within ±50 m", share(metrics["iou"].get("within_50m"))),
+            KeyFigure("Centre precision", share(precision.get("within_25m")), "±25 m"),
+            KeyFigure("Centre recall", share(recall.get("within_25m")), "±25 m"),
         ]
     if "total" in timings_ms:
         figures.append(KeyFigure("Time per set", f"{timings_ms['total']['median']:.0f} ms"))
@@ -107,5 +110,6 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
+    """Two digits, a dash where nobody knows."""
     return "-" if value is None else f"{value:.2f}"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from bev_perception.datasets.bag_drive import BagDrive
+from bev_perception.datasets.drives import open_drive
 from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.evaluation.answers import Respondent
 from bev_perception.evaluation.temperature import (
@@ -37,7 +37,7 @@ def collect_logits(
     """
     histogram = LogitHistogram()
     for bag in tqdm(bags, desc="calibrate", unit="bag", disable=not show_progress):
-        with BagDrive(bag, rig_file) as drive:
+        with open_drive(bag, rig_file) as drive:
             for labelled, output in respondent.answers(drive, drive.sets(stride)):
                 boxes = [box.transformed(output.level_T_base) for box in labelled.objects]
                 truth = make_targets(boxes, output.grid, targets)

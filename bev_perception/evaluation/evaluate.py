@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bev_perception.datasets.bag_drive import BagDrive
+from bev_perception.datasets.drives import open_drive
 from bev_perception.datasets.labelled_set import LabelledDrive
 from bev_perception.datasets.targets import TargetSettings
 from bev_perception.errors import BagError
@@ -87,7 +87,7 @@ def evaluate(
     frames: list[FrameScore] = []
     with tqdm(bags, desc="evaluate", unit="bag", disable=not show_progress) as bar:
         for bag in bar:
-            with BagDrive(bag, rig_file) as drive:
+            with open_drive(bag, rig_file) as drive:
                 frames += judge_drive(drive, str(bag), respondent, evaluator, stride)
             iou = evaluator.near_iou
             bar.set_postfix_str("" if iou is None else f"IoU within 25 m {iou:.3f}")

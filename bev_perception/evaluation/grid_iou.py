@@ -68,5 +68,5 @@ class GridIou(Metric):
 
     def matrices(self) -> dict[str, NDArray[np.int64]]:
         """The confusion matrix (truth, prediction) by region's name."""
-        counts = self.confusion.cpu().numpy()
+        counts = self.confusion.cpu().numpy().copy()
         return {region.name: matrix for region, matrix in zip(self.regions, counts)}

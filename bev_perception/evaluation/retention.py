@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bev_perception.datasets.bag_drive import BagDrive
+from bev_perception.datasets.drives import open_drive
 from bev_perception.datasets.labelled_set import LabelledSet
 from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.evaluation.overlap import Overlap, overlap
@@ -142,6 +142,36 @@ def measure_retention(
     """
     retention = Retention(engine, settings, targets)
     for bag in tqdm(bags, desc="retention", unit="bag", disable=not show_progress):
-        with BagDrive(bag, rig_file) as drive:
+        with open_drive(bag, rig_file) as drive:
             retention.update(drive.rig, drive.sets(stride), usual_perturbations(drive.rig.names))
     return retention.compute()
+
+
+def with_other_rig(
+    retention: dict[str, Any],
+    name: str,
+    bags: Sequence[Path],
+    engine: Engine,
+    stride: int = 1,
+    targets: TargetSettings | None = None,
+    show_progress: bool = True,
+) -> dict[str, Any]:
+    """Adds drives that were recorded with another rig, known to the network.
+
+    What is kept compares different images of, if it shall mean anything, the same drives: towns
+    of the same numbers, for example.
+
+    Args:
+        retention: of measure_retention over the drives with the usual rig.
+        name: of the change, for people.
+        bags: the drives with the other rig, which they tell themselves.
+    """
+    other = Retention(engine, None, targets)
+    for bag in tqdm(bags, desc=name, unit="bag", disable=not show_progress):
+        with open_drive(bag) as drive:
+            other.update(drive.rig, drive.sets(stride), ())
+    before, after = retention["iou"], other.compute()["iou"]
+    kept = known(after / before) if before and after is not None else None
+    entry = {"name": f"{name}, recorded", "kind": "recorded", "iou_before": before, "iou": after}
+    perturbations = [*retention["perturbations"], entry | {"retained": kept}]
+    return retention | {"perturbations": perturbations}
