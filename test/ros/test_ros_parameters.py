@@ -58,6 +58,8 @@ def test_a_frame_loses_the_slash_that_tf_refuses(read: Callable[..., NodeParamet
         ({"cameras": ["front", "front"]}, "1 to 8 different cameras"),
         ({"cameras": ["front left"]}, "cannot be part of a topic name"),
         ({"base_frame": "/"}, "base_frame is empty"),
+        ({"min_cameras": 5}, "min_cameras is 5, but cameras names only 4"),
+        ({"occupancy_threshold": "high"}, "occupancy_threshold must be a number"),
         ({"sync_timeout_ms": 10}, "must not be less than sync_tolerance_ms"),
         ({"grid_durability": "latched"}, "one of volatile, transient_local"),
     ],
