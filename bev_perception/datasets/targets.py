@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid, ObjectBox
+from bev_perception.geometry.class_sets import VEHICLES, checked_class_set, class_index
 from bev_perception.geometry.rasterize import cells_in_convex_polygon
 
 
@@ -28,12 +29,15 @@ class TargetSettings:
             cells of the others are left out of loss and IoU. Unknown visibility (NaN) counts
             as visible.
         center_sigma_m: standard deviation of the centre map's Gaussians, metres.
+        classes: groups of geometry.class_sets; objects of no group leave no trace.
     """
 
     min_visibility: float = 0.4
     center_sigma_m: float = 1.5
+    classes: tuple[str, ...] = VEHICLES
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", checked_class_set(self.classes))
         if not 0.0 <= self.min_visibility < 1.0:
             raise ConfigurationError(
                 f"min_visibility must lie in 0 to 1 (1 excluded), got {self.min_visibility}"
@@ -49,17 +53,22 @@ class Targets:
     """The answer for one moment on one grid, arrays in the grid's order.
 
     Attributes:
-        segmentation: (num_y, num_x) bool, inside some vehicle's footprint, visible or not.
-        valid: (num_y, num_x) bool, False inside footprints of vehicles that are not visible.
-        center: (num_y, num_x) float32, maximum of the vehicles' Gaussians, 1 at a centre.
-        offset: (2, num_y, num_x) float32 metres, x then y: the vehicle's centre minus the
+        classes: (K, num_y, num_x) bool, inside some footprint of each class, visible or not.
+        valid: (num_y, num_x) bool, False inside footprints of objects that are not visible.
+        center: (num_y, num_x) float32, maximum of the objects' Gaussians, 1 at a centre.
+        offset: (2, num_y, num_x) float32 metres, x then y: the object's centre minus the
             cell's centre inside footprints, 0 elsewhere.
     """
 
-    segmentation: NDArray[np.bool_]
+    classes: NDArray[np.bool_]
     valid: NDArray[np.bool_]
     center: NDArray[np.float32]
     offset: NDArray[np.float32]
+
+    @property
+    def segmentation(self) -> NDArray[np.bool_]:
+        """(num_y, num_x) bool, inside some footprint of any class, visible or not."""
+        return np.asarray(self.classes.any(axis=0))
 
 
 def is_visible(box: ObjectBox, min_visibility: float) -> bool:
@@ -70,7 +79,7 @@ def is_visible(box: ObjectBox, min_visibility: float) -> bool:
 def make_targets(
     objects: Iterable[ObjectBox], grid: BevGrid, settings: TargetSettings | None = None
 ) -> Targets:
-    """Targets of all vehicles among the objects; other classes leave no trace.
+    """Targets of all objects of the configured classes, by default of all vehicles.
 
     Args:
         objects: boxes in levelled base_link, the frame of the grid.
@@ -78,21 +87,24 @@ def make_targets(
         settings: thresholds; default TargetSettings().
     """
     settings = settings or TargetSettings()
-    segmentation = np.zeros(grid.shape, dtype=bool)
+    classes = np.zeros((len(settings.classes), *grid.shape), dtype=bool)
     valid = np.ones(grid.shape, dtype=bool)
     center = np.zeros(grid.shape, dtype=np.float32)
     offset = np.zeros((2, *grid.shape), dtype=np.float32)
-    vehicles = [box for box in objects if box.is_vehicle]
     # Large first, so that where footprints touch the small one keeps its cells.
-    for box in sorted(vehicles, key=lambda box: -float(box.size[0] * box.size[1])):
+    for box in sorted(objects, key=lambda box: -float(box.size[0] * box.size[1])):
+        number = class_index(box.label, settings.classes)
+        if number is None:
+            continue
         x, y = box.center[:2]
         _raise_to_gaussian(center, grid, float(x), float(y), settings.center_sigma_m)
         rows, columns = cells_in_convex_polygon(grid, box.footprint)
-        segmentation[rows, columns] = True
+        classes[:, rows, columns] = False
+        classes[number, rows, columns] = True
         valid[rows, columns] = is_visible(box, settings.min_visibility)
         offset[0, rows, columns] = x - grid.x_centers[columns]
         offset[1, rows, columns] = y - grid.y_centers[rows]
-    return Targets(segmentation, valid, center, offset)
+    return Targets(classes, valid, center, offset)
 
 
 def _raise_to_gaussian(

@@ -11,6 +11,7 @@ import numpy as np
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid
+from bev_perception.geometry.class_sets import VEHICLES, checked_class_set
 
 ENCODERS = ("resnet101", "resnet50", "resnet18", "light")
 ENCODER_STRIDE = 16
@@ -49,6 +50,8 @@ class SegnetConfig:
         mirrored_decoder: whether the decoder gets the plane with y growing to the right, as
             imported checkpoints need: its strides begin at the other edge then.
         sensor: one of SENSORS, what the network takes beside images.
+        classes: groups of geometry.class_sets that the segmentation tells apart, one channel
+            each.
 
     Raises:
         ConfigurationError: a value makes no model.
@@ -65,6 +68,7 @@ class SegnetConfig:
     sampling: str = "exact"
     mirrored_decoder: bool = False
     sensor: str = "none"
+    classes: tuple[str, ...] = VEHICLES
 
     def __post_init__(self) -> None:
         for name, known in (("encoder", ENCODERS), ("sampling", SAMPLINGS), ("sensor", SENSORS)):
@@ -74,6 +78,7 @@ class SegnetConfig:
                 )
         for name in ("image_size", "decoder_widths", "light_widths"):
             object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
+        object.__setattr__(self, "classes", checked_class_set(self.classes))
         object.__setattr__(self, "heights_m", tuple(float(z) for z in self.heights_m))
         if len(self.image_size) != 2 or any(
             side <= 0 or side % ENCODER_STRIDE for side in self.image_size
@@ -105,6 +110,11 @@ class SegnetConfig:
     def feature_shape(self) -> tuple[int, int]:
         """(rows, columns) of one camera's feature map."""
         return self.image_size[0] // FEATURE_STRIDE, self.image_size[1] // FEATURE_STRIDE
+
+    @property
+    def num_classes(self) -> int:
+        """Channels of the segmentation."""
+        return len(self.classes)
 
     @property
     def sensor_channels(self) -> int:

@@ -39,7 +39,7 @@ class SegnetOutput(NamedTuple):
     Attributes:
         raw_feature: (B, latent_dim, Y, X), the decoder's output that all heads share.
         feature: (B, latent_dim, Y, X) of the feature head, or None when it was left out.
-        segmentation: (B, 1, Y, X) float32 logits of vehicle occupancy.
+        segmentation: (B, K, Y, X) float32 logits of occupancy, one channel per class.
         center: (B, 1, Y, X) float32 in 0..1, after the sigmoid.
         offset: (B, 2, Y, X) float32 metres, x then y, from the cell to its object's centre.
     """
@@ -49,6 +49,11 @@ class SegnetOutput(NamedTuple):
     segmentation: Tensor
     center: Tensor
     offset: Tensor
+
+    @property
+    def occupancy(self) -> Tensor:
+        """(B, 1, Y, X) probability of the likeliest class."""
+        return self.segmentation.amax(dim=1, keepdim=True).sigmoid()
 
 
 class Segnet(nn.Module):
@@ -67,7 +72,7 @@ class Segnet(nn.Module):
         )
         self.decoder = BevDecoder(latent, config.decoder_widths)
         self.feature_head = make_head(latent, latent) if config.feature_head else None
-        self.segmentation_head = make_head(latent, 1)
+        self.segmentation_head = make_head(latent, config.num_classes)
         self.center_head = make_head(latent, 1)
         self.offset_head = make_head(latent, 2)
 

@@ -76,7 +76,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(
         images=images.permute(0, 1, 4, 2, 3),
         taps=TapTable.batch([example.taps for example in examples]),
-        segmentation=_stack([target.segmentation[None] for target in targets]),
+        segmentation=_stack([target.classes for target in targets]),
         valid=_stack([target.valid[None] for target in targets]),
         center=_stack([target.center[None] for target in targets]),
         offset=_stack([target.offset for target in targets]),

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from bev_perception.datasets.prepared_bag import PreparedBag, Sample
 from bev_perception.datasets.targets import TargetSettings, make_targets
+from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig, RigCamera
 from bev_perception.model import SegnetConfig, TapTable, build_tap_table
 from bev_perception.training.augmentation import AugmentationConfig, augmented
@@ -58,6 +59,9 @@ class SegnetDataset(Dataset[Example]):
         targets: how boxes become targets.
         augmentation: variations to draw; None for evaluation.
         seed: of the variations.
+
+    Raises:
+        ConfigurationError: targets and model have other classes.
     """
 
     def __init__(
@@ -70,7 +74,12 @@ class SegnetDataset(Dataset[Example]):
     ) -> None:
         self._bags = tuple(bags)
         self._grid = config.grid
-        self._targets = targets or TargetSettings()
+        self._targets = targets or TargetSettings(classes=config.classes)
+        if self._targets.classes != config.classes:
+            raise ConfigurationError(
+                f"targets.classes {list(self._targets.classes)} and model.classes "
+                f"{list(config.classes)} must be the same"
+            )
         self._augmentation = augmentation
         self._seed = seed
         repeated = augmentation is None or augmentation.repeats_rigs

@@ -40,7 +40,10 @@ class SegnetModule(LightningModule):
             model.feature_head.requires_grad_(False)  # no loss reaches it
         self.weighting = make_weighting(config.losses)
         self.iou = GridIou(model.config.grid)
-        self.validation_losses = nn.ModuleDict({name: MeanMetric() for name in (*TERMS, "total")})
+        classes = model.config.classes if model.config.num_classes > 1 else ()
+        self.class_iou = nn.ModuleDict({name: GridIou(model.config.grid) for name in classes})
+        names = (*TERMS, "total", *(f"segmentation_{name}" for name in classes))
+        self.validation_losses = nn.ModuleDict({name: MeanMetric() for name in names})
         self.config = config
         self._last_losses: dict[str, Tensor] = {}
 
@@ -50,7 +53,8 @@ class SegnetModule(LightningModule):
 
     def losses(self, output: SegnetOutput, batch: Batch) -> dict[str, Tensor]:
         """The terms and their weighted total, scalars."""
-        return total_losses(output, batch, self.config.losses, self.weighting)
+        classes = self.model.config.classes
+        return total_losses(output, batch, self.config.losses, self.weighting, classes)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Total loss of a batch."""
@@ -90,7 +94,10 @@ class SegnetModule(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Counts cells and losses of a batch."""
         output = self(batch)
-        self.iou.update(output.segmentation.sigmoid(), batch.segmentation, batch.valid)
+        self.iou.update(output.occupancy, batch.occupied, batch.valid)
+        for channel, iou in enumerate(self.class_iou.values()):
+            probability = output.segmentation[:, channel].sigmoid()
+            cast(GridIou, iou).update(probability, batch.segmentation[:, channel], batch.valid)
         losses = self.losses(output, batch)
         for name, mean in self._means():
             mean.update(losses[name], weight=len(batch))
@@ -101,6 +108,10 @@ class SegnetModule(LightningModule):
         """Logs IoU by region and losses, of the samples of all processes."""
         for name, value in self.iou.compute().items():
             self.log(f"validation/iou_{name}", value.float(), prog_bar=name == "within_25m")
+        for label, iou in self.class_iou.items():
+            for name, value in cast(GridIou, iou).compute().items():
+                self.log(f"validation/iou_{label}_{name}", value.float())
+            cast(GridIou, iou).reset()
         for name, mean in self._means():
             self.log(f"validation/{name}", mean.compute())
             mean.reset()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.geometry import BevGrid, ObjectBox, RigidTransform
+from bev_perception.geometry.class_sets import ROAD_USERS
 
 GRID = BevGrid.centered(12.0, 0.4)
 
@@ -89,3 +90,38 @@ def test_only_vehicles_leave_a_trace():
     assert not targets.segmentation.any()
     assert not targets.center.any()
     assert targets.valid.all()
+
+
+def test_each_class_has_its_mask_and_together_they_are_the_segmentation():
+    boxes = [
+        box(0, 0),
+        box(4, 4, size=(0.8, 0.8, 1.7), label="pedestrian"),
+        box(-4, -4, size=(2.0, 0.8, 1.5), label="bicycle", visibility=0.0),
+        box(-6, 6, label="barrier"),
+    ]
+    targets = make_targets(boxes, GRID, TargetSettings(classes=ROAD_USERS))
+    assert targets.classes.shape == (3, *GRID.shape)
+    for number, entry in enumerate(boxes[:3]):
+        alone = make_targets([entry], GRID, TargetSettings(classes=ROAD_USERS))
+        assert alone.classes[number].any()
+        assert (alone.segmentation == alone.classes[number]).all()
+        assert (targets.classes[number] == alone.classes[number]).all()
+    assert (targets.segmentation == targets.classes.any(axis=0)).all()
+    assert (targets.valid == ~targets.classes[2]).all()
+    assert (targets.offset != 0).any(axis=0)[targets.classes[1]].any()
+
+
+def test_where_objects_touch_the_smaller_one_has_the_cell_in_its_class_alone():
+    boxes = [box(0, 0, size=(0.8, 0.8, 1.7), label="pedestrian"), box(0.5, 0)]
+    targets = make_targets(boxes, GRID, TargetSettings(classes=ROAD_USERS))
+    vehicle, pedestrian, _ = targets.classes
+    assert pedestrian.any()
+    assert not (vehicle & pedestrian).any()
+
+
+def test_of_vehicles_alone_the_only_class_is_the_segmentation():
+    targets = make_targets([box(0, 0), box(5, 5, label="bicycle")], GRID)
+    assert targets.classes.shape == (1, *GRID.shape)
+    assert (targets.classes[0] == targets.segmentation).all()
+    columns = GRID.x_centers > 4
+    assert targets.segmentation[:, columns].any()

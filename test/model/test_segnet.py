@@ -43,6 +43,19 @@ def test_every_encoder_gives_every_output(encoder):
     assert model.feature_stride == 8
 
 
+def test_of_several_classes_each_has_a_channel_and_the_likeliest_decides_occupancy():
+    config = small_config(classes=("vehicle", "pedestrian", "two_wheeler"))
+    model = Segnet(config).eval()
+    with torch.no_grad():
+        taps = build_tap_table(ring_rig(config.image_size), config)
+        output = model(as_tensor(random_images(config)), taps)
+    assert output.segmentation.shape == (1, 3, 21, 18)
+    assert output.occupancy.shape == (1, 1, 21, 18)
+    torch.testing.assert_close(output.occupancy[:, 0], output.segmentation.sigmoid().amax(1))
+    with pytest.raises(ConfigurationError, match="classes"):
+        small_config(classes=("vehicle", "tram"))
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (9, 16), (23, 31)])
 def test_any_grid_size_works(shape):
     num_y, num_x = shape

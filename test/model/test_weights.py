@@ -46,6 +46,17 @@ def test_round_trip_is_exact(model, path):
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
+def test_files_from_before_there_were_classes_are_vehicle_networks(model, path):
+    with safe_open(path, framework="pt") as file:
+        config = json.loads(file.metadata()["config"])
+    assert config.pop("classes") == ["vehicle"]
+    rewrite(path, config=json.dumps(config))
+    loaded, _ = load_weights(path)
+    assert loaded.config == model.config
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
 def test_saving_leaves_one_file_and_makes_its_folder(model, tmp_path):
     save_weights(tmp_path / "new" / "w.safetensors", model)
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["w.safetensors"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter
-from bev_perception.datasets.targets import make_targets
+from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import (
     BevGrid,
@@ -190,6 +191,17 @@ def test_cells_that_no_camera_sees_can_be_left_out_of_the_loss(tmp_path):
     seen = build_tap_table(a_rig(0), CONFIG).seen
     assert (one.targets.valid == (other.targets.valid & seen)).all()
     assert not one.targets.valid.all()
+
+
+def test_batches_of_several_classes_have_a_channel_each(tmp_path):
+    bag, _ = a_bag(tmp_path / "bag", a_rig(0))
+    config = replace(CONFIG, classes=("vehicle", "pedestrian"))
+    batch = collate([SegnetDataset([bag], config)[2]])
+    assert batch.segmentation.shape == (1, 2, *GRID.shape)
+    assert batch.occupied.shape == batch.valid.shape == (1, 1, *GRID.shape)
+    assert (batch.occupied[:, 0] == batch.segmentation.amax(1)).all()
+    with pytest.raises(ConfigurationError, match=r"targets\.classes"):
+        SegnetDataset([bag], config, TargetSettings())
 
 
 def test_every_pass_is_another_permutation_of_all_samples():
