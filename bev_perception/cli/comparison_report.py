@@ -99,7 +99,7 @@ def _row(name: str, region: str, found: Difference) -> list[str]:
 def _difference_table(first: str, rows: Sequence[Sequence[str]]) -> Table:
     return Table(
         "Difference on the same sets",
-        ["model", f"IoU of {first}", "IoU", "difference", "95 % interval", "drawn"],
+        ["model", f"IoU of {first}", "IoU", "difference", "95 % interval", "resampled"],
         rows,
         "Pooled IoU; the interval comes from a paired bootstrap that draws drives, or single sets "
         "where there are fewer than eight drives.",

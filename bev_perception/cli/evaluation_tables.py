@@ -10,14 +10,14 @@ from bev_perception.cli.result_tables import REGION_NAMES
 from bev_perception.visualization import Table
 
 Metrics = Mapping[str, Any]
-_MAIN = ("within_25m", "within_50m")
+_MAIN = {"within_25m": "±25 m", "within_50m": "±50 m"}
 
 
 def overlap_tables(models: Mapping[str, Metrics]) -> list[Table]:
     """IoU by region with and without the filter of visibility, and the other scores of cells."""
     every = _by_region(models, lambda metrics, region: metrics["iou_all_vehicles"].get(region))
     scores = [
-        (f"{label}, {REGION_NAMES[region]}", ["segmentation", region, key])
+        (f"{label}, {_MAIN[region]}", ["segmentation", region, key])
         for region in _MAIN
         for key, label in (("pa", "PA"), ("mpa", "MPA"), ("miou", "mIoU"), ("fwiou", "FWIoU"))
     ]
@@ -47,12 +47,12 @@ def overlap_tables(models: Mapping[str, Metrics]) -> list[Table]:
 def object_tables(models: Mapping[str, Metrics]) -> list[Table]:
     """Centres found, their average precision, and panoptic quality."""
     centers = [
-        (f"{label}, {REGION_NAMES[region]}", [f"center_{key}", region])
+        (f"{label}, {_MAIN[region]}", [f"center_{key}", region])
         for region in _MAIN
         for key, label in (("precision", "precision"), ("recall", "recall"))
     ]
     distances = [
-        (f"{name}, {REGION_NAMES[region]}", ["center_ap", region, key])
+        (f"{name}, {_MAIN[region]}", ["center_ap", region, key])
         for region in _MAIN
         for key, name in (
             ("0.5", "AP at 0.5 m"),
@@ -63,7 +63,7 @@ def object_tables(models: Mapping[str, Metrics]) -> list[Table]:
         )
     ]
     panoptic = [
-        (f"{key.upper()}, {REGION_NAMES[region]}", ["panoptic", region, key])
+        (f"{key.upper()}, {_MAIN[region]}", ["panoptic", region, key])
         for region in _MAIN
         for key in ("pq", "sq", "rq")
     ]
