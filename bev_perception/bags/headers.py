@@ -11,6 +11,9 @@ from bev_perception.bags.typestore import message_class
 NANOSECONDS = 1_000_000_000
 
 _CDR_PREFIX = 4
+BEHIND_STAMP = _CDR_PREFIX + 8
+"""Where a serialized message that begins with a Header goes on behind its stamp."""
+
 _LITTLE_STAMP, _BIG_STAMP = struct.Struct("<iI"), struct.Struct(">iI")
 _LITTLE_COUNT, _BIG_COUNT = struct.Struct("<I"), struct.Struct(">I")
 

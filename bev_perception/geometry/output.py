@@ -14,6 +14,8 @@ from bev_perception.geometry.boxes import ObjectBox
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.transform import RigidTransform
 
+LEVEL = RigidTransform.identity()
+
 
 @dataclass(frozen=True)
 class CameraHealth:
@@ -55,5 +57,7 @@ class BevOutput:
     @cached_property
     def base_objects(self) -> tuple[ObjectBox, ...]:
         """The objects in base_link as it is tilted: what is published and recorded."""
+        if self.level_T_base == LEVEL:
+            return self.objects
         base_T_level = self.level_T_base.inverse()
         return tuple(box.transformed(base_T_level) for box in self.objects)

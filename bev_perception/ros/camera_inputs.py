@@ -15,12 +15,19 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_policy_name_from_kind,
 )
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from bev_perception.bags.headers import BEHIND_STAMP
+from bev_perception.errors import BagError
 from bev_perception.geometry import CameraFrame
 from bev_perception.ros.camera_monitor import CameraMonitor
 from bev_perception.ros.camera_status import Cause
-from bev_perception.ros.image_messages import image_from_message, raw_image_problem
+from bev_perception.ros.image_messages import (
+    image_from_message,
+    raw_image_problem,
+    received_image,
+)
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.stamps import stamp_ns
 
@@ -41,7 +48,7 @@ class PendingImage:
         stamp_ns: of its header, nanoseconds.
         received_ns: steady time of its callback, nanoseconds.
         topic: for messages.
-        message: sensor_msgs/Image or CompressedImage.
+        message: sensor_msgs/Image or CompressedImage, as received_image makes it.
     """
 
     camera: str
@@ -61,6 +68,9 @@ class PendingImage:
 
 class CameraInput:
     """One camera's subscriptions; callbacks only look at headers.
+
+    Messages come serialized: rclpy takes 0.9 ms to make an Image of 0.9 MB, and holds the
+    interpreter meanwhile, where its bytes take 0.15 ms.
 
     Args:
         node: that subscribes.
@@ -83,6 +93,7 @@ class CameraInput:
         self._compressed = parameters.image_transport == "compressed"
         self._on_image = on_image
         self._on_info = on_info
+        self._last_info = b""
         image_qos = QoSProfile(
             depth=parameters.image_depth,
             reliability=ReliabilityPolicy[parameters.image_reliability.upper()],
@@ -94,10 +105,15 @@ class CameraInput:
             f"~/input/{monitor.name}/image",
             self._receive_image,
             image_qos,
+            raw=True,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._note_policy),
         )
         self._info_subscription = node.create_subscription(
-            CameraInfo, f"~/input/{monitor.name}/camera_info", self._receive_info, info_qos
+            CameraInfo,
+            f"~/input/{monitor.name}/camera_info",
+            self._receive_info,
+            info_qos,
+            raw=True,
         )
 
     def close(self) -> None:
@@ -105,8 +121,14 @@ class CameraInput:
         self._node.destroy_subscription(self._image_subscription)
         self._node.destroy_subscription(self._info_subscription)
 
-    def _receive_image(self, message: Any) -> None:
+    def _receive_image(self, data: bytes) -> None:
         received_ns = time.monotonic_ns()
+        topic = self._image_subscription.topic_name
+        try:
+            message = received_image(data, self._compressed, topic)
+        except BagError as error:
+            self._monitor.image_refused(str(error), Cause.UNDECODABLE)
+            return
         stamp = stamp_ns(message.header.stamp)
         self._monitor.image_received(stamp, received_ns, message.header.frame_id)
         if not self._compressed:
@@ -114,12 +136,14 @@ class CameraInput:
             if problem:
                 self._monitor.image_refused(problem, Cause.WRONG_ENCODING)
                 return
-        topic = self._image_subscription.topic_name
         self._on_image(PendingImage(self._monitor.name, stamp, received_ns, topic, message))
 
-    def _receive_info(self, message: CameraInfo) -> None:
+    def _receive_info(self, data: bytes) -> None:
         self._monitor.info_received()
-        self._on_info(self._monitor.name, message)
+        content = data[BEHIND_STAMP:]
+        if content != self._last_info:
+            self._last_info = content
+            self._on_info(self._monitor.name, deserialize_message(data, CameraInfo))
 
     def _note_policy(self, event: Any) -> None:
         self._monitor.incompatible_qos(qos_policy_name_from_kind(event.last_policy_kind))

@@ -16,7 +16,7 @@ from bev_perception.bags.typestore import OBJECT_ARRAY
 from bev_perception.errors import BagError
 from bev_perception.ros.drive_settings import TRUTH_TOPIC
 from bev_perception.ros.message_definitions import message_class
-from bev_perception.ros.output_messages import markers_message
+from bev_perception.ros.object_messages import serialized_markers
 from bev_perception.ros.stamps import stamp_ns
 
 PATIENCE_S = 5.0
@@ -85,4 +85,4 @@ class CarlaObjects:
             return
         frame = message.header.frame_id.lstrip("/")
         boxes = [box for of, box in found if of == frame]
-        self._truth.publish(markers_message(stamp_ns(message.header.stamp), frame, boxes))
+        self._truth.publish(serialized_markers(stamp_ns(message.header.stamp), frame, boxes))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Camera messages: Image, CompressedImage and CameraInfo, to arrays and back.
 
-A received array field is an array.array, which NumPy reads without a copy. A sent one must
-be an array.array too: given NumPy or a list, rclpy looks at every element, which for a
-camera image takes up to a thousand times longer.
+Received images stay in the bytes that came; NumPy looks into them without a copy. An array
+field that is sent must be an array.array: given NumPy or a list, rclpy looks at every element,
+which for a camera image takes up to a thousand times longer.
 """
 
 from __future__ import annotations
@@ -18,12 +18,30 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from bev_perception.bags import images
 from bev_perception.bags.camera_info import calibration_fields
 from bev_perception.bags.compressed_images import image_from_compressed
+from bev_perception.bags.typestore import COMPRESSED_IMAGE, IMAGE, bag_typestore
+from bev_perception.errors import BagError
 from bev_perception.geometry import PinholeCamera
 from bev_perception.ros.bridged_images import bridged_image
 from bev_perception.ros.stamps import header_message
 
 OWN_ENCODINGS = frozenset({"rgb8", "bgr8", "rgba8", "bgra8", "mono8"})
 """What cameras mostly send: read here without copies, whether cv_bridge is there or not."""
+
+
+def received_image(data: bytes, compressed: bool, topic: str) -> Any:
+    """A serialized Image or CompressedImage, its pixels a read-only view of the bytes.
+
+    Raises:
+        BagError: the bytes are none.
+    """
+    kind = COMPRESSED_IMAGE if compressed else IMAGE
+    try:
+        return bag_typestore().deserialize_cdr(data, kind)
+    except Exception as error:  # generated decoders raise anything on damaged bytes
+        raise BagError(
+            f"{topic}: a message of {len(data)} bytes is no {kind} ({error!r}); its sender or "
+            f"the network damages it"
+        ) from error
 
 
 def image_from_message(message: Image | CompressedImage, topic: str) -> NDArray[np.uint8]:

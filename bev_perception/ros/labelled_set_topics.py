@@ -25,7 +25,7 @@ from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, Rig, Rigid
 from bev_perception.ros.drive_settings import TRUTH_TOPIC, DriveSettings
 from bev_perception.ros.image_messages import camera_info_message, image_message
 from bev_perception.ros.lockstep import Lockstep
-from bev_perception.ros.output_messages import markers_message
+from bev_perception.ros.object_messages import serialized_markers
 from bev_perception.ros.stamps import header_message, time_message
 from bev_perception.ros.transform_messages import odometry_message, transforms_message
 
@@ -114,7 +114,7 @@ class LabelledSetTopics:
         if frame_set.world_T_base is not None:
             self._publish_pose(stamp_ns, frame_set.world_T_base)
         if self._truth is not None:
-            self._truth.publish(markers_message(stamp_ns, BASE_FRAME, simulated.objects))
+            self._truth.publish(serialized_markers(stamp_ns, BASE_FRAME, simulated.objects))
         for name, frame in frame_set.frames.items():
             frame_id = optical_frame(name, self._rig[name])
             info = camera_info_message(self._rig[name].camera, frame.stamp_ns, frame_id)

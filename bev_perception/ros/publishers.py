@@ -15,11 +15,9 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from bev_perception.geometry import BevOutput
+from bev_perception.ros.object_messages import serialized_detections, serialized_markers
 from bev_perception.ros.output_messages import (
-    box_poses,
     centers_message,
-    detections_message,
-    markers_message,
     occupancy_grid_message,
     probability_grid_message,
 )
@@ -83,13 +81,11 @@ class OutputPublishers:
             self._probability.publish(probability_grid_message(output, frame))
         if _is_heard(self._centers):
             self._centers.publish(centers_message(output, frame))
-        wants_objects, wants_markers = _is_heard(self._objects), _is_heard(self._markers)
-        boxes = output.base_objects
-        poses = box_poses(boxes) if wants_objects or wants_markers else []
-        if wants_objects:
-            self._objects.publish(detections_message(output, frame, poses))
-        if wants_markers:
-            self._markers.publish(markers_message(output.stamp_ns, frame, boxes, poses))
+        stamp_ns, boxes = output.stamp_ns, output.base_objects
+        if _is_heard(self._objects):
+            self._objects.publish(serialized_detections(stamp_ns, frame, boxes))
+        if _is_heard(self._markers):
+            self._markers.publish(serialized_markers(stamp_ns, frame, boxes))
 
     def publish_latencies(self, timings_ms: Mapping[str, float]) -> None:
         """Milliseconds by stage of LATENCY_STAGES."""

@@ -15,6 +15,7 @@ pytest.importorskip("vision_msgs", reason="vision_msgs is not installed: `make r
 pytest.importorskip("rerun", reason="the extra 'view' is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from object_topics import markers_message
 from rclpy.executors import SingleThreadedExecutor
 from rerun_recording import Recording
 from std_msgs.msg import Float32
@@ -23,7 +24,6 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox, RigidTransform
 from bev_perception.ros.output_messages import (
     centers_message,
-    markers_message,
     occupancy_grid_message,
     probability_grid_message,
 )
