@@ -37,7 +37,7 @@ GEOMETRIC = [
     for name in CHOICES
     if name not in ("first_pixel", "image_values", "image_channels", "object_ids")
 ]
-MOMENTS = 5
+MOMENTS = 3
 
 
 def drive_in(folder: Path) -> Drive:
