@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Subset
@@ -50,6 +51,7 @@ class SegnetData(LightningDataModule):
             collate_fn=collate,
             num_workers=config.data.workers,
             persistent_workers=config.data.workers > 0,
+            worker_init_fn=_start_worker,
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
@@ -66,4 +68,10 @@ class SegnetData(LightningDataModule):
             batch_size=self._config.batch_size,
             collate_fn=collate,
             num_workers=self._config.data.workers,
+            worker_init_fn=_start_worker,
         )
+
+
+def _start_worker(worker: int) -> None:
+    """One thread of OpenCV each: the processes themselves are what runs in parallel."""
+    cv2.setNumThreads(1)

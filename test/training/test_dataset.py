@@ -26,8 +26,13 @@ from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.model import SegnetConfig, build_tap_table
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.batch import collate
+from bev_perception.training.configuration import DataConfig, TrainConfig
+from bev_perception.training.data_module import SegnetData
 from bev_perception.training.dataset import SegnetDataset, TapTableCache
+from bev_perception.training.image_quality import ImageQualityConfig
+from bev_perception.training.miscalibration import MiscalibrationConfig
 from bev_perception.training.sampling import EndlessBatchSampler
+from bev_perception.training.views import ViewConfig
 
 SIZE = (32, 48)
 GRID = BevGrid.centered(8.0, 0.5)
@@ -182,6 +187,31 @@ def test_the_position_alone_decides_the_variation(tmp_path):
     two[1, 5]
     assert (one[2, 9].images == two[2, 9].images).all()
     assert any((one[2, p].images != one[2, 9].images).any() for p in range(4))
+
+
+def test_batches_do_not_depend_on_how_many_processes_load_them(tmp_path):
+    bag, _ = a_bag(tmp_path / "bag", a_rig(0, 90), num_sets=4)
+    augmentation = AugmentationConfig(
+        turn_steps=8,
+        views=ViewConfig(turn_deg=2.0, zoom=0.1),
+        quality=ImageQualityConfig(1.0, 1.0, 1.0, 0.1, 40),
+        camera_dropout=0.3,
+        miscalibration=MiscalibrationConfig(pitch_deg=2.0),
+    )
+
+    def batches(workers):
+        data = SegnetData(
+            SegnetDataset([bag], CONFIG, None, augmentation, 3),
+            SegnetDataset([], CONFIG),
+            TrainConfig(data=DataConfig(workers=workers), batch_size=2),
+        )
+        return list(itertools.islice(data.train_dataloader(), 4))
+
+    for alone, loaded in zip(batches(0), batches(2), strict=True):
+        assert torch.equal(alone.images, loaded.images)
+        assert torch.equal(alone.taps.forward.weights, loaded.taps.forward.weights)
+        assert torch.equal(alone.taps.forward.indices, loaded.taps.forward.indices)
+        assert torch.equal(alone.offset, loaded.offset)
 
 
 def test_cells_that_no_camera_sees_can_be_left_out_of_the_loss(tmp_path):
