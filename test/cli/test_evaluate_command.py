@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bev evaluate, bev report and bev calibrate from bags to pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from bev_perception.model import load_weights, save_weights
+
+
+@pytest.fixture
+def evaluated(bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path) -> Path:
+    """An evaluation with retention."""
+    out = tmp_path / "scores"
+    result = bev(
+        "evaluate", make_bag(), "--weights", weights, "--backend", "cpu", "--retention",
+        "--retention-stride", 3, "--pictures", 1, "--out", out,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    for text in ("panoptic quality", "pitch +2°, unknown", "without camera left", "report.html"):
+        assert text in result.out
+    return out
+
+
+def test_an_evaluation_has_figures_frames_pictures_and_a_page(evaluated: Path) -> None:
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    assert (metrics["bags"], metrics["sets"], metrics["retention"]["sets"]) == (1, 3, 1)
+    assert set(metrics["center_ap"]["within_25m"]) == {"0.5", "1", "2", "4", "mean"}
+    assert len(metrics["calibration"]["cells"]) == 15
+    frames = json.loads((evaluated / "frames.json").read_text())
+    assert [frame["drive"] for frame in frames["frames"]] == ["bag"] * 3
+    files = [picture["file"] for picture in frames["pictures"]]
+    assert files == ["best_0.jpg", "median_0.jpg", "worst_0.jpg"]
+    assert cv2.imread(str(evaluated / files[0])).shape[1] == 1920
+    page = (evaluated / "report.html").read_text()
+    for text in (
+        "Panoptic quality",
+        "Retention",
+        "Worst: IoU",
+        "ring 35-50 m",
+        "--retention-stride 3",
+    ):
+        assert text in page
+    assert page.count("data:image/jpeg") == 4
+
+
+def test_two_models_are_compared_set_by_set(
+    evaluated: Path, bev: Callable, weights: Path, tmp_path: Path
+) -> None:
+    model, metadata = load_weights(weights)
+    shy = tmp_path / "shy.safetensors"
+    save_weights(shy, model, metadata | {"calibration": {"temperature": 1.0, "bias": -0.5}})
+    other = tmp_path / "shy_scores"
+    bag = json.loads((evaluated / "frames.json").read_text())["frames"][0]["source"]
+    common = ("--backend", "cpu", "--pictures", 0, "--out", other)
+    assert bev("evaluate", bag, "--weights", shy, *common).code == 0
+    out = tmp_path / "compared"
+    result = bev("report", evaluated, other, "--pictures", 1, "--out", out)
+    assert result.code == 0, result.err
+    assert "IoU within ±25 m" in result.out
+    values = json.loads((out / "comparison.json").read_text())["comparisons"][0]
+    assert (values["first"], values["second"]) == ("scores", "shy_scores")
+    assert len(values["frames"]) == 3
+    found = values["pooled"]["within_25m"]
+    assert found["low"] <= found["second"] - found["first"] <= found["high"]
+    pictures = list(out.glob("*.jpg"))
+    assert len(pictures) == 1  # every set changed to one side
+    assert "Difference on the same sets" in (out / "report.html").read_text()
+
+
+def test_a_page_of_one_evaluation_is_made_again(
+    evaluated: Path, bev: Callable, tmp_path: Path
+) -> None:
+    assert bev("report", evaluated, "--out", tmp_path / "page").code == 0
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert page.count("data:image/jpeg") == 4
+
+
+def test_what_is_no_evaluation_is_told(evaluated: Path, bev: Callable, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = bev("report", empty, "--out", tmp_path / "page")
+    assert result.code == 2
+    assert "holds no evaluation (run.json, metrics.json, frames.json missing)" in result.error
+    (evaluated / "frames.json").write_text("{")
+    assert "is damaged" in bev("report", evaluated, "--out", tmp_path / "page").error
+    assert not (tmp_path / "page").exists()
+
+
+def test_recorded_outputs_are_judged_as_the_network_was(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    bag = make_bag()
+    run = tmp_path / "run"
+    common = ("--weights", weights, "--backend", "cpu", "--pictures", 0)
+    assert bev("run", bag, *common, "--out", run).code == 0
+    result = bev("evaluate", bag, "--recorded", "--out", tmp_path / "scores")
+    assert "nothing was recorded on /bev/occupancy_grid" in result.error
+    refused = bev("evaluate", bag, "--recorded", "--retention", "--out", tmp_path / "scores")
+    assert "--recorded runs no network" in refused.error
+
+
+def test_calibrated_weights_carry_their_temperature(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    out, bag = tmp_path / "calibrated.safetensors", make_bag()
+    result = bev("calibrate", bag, "--weights", weights, "--device", "cpu", "--out", out)
+    assert result.code == 0, result.err
+    assert "temperature" in result.out
+    metadata = load_weights(out)[1]
+    calibration = metadata["calibration"]
+    assert metadata["recipe"] == "none"
+    assert (calibration["method"], calibration["fitted_on"]) == ("temperature", ["bag"])
+    assert calibration["nll_after"] <= calibration["nll_before"]
+    again = bev("calibrate", bag, "--weights", weights, "--out", out)
+    assert "exists; choose another name or add --overwrite" in again.error
+    twice = bev("calibrate", bag, "--weights", out, "--device", "cpu", "--out", out, "--overwrite")
+    assert twice.code == 0
+    assert load_weights(out)[1]["calibration"] == calibration, "fitted on the raw logits again"
