@@ -79,7 +79,7 @@ class StraightforwardSegnet:
 
     def __init__(self, model: Segnet, rig: Rig, device: str, with_feature: bool) -> None:
         self.model = copy.deepcopy(model)
-        _use_library_norms(self.model)
+        use_library_norms(self.model)
         self.model.to(device)
         positions, self.valid = sampling_positions(model.config, rig)
         self.positions = positions.to(device)
@@ -132,12 +132,13 @@ class _LibraryNorm(nn.Module):
         return functional.instance_norm(x, eps=EPSILON)
 
 
-def _use_library_norms(network: nn.Module) -> None:
+def use_library_norms(network: nn.Module) -> None:
+    """Replaces our norms by the library's, in place."""
     for name, child in network.named_children():
         if isinstance(child, InstanceNorm):
             setattr(network, name, _LibraryNorm())
         else:
-            _use_library_norms(child)
+            use_library_norms(child)
 
 
 def make_program(name: str, task: Task) -> Program:

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +66,15 @@ class Splits:
     validation: list[PreparedBag]
 
 
-def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
+def train(
+    config: TrainConfig, show_progress: bool = True, callbacks: Sequence[Callback] = ()
+) -> TrainResult:
     """Trains and exports weights; see TrainConfig. Under torchrun, together with others.
+
+    Args:
+        config: the run.
+        show_progress: draw bars.
+        callbacks: of Lightning, called after ours.
 
     Raises:
         BevError: bags, weights or configuration cannot be used, or training cannot go on.
@@ -87,11 +95,16 @@ def train(config: TrainConfig, show_progress: bool = True) -> TrainResult:
         shows = show_progress and processes.rank == 0
         with first_of_machine_first(processes):
             bags = _prepared(config, shows)
-        return _train(config, model, bags, processes, shows)
+        return _train(config, model, bags, processes, shows, callbacks)
 
 
 def _train(
-    config: TrainConfig, model: Segnet, bags: Splits, processes: Processes, shows: bool
+    config: TrainConfig,
+    model: Segnet,
+    bags: Splits,
+    processes: Processes,
+    shows: bool,
+    further_callbacks: Sequence[Callback],
 ) -> TrainResult:
     num_samples = sum(len(bag) for bag in bags.train)
     count = process_count(config, processes)
@@ -112,7 +125,7 @@ def _train(
     )
     stopper, progress = Stopper(config.max_minutes), StepProgress(shows)
     keeper = CheckpointKeeper(config, num_samples, count)
-    callbacks: list[Callback] = [stopper, progress, keeper]
+    callbacks: list[Callback] = [stopper, progress, keeper, *further_callbacks]
     trainer = make_trainer(config, callbacks, processes, bool(bags.validation), first_step)
     started = time.monotonic()
     fit(trainer, module, data, checkpoint, stopper, progress, keeper)
