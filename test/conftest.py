@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # rerun_recording, tiny_network
+sys.path.insert(0, str(Path(__file__).parent))  # ros_transport, tiny_network, ...
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("random", deadline=None)

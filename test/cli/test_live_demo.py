@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ros_transport import quick_profiles
 
 from bev_perception.bags import BagReader
 from bev_perception.bags.output_reader import DiagnosticReport, OutputReader
@@ -25,6 +26,7 @@ from bev_perception.errors import ProcessError
 
 TIMEOUT_S = 120.0
 NUM_SETS = 4
+TOWN = 11_004
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout_s: float = TIMEOUT_S) -> object:
@@ -47,6 +49,8 @@ class Demo:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder.parent)}
         for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
             environment.pop(name, None)
+        for name, profile in quick_profiles(folder.parent).items():
+            environment[name] = str(profile)
         command = [sys.executable, "-m", "bev_perception.cli.main", "demo", "--out", self.out]
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -87,7 +91,7 @@ def demo(rig_file: Path, weights: Path, tmp_path: Path) -> Iterator[Callable[...
     folder.mkdir()
 
     def start(sets: int) -> Demo:
-        common = ("--rig", rig_file, "--weights", weights, "--pictures", 2)
+        common = ("--town", TOWN, "--rig", rig_file, "--weights", weights, "--pictures", 2)
         started.append(Demo(folder, *common, "--sets", sets))
         return started[-1]
 
@@ -124,8 +128,8 @@ def test_live_figures_are_those_of_the_offline_demo(
     assert set(json.loads((live.out / "run.json").read_text())["timings_ms"]) >= {"node", "engine"}
 
     offline = tmp_path / "offline"
-    common = ("--rig", rig_file, "--weights", weights, "--sets", NUM_SETS, "--out", offline)
-    assert bev("demo", "--offline", *common).code == 0
+    common = ("--town", TOWN, "--rig", rig_file, "--weights", weights, "--sets", NUM_SETS)
+    assert bev("demo", "--offline", *common, "--out", offline).code == 0
     with (
         OutputReader(live.out / "drive") as ours,
         OutputReader(offline / "output") as theirs,

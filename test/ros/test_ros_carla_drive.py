@@ -29,6 +29,7 @@ cameras:
   front: {{{LENS}, position: [1.9, 0, 1.6], rpy_deg: [0, 5, 0]}}
   left: {{{LENS}, position: [1.2, 0.8, 1.6], rpy_deg: [0, 5, 90]}}
 """
+SHARED_TOPICS = ["/tf", "/tf_static", "/odom", "/ground_truth/objects"]
 UNTOUCHED = {"actors": [], "synchronous": False, "managers": [], "violations": []}
 
 
@@ -144,11 +145,11 @@ def test_the_grid_is_that_of_the_worlds_images_cameras_and_pose(
         {"draw": True, "tilt_rad": [0.02, -0.03]},
         num_sets=6,
         wait_for_subscribers=2,
-        wait_for_subscribers_on=["/tf", "/tf_static", "/odom", "/ground_truth/objects"],
+        wait_for_subscribers_on=SHARED_TOPICS,
         wait_for_topic="/bev/occupancy_grid",
-        lockstep_timeout_s=20.0,
+        lockstep_timeout_s=60.0,
     )
-    assert node.wait(60.0) == 0
+    assert node.wait() == 0
     assert left_behind() == UNTOUCHED
     rig, wanted = published_rig(heard), load_rig(rig_file)
     for name in wanted:
@@ -157,9 +158,9 @@ def test_the_grid_is_that_of_the_worlds_images_cameras_and_pose(
     stamp_ns = stamp_of(grid)
     frames = {}
     for name, images in heard.images.items():
-        image = next(each for each in images.messages if stamp_of(each) == stamp_ns)
+        image = images.wait_until(lambda each: stamp_of(each) == stamp_ns)
         frames[name] = CameraFrame(name, stamp_ns, image_from_message(image, name))
-    tf = next(each for each in heard.tf.messages if stamp_of(each.transforms[0]) == stamp_ns)
+    tf = heard.tf.wait_until(lambda each: stamp_of(each.transforms[0]) == stamp_ns)
     transforms = poses(tf)
     assert list(transforms) == [("map", "odom"), ("odom", "base_link")]
     map_T_base = transforms["map", "odom"] @ transforms["odom", "base_link"]
@@ -172,7 +173,13 @@ def test_the_grid_is_that_of_the_worlds_images_cameras_and_pose(
 def test_everything_of_a_tick_has_one_stamp_and_the_vehicles_frames(
     carla_node: Callable[..., Any], heard: SimpleNamespace
 ) -> None:
-    assert carla_node(num_sets=4, wait_for_subscribers=1).wait(40.0) == 0
+    from rosgraph_msgs.msg import Clock
+
+    from bev_perception.ros.stamps import time_message
+
+    topics = [*SHARED_TOPICS, "/clock"]
+    node = carla_node(num_sets=4, wait_for_subscribers=1, wait_for_subscribers_on=topics)
+    assert node.wait() == 0
     stamps = [stamp_of(image) for image in heard.images["front"].wait(4)]
     assert np.diff(stamps).tolist() == [100_000_000] * 3
     assert [stamp_of(image) for image in heard.images["left"].wait(4)] == stamps
@@ -183,8 +190,9 @@ def test_everything_of_a_tick_has_one_stamp_and_the_vehicles_frames(
     assert (odometry.header.frame_id, odometry.child_frame_id) == ("odom", "base_link")
     markers = [marker for array in heard.truth.wait(1) for marker in array.markers]
     assert {marker.header.frame_id for marker in markers if marker.header.frame_id} == {"base_link"}
-    seconds = {entry.clock.sec * 10**9 + entry.clock.nanosec for entry in heard.clock.messages}
-    assert set(stamps) <= seconds
+    for stamp_ns in stamps:
+        moment = Clock(clock=time_message(stamp_ns))
+        heard.clock.wait_until(moment.__eq__)
 
 
 @pytest.mark.parametrize(
@@ -192,12 +200,8 @@ def test_everything_of_a_tick_has_one_stamp_and_the_vehicles_frames(
     [
         ({"dead_from": 60}, "CARLA does not answer", False),
         ({"silent": [0, 60]}, "camera 'front' has not delivered tick", True),
-        ({"ego_gone_at": 60}, "the ego vehicle .* is no more", True),
-        ({"reload_at": 60}, "another client has loaded or reloaded", True),
-        ({"other_ticks": 1}, "another client ticks too", True),
-        ({"actor_limit": 3}, "actors may have reached their limit", True),
     ],
-    ids=["server gone", "camera silent", "ego gone", "reloaded", "other ticks", "actor limit"],
+    ids=["server gone", "camera silent"],
 )
 def test_a_fault_ends_it_in_one_line_and_leaves_no_actors(
     carla_node: Callable[..., Any],
@@ -206,8 +210,9 @@ def test_a_fault_ends_it_in_one_line_and_leaves_no_actors(
     expected: str,
     empties: bool,
 ) -> None:
+    """Two of the faults that test_carla_faults knows."""
     node = carla_node({"faults": faults}, num_sets=200)
-    assert node.wait(60.0) == 2, node.log
+    assert node.wait() == 2, node.log
     (error,) = [line for line in node.log.splitlines() if line.startswith("carla_node: error:")]
     assert re.search(expected, error)
     assert "Traceback" not in node.log
@@ -217,17 +222,11 @@ def test_a_fault_ends_it_in_one_line_and_leaves_no_actors(
         assert not left["synchronous"]
 
 
-def test_a_slow_tick_is_waited_for(
-    carla_node: Callable[..., Any], left_behind: Callable[[], dict[str, Any]]
-) -> None:
-    node = carla_node({"faults": {"slow": [60, 1.5]}}, num_sets=30)
-    assert node.wait(60.0) == 0
-    assert "drove 30 sets" in node.log
-    assert left_behind() == UNTOUCHED
-
-
-@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("waiting", [True, False], ids=["waiting", "driving"])
+@pytest.mark.parametrize(
+    ("with_signal", "waiting"),
+    [(signal.SIGINT, False), (signal.SIGTERM, True)],
+    ids=["Ctrl-C while driving", "SIGTERM while waiting"],
+)
 def test_signals_end_it_with_the_world_as_it_was(
     carla_node: Callable[..., Any],
     left_behind: Callable[[], dict[str, Any]],
@@ -235,7 +234,7 @@ def test_signals_end_it_with_the_world_as_it_was(
     waiting: bool,
 ) -> None:
     node = carla_node(wait_for_subscribers=5 if waiting else 0)
-    node.wait_for_log("driving with 3 vehicles and 2 walkers", 40.0)
+    node.wait_for_log("driving with 3 vehicles and 2 walkers")
     assert node.stop(with_signal) == 0
     assert left_behind() == UNTOUCHED
     assert "Traceback" not in node.log
