@@ -38,6 +38,7 @@ class BagFile:
         self._source = storage_source(self.path)
         self._reader: AnyReader | None = None
         self._headers: dict[str, bool] = {}
+        self._own_definitions: dict[tuple[str, ...], bool] = {}
         try:
             reader = AnyReader([self._source], default_typestore=bag_typestore())
             reader.open()
@@ -111,6 +112,15 @@ class BagFile:
             known = bool(fields) and fields[0][1][1] == "std_msgs/msg/Header"
             self._headers[connection.msgtype] = known
         return known
+
+    def has_own_definitions(self, msgtypes: tuple[str, ...]) -> bool:
+        """Whether the bag defines types as this program does, field by field."""
+        if msgtypes not in self._own_definitions:
+            theirs, own = self._open_reader().typestore.fielddefs, bag_typestore().fielddefs
+            self._own_definitions[msgtypes] = all(
+                theirs.get(name) == own.get(name) for name in msgtypes
+            )
+        return self._own_definitions[msgtypes]
 
     def close(self) -> None:
         """Closes the file; a second time does nothing."""

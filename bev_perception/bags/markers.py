@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from bev_perception.bags.headers import make_duration, make_header, make_time
-from bev_perception.bags.poses import make_vector, pose_from_message, pose_to_message
+from bev_perception.bags.marker_rows import MarkerRow, rows_from_message
+from bev_perception.bags.poses import make_vector, pose_to_message
 from bev_perception.bags.typestore import MARKER_ARRAY, message_class
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import ObjectBox, RigidTransform
+from bev_perception.geometry.box_arrays import BoxArrays
 from bev_perception.geometry.class_names import object_class
+from bev_perception.geometry.transform import QUATERNION_NORM_TOLERANCE
 
 CUBE = 1
 ADD, DELETE, DELETE_ALL = 0, 2, 3
@@ -40,16 +44,48 @@ def boxes_from_markers(message: Any, topic: str) -> list[tuple[str, ObjectBox]]:
     Raises:
         BagError: a cube without size or with an impossible pose.
     """
-    standing: dict[tuple[str, int], Any] = {}
-    for marker in message.markers:
-        key = (marker.ns, int(marker.id))
-        if marker.action == DELETE_ALL:
+    frames, arrays = marker_boxes(rows_from_message(message), topic)
+    return list(zip(frames, arrays.boxes()))
+
+
+def marker_boxes(rows: Iterable[MarkerRow], topic: str) -> tuple[list[str], BoxArrays]:
+    """Frames (N,) and boxes, each in its frame, of every cube that the markers leave standing.
+
+    Raises:
+        BagError: a cube without size or with an impossible pose.
+    """
+    standing: dict[tuple[str, int], MarkerRow] = {}
+    for row in rows:
+        if row.action == DELETE_ALL:
             standing.clear()
-        elif marker.action == DELETE:
-            standing.pop(key, None)
-        elif marker.action == ADD and marker.type == CUBE:
-            standing[key] = marker
-    return [_box(marker, topic) for marker in standing.values()]
+        elif row.action == DELETE:
+            standing.pop((row.ns, row.id), None)
+        elif row.action == ADD and row.type == CUBE:
+            standing[row.ns, row.id] = row
+    cubes = list(standing.values())
+    poses = np.array([row.pose for row in cubes], dtype=np.float64).reshape(-1, 7)
+    sizes = np.array([row.scale for row in cubes], dtype=np.float64).reshape(-1, 3)
+    with np.errstate(invalid="ignore", over="ignore"):
+        norms = np.linalg.norm(poses[:, 3:], axis=1)
+        possible = np.isfinite(poses).all(axis=1) & (sizes > 0.0).all(axis=1)
+        possible &= (sizes < math.inf).all(axis=1)
+        possible &= np.abs(norms - 1.0) <= QUATERNION_NORM_TOLERANCE
+    if not possible.all():
+        _refuse(cubes[int(np.argmin(possible))], topic)
+    texts = [text_values(row.text) for row in cubes]
+    velocities = [[text.get(name, 0.0) for name in ("vx", "vy", "vz")] for text in texts]
+    rotations = Rotation.from_quat(poses[:, 3:]).as_matrix() if cubes else np.zeros((0, 3, 3))
+    arrays = BoxArrays(
+        labels=tuple(object_class(row.ns) for row in cubes),
+        object_ids=np.array([row.id for row in cubes], dtype=np.int64),
+        rotations=rotations,
+        centers=poses[:, :3],
+        sizes=sizes,
+        velocities=np.array(velocities, dtype=np.float64).reshape(-1, 3),
+        visibilities=np.array([text.get("visibility", math.nan) for text in texts]),
+        scores=np.array([text.get("score", 1.0) for text in texts]),
+    )
+    return [row.frame_id for row in cubes], arrays
 
 
 def boxes_to_markers(stamp_ns: int, frame_id: str, boxes: Iterable[ObjectBox]) -> Any:
@@ -94,21 +130,14 @@ def text_values(text: str) -> dict[str, float]:
     return values
 
 
-def _box(marker: Any, topic: str) -> tuple[str, ObjectBox]:
-    values = text_values(marker.text)
+def _refuse(row: MarkerRow, topic: str) -> NoReturn:
+    """Says what makes a cube impossible, as ObjectBox does."""
     try:
-        box = ObjectBox(
-            label=object_class(marker.ns),
-            object_id=int(marker.id),
-            pose=pose_from_message(marker.pose),
-            size=np.array([marker.scale.x, marker.scale.y, marker.scale.z]),
-            velocity=np.array([values.get(name, 0.0) for name in ("vx", "vy", "vz")]),
-            visibility=values.get("visibility", float("nan")),
-            score=values.get("score", 1.0),
-        )
+        pose = RigidTransform.from_quaternion(row.pose[3:], row.pose[:3])
+        ObjectBox(object_class(row.ns), row.id, pose, np.array(row.scale))
     except BevError as error:
-        raise BagError(f"{topic}: marker {marker.ns!r} {marker.id}: {error}") from error
-    return marker.header.frame_id.lstrip("/"), box
+        raise BagError(f"{topic}: marker {row.ns!r} {row.id}: {error}") from error
+    raise BagError(f"{topic}: marker {row.ns!r} {row.id} is impossible")
 
 
 def _marker(

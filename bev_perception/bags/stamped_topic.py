@@ -56,17 +56,38 @@ class StampedTopic:
         Raises:
             BagError: the bag is damaged.
         """
+        found = self.nearest_raw(stamp_ns, tolerance_ns)
+        return None if found is None else (found[0], self.decode(found[1]))
+
+    def nearest_raw(self, stamp_ns: int, tolerance_ns: int) -> tuple[int, bytes] | None:
+        """(stamp, serialized message) nearest in time, None beyond the tolerance.
+
+        Raises:
+            BagError: the bag is damaged.
+        """
         right = bisect_left(self.stamps_ns, stamp_ns)
         candidates = [i for i in (right - 1, right) if 0 <= i < len(self.stamps_ns)]
         best = min(candidates, key=lambda i: abs(self.stamps_ns[i] - stamp_ns), default=None)
         if best is None or abs(self.stamps_ns[best] - stamp_ns) > tolerance_ns:
             return None
-        return self.stamps_ns[best], self._message(*self._entries[best])
+        return self.stamps_ns[best], self._raw(*self._entries[best])
 
-    def _message(self, stamp_ns: int, log_ns: int) -> Any:
+    def decode(self, raw: bytes) -> Any:
+        """A message of this topic.
+
+        Raises:
+            BagError: the bytes do not fit the type.
+        """
+        return self._bag.decode(self._connection, raw)
+
+    def has_own_definitions(self, msgtypes: tuple[str, ...]) -> bool:
+        """Whether the bag defines types as this program does."""
+        return self._bag.has_own_definitions(msgtypes)
+
+    def _raw(self, stamp_ns: int, log_ns: int) -> bytes:
         for _, _, raw in self._bag.messages([self._connection], log_ns, log_ns + 1):
             if message_stamp_ns(self._bag, self._connection, log_ns, raw) == stamp_ns:
-                return self._bag.decode(self._connection, raw)
+                return raw
         raise BagError(
             f"{self._bag.path}: the message of {self.name} at {stamp_ns} ns is gone; "
             f"the bag was changed while it was read"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.geometry import OBJECT_CLASSES, ObjectBox
+from bev_perception.geometry import OBJECT_CLASSES
+from bev_perception.geometry.box_arrays import BoxArrays
 
 DISTANCES_M = (0.0, 10.0, 20.0, 35.0, 50.0)
 """Lower ends of the rings; the last one has no upper end."""
@@ -19,19 +20,22 @@ VISIBILITIES = (0.0, 0.4, 0.6, 0.8)
 
 _SHAPE = (len(OBJECT_CLASSES), len(DISTANCES_M), len(VISIBILITIES) + 1)
 _UNKNOWN = len(VISIBILITIES)
+_NUMBERS = {name: number for number, name in enumerate(OBJECT_CLASSES)}
 
 
-def count_boxes(boxes: Sequence[ObjectBox]) -> NDArray[np.int64]:
+def no_boxes() -> NDArray[np.int64]:
+    """The counts of nothing."""
+    return np.zeros(_SHAPE, dtype=np.int64)
+
+
+def count_boxes(boxes: BoxArrays) -> NDArray[np.int64]:
     """Counts by class, ring and share; their sum over sets is that of all sets."""
-    counts = np.zeros(_SHAPE, dtype=np.int64)
-    if boxes:
-        labels = [OBJECT_CLASSES.index(box.label) for box in boxes]
-        x, y = np.array([box.center[:2] for box in boxes]).T
-        rings = np.searchsorted(DISTANCES_M, np.hypot(x, y), side="right") - 1
-        visibility = np.array([box.visibility for box in boxes])
-        shares = np.searchsorted(VISIBILITIES, visibility, side="right") - 1
-        shares[np.isnan(visibility)] = _UNKNOWN
-        np.add.at(counts, (np.array(labels), rings, shares), 1)
+    counts = no_boxes()
+    labels = np.array([_NUMBERS[label] for label in boxes.labels], dtype=np.int64)
+    rings = np.searchsorted(DISTANCES_M, boxes.distances, side="right") - 1
+    shares = np.searchsorted(VISIBILITIES, boxes.visibilities, side="right") - 1
+    shares[np.isnan(boxes.visibilities)] = _UNKNOWN
+    np.add.at(counts, (labels, rings, shares), 1)
     return counts
 
 
@@ -49,13 +53,13 @@ def counts_to_dict(counts: NDArray[np.int64]) -> dict[str, dict[str, int]]:
 
 def add_counts(parts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """The sum of what counts_to_dict gave for several drives."""
-    total = counts_to_dict(np.zeros(_SHAPE, dtype=np.int64))
+    total = counts_to_dict(no_boxes())
     for part in parts:
         for group, values in part.items():
             for name, number in values.items():
                 total[group][name] = total[group].get(name, 0) + int(number)
-    order = {name: place for place, name in enumerate(OBJECT_CLASSES)}
-    total["classes"] = dict(sorted(total["classes"].items(), key=lambda item: order[item[0]]))
+    classes = sorted(total["classes"].items(), key=lambda item: _NUMBERS[item[0]])
+    total["classes"] = dict(classes)
     return total
 
 

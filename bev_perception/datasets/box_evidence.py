@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bev_perception.geometry import ObjectBox, Rig
+from bev_perception.geometry import Rig
+from bev_perception.geometry.box_arrays import BoxArrays
 
 REACH_M = 60.0
 """Boxes farther away are not asked for: they are a few pixels high."""
@@ -30,7 +30,7 @@ _SAMPLES = 0.5 * np.array(
 """Points of a box in units of its size: corners, middles of edges and faces, and its middle."""
 
 
-def boxes_in_view(boxes: Sequence[ObjectBox], rig: Rig, min_visibility: float) -> tuple[int, int]:
+def boxes_in_view(boxes: BoxArrays, rig: Rig, min_visibility: float) -> tuple[int, int]:
     """(asked, seen): near boxes said to be visible, and those that are in some image.
 
     Boxes of unknown visibility are not asked for.
@@ -40,30 +40,28 @@ def boxes_in_view(boxes: Sequence[ObjectBox], rig: Rig, min_visibility: float) -
         rig: the cameras.
         min_visibility: boxes count as visible above this share.
     """
-    asked = [box for box in boxes if box.visibility > min_visibility and _distance(box) < REACH_M]
-    if not asked:
+    with np.errstate(invalid="ignore"):
+        chosen = (boxes.visibilities > min_visibility) & (boxes.distances < REACH_M)
+    asked = boxes.selected(chosen)
+    if not len(asked):
         return 0, 0
-    rotations = np.array([box.pose.rotation for box in asked])
-    sizes = np.array([box.size for box in asked])
-    centers = np.array([box.center for box in asked])
-    points = np.einsum("nij,nkj->nki", rotations, sizes[:, None] * _SAMPLES) + centers[:, None]
+    points = asked.points(_SAMPLES)
     seen = np.zeros(len(asked), dtype=bool)
     for entry in rig.cameras.values():
-        pixels, valid = entry.project(points)
+        left = np.flatnonzero(~seen)
+        pixels, valid = entry.project(points[left])
         inside = valid & entry.camera.contains(pixels)
         low = np.where(valid[..., None], pixels, np.inf).min(axis=1)
         high = np.where(valid[..., None], pixels, -np.inf).max(axis=1)
-        seen |= inside.any(axis=1) & ((high - low).max(axis=1) >= _MIN_EXTENT_PX)
+        seen[left] = inside.any(axis=1) & ((high - low).max(axis=1) >= _MIN_EXTENT_PX)
     return len(asked), int(seen.sum())
 
 
-def vehicle_bottoms(boxes: Sequence[ObjectBox]) -> list[float]:
+def vehicle_bottoms(boxes: BoxArrays) -> list[float]:
     """Heights of the bottoms of near vehicles over the plane that the vehicle stands on, metres."""
-    return [
-        float(box.center[2] - 0.5 * box.size[2] * abs(box.pose.rotation[2, 2]))
-        for box in boxes
-        if box.is_vehicle and _distance(box) < _NEAR_M
-    ]
+    near = boxes.is_vehicle & (boxes.distances < _NEAR_M)
+    bottoms = boxes.centers[:, 2] - 0.5 * boxes.sizes[:, 2] * np.abs(boxes.rotations[:, 2, 2])
+    return list(bottoms[near].tolist())
 
 
 def ground_note(bottoms: Sequence[float]) -> str:
@@ -75,13 +73,3 @@ def ground_note(bottoms: Sequence[float]) -> str:
         f"the bottoms of labelled vehicles within {_NEAR_M:g} m are {median:+.2f} m high in the "
         f"median: is base_link on the ground, and is a label's position the middle of its box?"
     )
-
-
-def _distance(box: ObjectBox) -> float:
-    x, y, _ = box.center.tolist()
-    return float(np.hypot(x, y))
-
-
-def distances(boxes: Sequence[ObjectBox]) -> NDArray[np.float64]:
-    """(N,) metres from the vehicle along the ground."""
-    return np.array([_distance(box) for box in boxes])

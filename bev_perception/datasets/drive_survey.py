@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.bags.recorded_bag import RecordedBag
-from bev_perception.datasets.box_counts import count_boxes
+from bev_perception.datasets.box_counts import count_boxes, no_boxes
 from bev_perception.datasets.box_evidence import (
     MIN_BOXES,
     MIN_SHARE,
@@ -28,7 +28,8 @@ from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.datasets.standing import StandingFilter
 from bev_perception.datasets.text_spool import TextSpool
 from bev_perception.errors import BevError, DatasetError
-from bev_perception.geometry import ObjectBox, Rig, RigidTransform
+from bev_perception.geometry import Rig, RigidTransform
+from bev_perception.geometry.box_arrays import BoxArrays
 from bev_perception.perception import Synchronizer
 
 _GAP_FACTOR = 3.0
@@ -61,7 +62,7 @@ class DriveSurvey:
     notes: list[str] = field(default_factory=list)
     share_in_view: float = float("nan")
     suspect: PlannedSet | None = None
-    counts: NDArray[np.int64] = field(default_factory=lambda: count_boxes(()))
+    counts: NDArray[np.int64] = field(default_factory=no_boxes)
     distance_m: float = 0.0
 
     @property
@@ -134,7 +135,7 @@ class _Judge:
         self._bottoms: list[float] = []
         self._without_visibility = 0
         self._with_visibility = 0
-        self.counts = count_boxes(())
+        self.counts = no_boxes()
         self.asked = self.seen = 0
         self.suspect: PlannedSet | None = None
 
@@ -150,7 +151,7 @@ class _Judge:
         if cause:
             return PlannedSet(stamp, usable, pose, cause, detail)
         try:
-            boxes = self._bag.objects(stamp)
+            boxes = self._bag.object_arrays(stamp)
         except BevError as error:
             text = str(error).removeprefix(f"{self._bag.path}: ")
             return PlannedSet(stamp, usable, pose, "bad labels", text)
@@ -201,11 +202,11 @@ class _Judge:
         missing = [name for name in self._rig.names if name not in notes]
         return "camera missing", ", ".join(missing)
 
-    def _box_cause(self, boxes: Sequence[ObjectBox]) -> tuple[str, str]:
+    def _box_cause(self, boxes: BoxArrays) -> tuple[str, str]:
         asked, seen = boxes_in_view(boxes, self._rig, self._settings.min_visibility)
         self.asked += asked
         self.seen += seen
-        known = sum(box.visibility == box.visibility for box in boxes)
+        known = int(np.isfinite(boxes.visibilities).sum())
         self._with_visibility += known
         self._without_visibility += len(boxes) - known
         self._bottoms += vehicle_bottoms(boxes)

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bev_perception.datasets.rig_record import camera_to_dict
 from bev_perception.errors import BevError, DatasetError
 from bev_perception.geometry import ObjectBox, Rig, RigidTransform
+from bev_perception.geometry.box_arrays import BoxArrays
 
 FORMAT = "bev_perception shards"
 VERSION = 1
@@ -32,6 +32,8 @@ VERSION = 1
 MANIFEST_NAME = "manifest.json"
 DRIVE_NAME = "drive.json"
 DRIVES_FOLDER = "drives"
+
+_BOX_KEYS = ("label", "id", "position", "quaternion", "size", "velocity", "visibility")
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,15 @@ def set_key(drive: str, number: int) -> str:
     return f"{drive}-{number:06d}"
 
 
-def set_json(stored: StoredSet, drive: str, source: str) -> bytes:
-    """The JSON file of one set; what is unknown is null."""
+def set_json(stored: StoredSet, drive: str, source: str, rig_json: str) -> bytes:
+    """The JSON file of one set; what is unknown is null.
+
+    Args:
+        stored: the set.
+        drive, source: names.
+        rig_json: JSON of rig_to_dict of the set's rig.
+    """
     pose = stored.world_T_base
-    cameras = {}
-    for name, entry in stored.rig.cameras.items():
-        picture = stored.pictures.get(name)
-        file = {"file": f"{name}.{picture.suffix}", "stamp_ns": picture.stamp_ns} if picture else {}
-        cameras[name] = {**file, **camera_to_dict(entry)}
     record = {
         "version": VERSION,
         "drive": drive,
@@ -93,32 +96,35 @@ def set_json(stored: StoredSet, drive: str, source: str) -> bytes:
         "stamp_ns": stored.stamp_ns,
         "segment": stored.segment,
         "world_T_base": None if pose is None else pose.matrix.tolist(),
-        "cameras": cameras,
+        "images": {
+            name: {"file": f"{name}.{picture.suffix}", "stamp_ns": picture.stamp_ns}
+            for name, picture in stored.pictures.items()
+        },
     }
     text = json.dumps(record, allow_nan=False)
-    return f'{text[:-1]}, "objects": {stored.objects_json}}}'.encode()
+    return f'{text[:-1]}, "rig": {rig_json}, "objects": {stored.objects_json}}}'.encode()
 
 
-def boxes_to_json(boxes: Iterable[ObjectBox]) -> str:
-    """A JSON list of boxes."""
-    return json.dumps([box_to_dict(box) for box in boxes], allow_nan=False)
+def boxes_to_json(boxes: BoxArrays) -> str:
+    """A JSON list of boxes in base_link: metres, metres per second, quaternion x, y, z, w.
 
-
-def box_to_dict(box: ObjectBox) -> dict[str, Any]:
-    """Plain values of a box in base_link: metres, metres per second, quaternion x, y, z, w."""
-    return {
-        "label": box.label,
-        "id": box.object_id,
-        "position": box.pose.translation.tolist(),
-        "quaternion": box.pose.quaternion.tolist(),
-        "size": box.size.tolist(),
-        "velocity": [None if math.isnan(value) else value for value in box.velocity.tolist()],
-        "visibility": None if math.isnan(box.visibility) else float(box.visibility),
-    }
+    Rounded to micrometres and nanoradians.
+    """
+    columns = zip(
+        boxes.labels,
+        boxes.object_ids.tolist(),
+        boxes.centers.round(6).tolist(),
+        boxes.quaternions.round(9).tolist(),
+        boxes.sizes.round(6).tolist(),
+        boxes.velocities.round(6).tolist(),
+        boxes.visibilities.round(6).tolist(),
+    )
+    text = json.dumps([dict(zip(_BOX_KEYS, values)) for values in columns])
+    return text.replace("NaN", "null")
 
 
 def box_from_dict(values: Mapping[str, Any]) -> ObjectBox:
-    """The box of box_to_dict's values.
+    """The box of one of boxes_to_json's values.
 
     Raises:
         KeyError, TypeError, ValueError, BevError: they are not such values.

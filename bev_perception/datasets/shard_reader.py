@@ -113,20 +113,19 @@ class ShardDrive:
                 f"extract the drive again"
             )
         stamp_ns = int(record["stamp_ns"])
-        frames, missing = {}, []
+        frames = {}
         for name in self.rig.names:
-            entry = record["cameras"][name]
-            if "file" in entry:
+            entry = record["images"].get(name)
+            if entry is not None:
                 image = _decoded(files[entry["file"]], f"{where}: {entry['file']}")
                 frames[name] = CameraFrame(name, int(entry["stamp_ns"]), image)
-            else:
-                missing.append(name)
+        missing = tuple(name for name in self.rig.names if name not in frames)
         pose = record["world_T_base"]
         world_T_base = None if pose is None else RigidTransform.from_matrix(pose)
         return LabelledSet(
-            FrameSet(stamp_ns, frames, tuple(missing), world_T_base),
+            FrameSet(stamp_ns, frames, missing, world_T_base),
             tuple(box_from_dict(box) for box in record["objects"]),
-            self._own_rig(record["cameras"]),
+            self._own_rig(record["rig"]),
         )
 
     def _own_rig(self, cameras: Mapping[str, Any]) -> Rig | None:

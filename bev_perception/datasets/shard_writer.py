@@ -55,6 +55,8 @@ class ShardWriter:
         self._shards: list[dict[str, Any]] = []
         self._open: _Shard | None = None
         self._sets = 0
+        self._written_rig: Rig | None = None
+        self._rig_json = ""
 
     def __enter__(self) -> ShardWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
@@ -92,7 +94,9 @@ class ShardWriter:
             DatasetError: the disk is full or cannot be written.
         """
         key = set_key(self._drive, self._sets)
-        files = {"json": set_json(stored, self._drive, self._source)}
+        if stored.rig is not self._written_rig:
+            self._written_rig, self._rig_json = stored.rig, json.dumps(rig_to_dict(stored.rig))
+        files = {"json": set_json(stored, self._drive, self._source, self._rig_json)}
         for name, picture in stored.pictures.items():
             files[f"{name}.{picture.suffix}"] = picture.data
         try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from bev_perception.geometry.boxes import OBJECT_CLASSES
 
@@ -67,6 +68,7 @@ _ALIASES = {
 _PREFIXES = (("vehicle.", "car"), ("human.pedestrian.", "pedestrian"), ("walker.", "pedestrian"))
 
 
+@lru_cache(maxsize=4096)
 def object_class(name: str) -> str:
     """The member of OBJECT_CLASSES that a foreign class name means, else ``unknown``.
 
