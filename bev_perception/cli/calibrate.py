@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from bev_perception.cli.parser import Arguments, Command, Parser, add_rig_argument
@@ -65,13 +66,21 @@ def _run(arguments: Arguments) -> None:
     rig_file = load_optional_rig(arguments.rig)
     histogram = collect_logits(bags, respondent, None, rig_file, arguments.stride)
     values = calibration_values(histogram, [bag.name for bag in bags], arguments.bias)
-    values["stride"] = arguments.stride
+    values["command"] = _command(arguments)
     save_weights(out, model, metadata | {CALIBRATION_KEY: values})
     print(
         f"{out}: temperature {values['temperature']:.4f}, bias {values['bias']:.4f}, fitted on "
         f"{values['cells']} cells of {len(bags)} bags; negative log likelihood "
         f"{values['nll_before']:.5f} before, {values['nll_after']:.5f} after"
     )
+
+
+def _command(arguments: Arguments) -> str:
+    """What fits it again."""
+    words = ["bev", "calibrate", *arguments.bags, "--weights", arguments.weights]
+    words += ["--rig", arguments.rig] if arguments.rig else []
+    words += ["--bias"] if arguments.bias else []
+    return shlex.join([*words, "--stride", str(arguments.stride), "--out", arguments.out])
 
 
 COMMAND = Command(
