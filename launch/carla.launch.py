@@ -225,6 +225,8 @@ def perception(given: dict[str, str]) -> LaunchDescriptionEntity:
             "use_sim_time": "true",
             "image_topic": image_topic(given),
             "image_transport": given["image_transport"] if is_own else "raw",
+            # The bridge offers it, and knows nothing of our transport's room for images.
+            "image_reliability": "reliable" if given["source"] == "ros_bridge" else "",
             **{name: given[name] for name in PASSED_ON},
         }.items(),
     )

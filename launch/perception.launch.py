@@ -35,6 +35,8 @@ OUTPUT_TOPICS = ("occupancy_grid", "probability_grid", "centers", "markers")
 TEXTS = {
     "image_transport": "raw (sensor_msgs/Image) or compressed (CompressedImage, on the topic "
     "/compressed below image_topic)",
+    "image_reliability": "of the image subscriptions: best_effort fits every publisher, reliable "
+    "loses less where a publisher has not the transport of config/fastdds.xml",
     "weights": "name of shipped weights, or a .safetensors file",
     "device": "where the network runs: auto, cpu, cuda or cuda:N",
     "precision": "arithmetic of the network: auto, fp32, bf16 or fp16",

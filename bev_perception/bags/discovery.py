@@ -81,7 +81,7 @@ def find_cameras(
         cameras[name] = CameraTopics(
             name,
             topic,
-            entry.camera_info_topic or _info_topic(_base(topic), infos),
+            entry.camera_info_topic or info_topic(topic, infos),
             images[topic].msgtype == COMPRESSED_IMAGE,
             "image_rect" in topic,
         )
@@ -144,9 +144,17 @@ def is_label_topic(topic: str, msgtype: str) -> bool:
     return bool(labels) and not topic.startswith(_OWN_OUTPUT)
 
 
-def info_topic(image_topic: str) -> str:
-    """Where CameraInfo is by convention."""
-    return f"{_base(image_topic)}/camera_info"
+def info_topic(image_topic: str, infos: Collection[str] = ()) -> str:
+    """Where an image's CameraInfo is: beside it, by convention.
+
+    Args:
+        image_topic: of the images.
+        infos: CameraInfo topics that there are. Those that carla_adapter_node has corrected win
+            over what it was given.
+    """
+    base = _base(image_topic)
+    corrected = f"/camera/{base.rpartition('/')[2]}/camera_info"
+    return corrected if base.startswith(_FOREIGN) and corrected in infos else f"{base}/camera_info"
 
 
 def camera_names(bases: Sequence[str]) -> list[str]:
@@ -164,12 +172,6 @@ def camera_names(bases: Sequence[str]) -> list[str]:
     while all(len(p) > 1 for p in parts) and len({p[-1] for p in parts}) == 1:
         parts = [p[:-1] for p in parts]
     return ["_".join(p) for p in parts]
-
-
-def _info_topic(base: str, infos: Collection[str]) -> str:
-    """Beside the images; what carla_adapter_node has corrected wins over what it was given."""
-    corrected = f"/camera/{base.rpartition('/')[2]}/camera_info"
-    return corrected if base.startswith(_FOREIGN) and corrected in infos else f"{base}/camera_info"
 
 
 def _conventional(
@@ -190,7 +192,7 @@ def _conventional(
         name: CameraTopics(
             name,
             topic,
-            _info_topic(base, infos),
+            info_topic(topic, infos),
             images[topic].msgtype == COMPRESSED_IMAGE,
             "image_rect" in topic,
         )

@@ -9,7 +9,6 @@ from functools import partial
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -18,15 +17,16 @@ from bev_perception.geometry import Rig, RigidTransform
 from bev_perception.ros.carla_adapter_settings import AdapterSettings
 from bev_perception.ros.carla_checks import FoundCamera
 from bev_perception.ros.carla_lens_check import FoundLens
+from bev_perception.ros.qos_profiles import recorded_profile, request_profile
 from bev_perception.ros.stamps import stamp_ns
 from bev_perception.ros.transform_input import TransformInput
 
+DEPTH = 10
 _LOOK_S = 0.1
 _TF_ADVICE = {
     "ros_bridge": "; carla_ros_bridge tells the vehicle's frame where its objects file has a "
     "sensor.pseudo.tf"
 }
-_BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class CarlaEvidence:
@@ -59,18 +59,7 @@ class CarlaEvidence:
         self._transforms = TransformInput(
             node, _nothing, _nothing, _nothing, self._note_refused_transform
         )
-        self._info_subscriptions = [
-            node.create_subscription(
-                CameraInfo, settings.info_topic_of(name), partial(self._hear, name), _BEST_EFFORT
-            )
-            for name in rig
-        ]
-        self._images: list[Subscription] = [
-            node.create_subscription(
-                Image, settings.image_topic_of(name), partial(self._see, name), _BEST_EFFORT
-            )
-            for name in rig
-        ]
+        self._subscriptions: dict[str, Subscription] = {}
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # /clock may not run yet
         self._timer = node.create_timer(_LOOK_S, self._look, clock=clock)
 
@@ -102,15 +91,33 @@ class CarlaEvidence:
     def _note_refused_transform(self, problem: str) -> None:
         self._refused_transform = problem
 
+    def _listen(self) -> None:
+        """As publishers offer it: without the shipped transport, best effort loses most."""
+        for name in self._stamps_ns:
+            for topic, kind, heard in (
+                (self._settings.info_topic_of(name), CameraInfo, self._hear),
+                (self._settings.image_topic_of(name), Image, self._see),
+            ):
+                offers = self._node.get_publishers_info_by_topic(topic)
+                if offers and topic not in self._subscriptions:
+                    profile = request_profile(
+                        [recorded_profile(offer.qos_profile) for offer in offers], DEPTH
+                    )
+                    self._subscriptions[topic] = self._node.create_subscription(
+                        kind, topic, partial(heard, name), profile
+                    )
+
     def _look(self) -> None:
-        """Ends the listening to images and TF once everything is there."""
+        """Listens to whom there is; ends that to images and TF once everything is there."""
+        self._listen()
         mountings = {name: self._mounting(name) for name in self._infos}
         for name, stamps in self._stamps_ns.items():
             if len(stamps) < self._settings.checked_images or mountings.get(name) is None:
                 return
         self._timer.cancel()
-        for subscription in self._images:
-            self._node.destroy_subscription(subscription)
+        for name in self._stamps_ns:
+            images = self._subscriptions.pop(self._settings.image_topic_of(name))
+            self._node.destroy_subscription(images)
         self._transforms.close()
         self.found = {
             name: FoundCamera(

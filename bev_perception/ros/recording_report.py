@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bev_perception.bags.discovery import info_topic, is_camera_topic
 from bev_perception.bags.raw_topic import is_tf_static
-from bev_perception.bags.typestore import ODOMETRY, TF
+from bev_perception.bags.typestore import CAMERA_INFO, ODOMETRY, TF
 from bev_perception.ros.recording_writer import TopicCount
 
 
@@ -74,10 +74,11 @@ def missing_for_training(topics: Mapping[str, str]) -> list[str]:
     problems = []
     if not cameras:
         problems.append("no camera images: start the cameras, or name their topics")
+    infos = {name for name, kind in topics.items() if kind == CAMERA_INFO}
     for camera in cameras:
-        if info_topic(camera) not in topics:
+        if (info := info_topic(camera, infos)) not in infos:
             problems.append(
-                f"no {info_topic(camera)}: images of {camera} cannot be used without intrinsics "
+                f"no {info}: images of {camera} cannot be used without intrinsics "
                 f"unless a rig file gives them"
             )
     if not any(is_tf_static(name) and kind == TF for name, kind in topics.items()):

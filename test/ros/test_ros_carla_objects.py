@@ -19,6 +19,7 @@ pytest.importorskip("moderngl", reason="the town needs moderngl")
 from adapted_cameras import Ticks, adapter, foreign, images, rig, rig_file, ticks
 from carla_publishers import ForeignCameras
 from derived_object_msgs.msg import Object, ObjectArray
+from rclpy.serialization import deserialize_message
 from visualization_msgs.msg import MarkerArray
 
 from bev_perception.bags.markers import boxes_from_markers
@@ -66,8 +67,8 @@ class QuietNode:
         assert kind is ObjectArray
         self.callbacks[topic] = callback
 
-    def publish(self, message: MarkerArray) -> None:
-        self.published.append(message)
+    def publish(self, message: bytes) -> None:
+        self.published.append(deserialize_message(message, MarkerArray))
 
     def centres(self) -> list[float]:
         """x of every box so far."""
