@@ -12,7 +12,6 @@ from drawn_boxes import MODEL
 
 from bev_perception.cli.augmentation_preview import write_preview
 from bev_perception.errors import ConfigurationError
-from bev_perception.resources import config_path
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.configuration import DataConfig, TrainConfig
 from bev_perception.training.miscalibration import MiscalibrationConfig
@@ -45,22 +44,6 @@ def test_preview_draws_augmented_samples_and_told_boxes_apart_from_true_ones(bag
 def test_previews_are_refused_without_bags(tmp_path):
     with pytest.raises(ConfigurationError, match=r"data\.train"):
         write_preview(TrainConfig(out=tmp_path / "out", model=MODEL), 2)
-
-
-def test_the_robust_recipe_makes_a_configuration_with_all_that_robustness_needs():
-    import jsonargparse
-
-    parser = jsonargparse.ArgumentParser()
-    parser.add_argument("--config", action=jsonargparse.ActionConfigFile)
-    parser.add_class_arguments(TrainConfig)
-    values = parser.parse_args([f"--config={config_path('recipes/tiny_robust.yaml')}"])
-    values.pop("config")
-    augmentation = TrainConfig(**parser.instantiate_classes(values)).augmentation
-    assert augmentation.miscalibration.pitch_deg >= 2.0
-    assert augmentation.views.changes_anything
-    assert augmentation.quality.changes_anything
-    assert augmentation.camera_dropout > 0.0
-    assert augmentation.ignore_unseen
 
 
 def orange(picture):

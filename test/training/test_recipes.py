@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every shipped recipe is a configuration, and holds what its name promises."""
+
+from __future__ import annotations
+
+import jsonargparse
+import pytest
+
+from bev_perception.model.presets import preset
+from bev_perception.resources import config_path
+from bev_perception.training.configuration import TrainConfig
+from bev_perception.training.loss_config import LossConfig
+
+
+def recipe(name: str) -> TrainConfig:
+    parser = jsonargparse.ArgumentParser()
+    parser.add_argument("--config", action=jsonargparse.ActionConfigFile)
+    parser.add_class_arguments(TrainConfig)
+    values = parser.parse_args([f"--config={config_path(f'recipes/{name}.yaml')}"])
+    values.pop("config")
+    return TrainConfig(**parser.instantiate_classes(values))
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in config_path("recipes/tiny.yaml").parent.glob("*.yaml"))
+)
+def test_every_recipe_is_a_configuration(name):
+    assert recipe(name).max_steps > 0
+
+
+def test_the_robust_recipe_draws_all_that_robustness_needs():
+    augmentation = recipe("tiny_robust").augmentation
+    assert augmentation.miscalibration.pitch_deg >= 2.0
+    assert augmentation.views.changes_anything
+    assert augmentation.quality.changes_anything
+    assert augmentation.camera_dropout > 0.0
+    assert augmentation.ignore_unseen
+
+
+@pytest.mark.parametrize("name", ["seed", "nuscenes"])
+def test_the_published_training_is_kept_number_by_number(name):
+    config = recipe(name)
+    assert config.model == preset(name)
+    assert config.losses == LossConfig()
+    optimizer = config.optimizer
+    assert (optimizer.learning_rate, optimizer.weight_decay) == (3e-4, 1e-7)
+    assert (optimizer.schedule, optimizer.warmup_fraction) == ("onecycle", 0.05)
+    assert (optimizer.clip_norm, optimizer.ema_decay) == (5.0, None)
+    assert (config.max_steps, config.batch_size * config.accumulate) == (25_000, 40)
+    augmentation = config.augmentation
+    assert augmentation.mirror
+    assert augmentation.shuffle_cameras
+    assert augmentation.views.zoom == 0.2
+    assert not augmentation.changes_color
