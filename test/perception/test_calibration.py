@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_network import CONFIG
 
 from bev_perception.geometry import (
-    BevGrid,
     CameraFrame,
     FrameSet,
     PinholeCamera,
@@ -22,8 +21,6 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL, levelled
-from bev_perception.inference import TorchEngine
-from bev_perception.model import Segnet, SegnetConfig
 from bev_perception.perception import (
     Calibration,
     Pipeline,
@@ -32,16 +29,6 @@ from bev_perception.perception import (
     settled_attitude,
 )
 
-CONFIG = SegnetConfig(
-    encoder="light",
-    image_size=(64, 96),
-    heights_m=(0.0, 1.0),
-    grid=BevGrid.centered(16.0, 0.5),
-    latent_dim=8,
-    decoder_widths=(8, 16, 16),
-    light_widths=(8, 16, 16),
-    feature_head=False,
-)
 LEVEL = RigidTransform.identity()
 ALL = (True, True)
 
@@ -70,12 +57,6 @@ def make_set(
         image = random.integers(0, 256, (camera.height, camera.width, 3), dtype=np.uint8)
         frames[name] = CameraFrame(name, seed, image)
     return FrameSet(seed, frames, (), RigidTransform.from_euler(pitch=np.radians(pitch_deg)))
-
-
-@pytest.fixture(scope="module")
-def engine() -> TorchEngine:
-    torch.manual_seed(0)
-    return TorchEngine(Segnet(CONFIG))
 
 
 def test_a_rig_calibrated_in_another_thread_takes_over_between_two_sets(engine):

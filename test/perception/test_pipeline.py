@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
+from small_network import CONFIG
 
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry import (
-    BevGrid,
     CameraFrame,
     FrameSet,
     PinholeCamera,
@@ -18,20 +17,9 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL, levelled
-from bev_perception.inference import TorchEngine
-from bev_perception.model import Segnet, SegnetConfig, build_tap_table
+from bev_perception.model import build_tap_table
 from bev_perception.perception import Pipeline, PipelineSettings, Preparation, seen_cells
 
-CONFIG = SegnetConfig(
-    encoder="light",
-    image_size=(64, 96),
-    heights_m=(0.0, 1.0),
-    grid=BevGrid.centered(16.0, 0.5),
-    latent_dim=8,
-    decoder_widths=(8, 16, 16),
-    light_widths=(8, 16, 16),
-    feature_head=False,
-)
 YAWS = {"front": 0.0, "left": 90.0, "rear": 180.0, "right": -90.0}
 
 
@@ -69,12 +57,6 @@ def make_set(
         if name not in without:
             frames[name] = CameraFrame(name, stamp_ns, image)
     return FrameSet(stamp_ns, frames, without, pose)
-
-
-@pytest.fixture(scope="module")
-def engine() -> TorchEngine:
-    torch.manual_seed(0)
-    return TorchEngine(Segnet(CONFIG))
 
 
 def test_the_output_has_the_grids_shape_and_names_every_stage(engine):

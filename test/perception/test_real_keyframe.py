@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from small_network import CONFIG
 
 from bev_perception.bags import BagReader
 from bev_perception.geometry import BevGrid, FrameSet
 from bev_perception.inference import TorchEngine
-from bev_perception.model import Segnet, SegnetConfig
+from bev_perception.model import Segnet
 from bev_perception.perception import Pipeline, Preparation, frame_sets
 
 KEYFRAME = Path(__file__).resolve().parents[3] / "shared" / "data" / "nuscenes_keyframe"
@@ -67,16 +69,7 @@ def test_the_prepared_image_shows_the_same_place_where_the_prepared_rig_says(rea
 
 
 def test_the_pipeline_runs_on_all_six(reader, frame_set):
-    config = SegnetConfig(
-        encoder="light",
-        image_size=(96, 160),
-        heights_m=(0.0, 1.0),
-        grid=BevGrid.centered(20.0, 0.5),
-        latent_dim=8,
-        decoder_widths=(8, 16, 16),
-        light_widths=(8, 16, 16),
-        feature_head=False,
-    )
+    config = replace(CONFIG, image_size=(96, 160), grid=BevGrid.centered(20.0, 0.5))
     torch.manual_seed(0)
     output = Pipeline(TorchEngine(Segnet(config)), reader.rig()).process(frame_set)
     assert all(health.ok for health in output.health.values())
