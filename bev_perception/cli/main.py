@@ -17,6 +17,7 @@ from bev_perception.cli import (
     export,
     extract,
     import_checkpoint,
+    import_nuscenes,
     inspect,
     play,
     record,
@@ -49,6 +50,7 @@ COMMANDS = tuple(
         export,
         benchmark,
         import_checkpoint,
+        import_nuscenes,
     )
 )
 

@@ -3,43 +3,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bev_perception.datasets.data_card import card_text, make_card
-from bev_perception.datasets.data_report import make_report
+from bev_perception.datasets.data_set_folder import (
+    data_set_folder,
+    finish,
+    is_done,
+    withdraw_manifest,
+)
 from bev_perception.datasets.drive_extraction import DriveJob, extract_drive
 from bev_perception.datasets.drive_splits import DEFAULT_SHARES, assign_splits
-from bev_perception.datasets.manifest import (
-    drive_descriptions,
-    make_manifest,
-    write_manifest,
-    write_text,
-)
+from bev_perception.datasets.manifest import drives_with_sets
 from bev_perception.datasets.parallel import require_ray, run_jobs
-from bev_perception.datasets.shard_format import (
-    DRIVE_NAME,
-    DRIVES_FOLDER,
-    MANIFEST_NAME,
-    VERSION,
-    load_json,
-)
+from bev_perception.datasets.shard_format import DRIVES_FOLDER, VERSION
 from bev_perception.datasets.shard_settings import ShardSettings
-from bev_perception.datasets.shard_writer import PARTIAL_SUFFIX, unwritable
 from bev_perception.errors import DatasetError
 from bev_perception.geometry.rig_file import load_rig_file
-from bev_perception.visualization import write_report
-
-CARD_NAME, CARD_TEXT_NAME, REPORT_NAME = "card.json", "card.md", "report.html"
-LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True)
@@ -93,60 +78,23 @@ def extract_bags(
     if plan.settings.rig_file is not None:
         load_rig_file(plan.settings.rig_file)
     names = drive_names(bags)
-    with locked(plan.out):
-        _check_same_set(plan.out, names)
+    with data_set_folder(plan.out, names):
         jobs = [_job(bag, name, plan, facts(bag)) for name, bag in names.items()]
-        _remove_leftovers(plan.out)
-        missing = [job for job in jobs if not _is_done(job)]
+        missing = [job for job in jobs if not is_done(job.place, job.key)]
         for job in jobs:
             if job not in missing:
                 on_drive(job.name)
         threads = max(1, plan.processes // max(1, len(missing)))
-        missing = [_with_threads(job, threads) for job in missing]
+        missing = [replace(job, threads=threads) for job in missing]
         if missing:
-            (plan.out / MANIFEST_NAME).unlink(missing_ok=True)  # it no longer tells the truth
+            withdraw_manifest(plan.out)
         run_jobs(
             extract_drive, missing, plan.processes, lambda job: on_drive(job.name), plan.use_ray
         )
-        return finish(plan, list(names))
-
-
-def finish(plan: DataSetPlan, names: Sequence[str], splits: Mapping[str, str] | None = None,
-           settings: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
-    """Card, report and manifest of drives that are done.
-
-    Args:
-        plan: what was made.
-        names: of the drives.
-        splits: where they are given and not drawn.
-        settings: what made the shards; default the plan's.
-
-    Raises:
-        DatasetError: no drive has a set, or the disk is full.
-    """
-    drives = drive_descriptions(plan.out, names)
-    with_sets = [name for name in names if drives[name]["sets"]]
-    settings = dict(settings or plan.settings.to_dict())
-    if splits is None:
+        with_sets = drives_with_sets(plan.out, list(names))
         splits = assign_splits(with_sets, plan.shares, plan.seed)
-        settings |= {"split": dict(plan.shares), "split_seed": plan.seed}
-    card = make_card(drives, splits, plan.licence)
-    try:
-        report = make_report(plan.out, drives, splits, card, settings)
-        write_report(plan.out / REPORT_NAME, report)
-    except OSError as error:
-        raise unwritable(plan.out, error) from error
-    if not with_sets:
-        first = next(iter(drives.values()))
-        raise DatasetError(
-            f"none of {len(drives)} drives is fit; {first['source']}: {first['reason']}; see "
-            f"{plan.out / REPORT_NAME}"
-        )
-    write_text(plan.out / CARD_NAME, json.dumps(card, indent=1) + "\n")
-    write_text(plan.out / CARD_TEXT_NAME, card_text(card, plan.out.resolve().name))
-    manifest = make_manifest(drives, splits, settings, plan.licence)
-    write_manifest(plan.out, manifest)
-    return manifest
+        settings = {**plan.settings.to_dict(), "split": dict(plan.shares), "split_seed": plan.seed}
+        return finish(plan.out, list(names), splits, settings, plan.licence)
 
 
 def drive_names(bags: Sequence[Path]) -> dict[str, Path]:
@@ -168,28 +116,6 @@ def drive_names(bags: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, bags))
 
 
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """One writer at a time; the lock is the process's and goes with it.
-
-    Raises:
-        DatasetError: another process writes there, or nothing can be written there.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        file = (out / LOCK_NAME).open("w")
-    except OSError as error:
-        raise unwritable(out, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DatasetError(
-                f"another process writes to {out}; wait for it, or choose another folder"
-            ) from error
-        yield
-
-
 def _plain_name(place: Path, parts: int) -> str:
     """The last parts of a path in characters that WebDataset's keys may have."""
     words = [*place.parts[-parts:-1], place.stem if place.is_file() else place.name]
@@ -209,50 +135,3 @@ def _job(bag: Path, name: str, plan: DataSetPlan, facts: Mapping[str, str]) -> D
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     place = plan.out / DRIVES_FOLDER / name
     return DriveJob(bag, name, place, key, plan.settings, dict(facts))
-
-
-def _with_threads(job: DriveJob, threads: int) -> DriveJob:
-    return DriveJob(job.bag, job.name, job.place, job.key, job.settings, job.facts, threads)
-
-
-def _is_done(job: DriveJob) -> bool:
-    """Whether a drive's shards are there and were made of just this."""
-    if not (job.place / DRIVE_NAME).is_file():
-        return False
-    try:
-        values = load_json(job.place / DRIVE_NAME, "drive")
-        sizes = [(job.place / s["file"]).stat().st_size == s["bytes"] for s in values["shards"]]
-    except (DatasetError, OSError, KeyError, TypeError):
-        return False  # it is made again
-    return values.get("key") == job.key and all(sizes)
-
-
-def _check_same_set(out: Path, names: Mapping[str, Path]) -> None:
-    """Refuses a folder that holds something else."""
-    known = {DRIVES_FOLDER, MANIFEST_NAME, CARD_NAME, CARD_TEXT_NAME, REPORT_NAME, LOCK_NAME}
-    strangers = sorted(
-        entry.name
-        for entry in out.iterdir()
-        if entry.name not in known and not entry.name.endswith(PARTIAL_SUFFIX)
-    )
-    if strangers:
-        raise DatasetError(
-            f"{out} holds other things ({', '.join(strangers[:3])}); choose a folder of its own"
-        )
-    folder = out / DRIVES_FOLDER
-    others = sorted(
-        entry.name
-        for entry in (folder.iterdir() if folder.is_dir() else ())
-        if entry.name not in names and not entry.name.startswith(".")
-    )
-    if others:
-        raise DatasetError(
-            f"{out} holds drives of other bags ({', '.join(others[:3])}); give all bags of the "
-            f"data set, delete those drives, or choose another folder"
-        )
-
-
-def _remove_leftovers(out: Path) -> None:
-    """What killed workers left; nobody else writes here now."""
-    for entry in (out / DRIVES_FOLDER).glob(f".*{PARTIAL_SUFFIX}"):
-        shutil.rmtree(entry, ignore_errors=True)

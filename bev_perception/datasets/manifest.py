@@ -35,6 +35,11 @@ def drive_descriptions(root: Path, names: Sequence[str]) -> dict[str, dict[str, 
     return {name: load_json(root / DRIVES_FOLDER / name / DRIVE_NAME, "drive") for name in names}
 
 
+def drives_with_sets(root: Path, names: Sequence[str]) -> list[str]:
+    """Those of the drives of which something was fit."""
+    return [name for name, drive in drive_descriptions(root, names).items() if drive["sets"]]
+
+
 def make_manifest(
     drives: Mapping[str, Mapping[str, Any]],
     splits: Mapping[str, str],

@@ -157,6 +157,11 @@ class ShardReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path, self.split = split_path(Path(path))
+        if not (self.path / MANIFEST_NAME).is_file():
+            raise DatasetError(
+                f"{self.path} is no finished data set: it has no {MANIFEST_NAME}, which is written "
+                f"last; run the command that makes it again to go on"
+            )
         self.manifest = load_json(self.path / MANIFEST_NAME, "manifest")
         try:
             entries = [(str(each["name"]), each["split"], int(each["sets"]))
@@ -182,8 +187,9 @@ class ShardReader:
 
 
 def is_shards(path: Path) -> bool:
-    """Whether a path, perhaps with ``:split``, is a data set of shards."""
-    return (split_path(path)[0] / MANIFEST_NAME).is_file()
+    """Whether a path, perhaps with ``:split``, is a data set of shards, perhaps unfinished."""
+    folder = split_path(path)[0]
+    return (folder / MANIFEST_NAME).is_file() or (folder / DRIVES_FOLDER).is_dir()
 
 
 def is_shard_drive(path: Path) -> bool:
