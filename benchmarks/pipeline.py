@@ -2,11 +2,13 @@
 """Where the time of a set goes, from decoded images to objects.
 
     python benchmarks/pipeline.py [BAG] [--sets 40] [--rounds 5] [--device auto] [--precision auto]
+        [--backend auto] [--torch-mode auto] [--resize auto]
 
 Sets come from a bag, or from the simulated town where no bag is named; they are in memory
 before the clock runs. Prints the median and the 99th percentile of each stage in milliseconds,
-and what it costs when the vehicle's attitude, the cameras or the calibration change. Rounds with
-and without changes of attitude alternate, so that both see the same disturbances.
+how many sets per second that makes, and what it costs when the vehicle's attitude, the cameras or
+the calibration change. Rounds with and without changes of attitude alternate, so that both see
+the same disturbances.
 """
 
 from __future__ import annotations
@@ -72,6 +74,13 @@ def print_rows(title: str, rows: dict[str, Sequence[float]]) -> None:
         print(f"  {name:40s} {np.median(values):10.2f} {np.percentile(values, 99):10.2f}")
 
 
+def print_rate(timings: dict[str, list[float]]) -> None:
+    """Sets per second by the median; the least is what the machine gives when it is not shared."""
+    rate, engine = 1e3 / np.median(timings["total"]), min(timings["engine"])
+    print(f"  {rate:.1f} sets per second; least: engine {engine:.1f} ms, ", end="")
+    print(f"total {min(timings['total']):.1f} ms")
+
+
 def measure_stages(pipeline: Pipeline, sets: Sequence[FrameSet], rounds: int) -> None:
     """Prints the stages of a vehicle that keeps its attitude and of one that rocks."""
     steady: dict[str, list[float]] = defaultdict(list)
@@ -87,7 +96,9 @@ def measure_stages(pipeline: Pipeline, sets: Sequence[FrameSet], rounds: int) ->
             for stage, duration in pipeline.process(moment).timings_ms.items():
                 timings[stage].append(duration)
     print_rows("stage, attitude kept", steady)
+    print_rate(steady)
     print_rows("stage, another attitude in every set", rocked)
+    print_rate(rocked)
 
 
 def main() -> int:
@@ -99,15 +110,25 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--torch-mode", default="auto")
+    parser.add_argument("--resize", default="auto")
     arguments = parser.parse_args()
     rig, sets = load_sets(arguments.bag, arguments.sets)
-    engine = load_engine(resolve_weights(arguments.weights), arguments.device, arguments.precision)
+    engine = load_engine(
+        resolve_weights(arguments.weights),
+        arguments.device,
+        arguments.precision,
+        arguments.backend,
+        torch_mode=arguments.torch_mode,
+        resize=arguments.resize,
+    )
     warm_up = durations(lambda: engine.warm_up(len(rig)), 1)
     pipeline = Pipeline(engine, rig, PipelineSettings(track=True))
     height, width = next(iter(sets[0].frames.values())).image.shape[:2]
     print(
-        f"{len(sets)} sets of {len(rig)} cameras {height}x{width}; engine on {engine.device} in "
-        f"{engine.precision}, {torch.get_num_threads()} threads; {platform.machine()}, "
+        f"{len(sets)} sets of {len(rig)} cameras {height}x{width}; engine {engine.backend} on "
+        f"{engine.device} in {engine.precision}, {torch.get_num_threads()} threads; {platform.machine()}, "
         f"{os.cpu_count()} processors"
     )
     measure_stages(pipeline, sets, arguments.rounds)

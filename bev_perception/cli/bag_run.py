@@ -29,7 +29,7 @@ class RunOptions:
     Attributes:
         weights: name of shipped weights or a file.
         rig_file: for bags that need one.
-        device, precision, backend, camera_batch, torch_mode: of the network.
+        device, precision, backend, camera_batch, torch_mode, resize: of the network.
         pictures: how many moments to draw, spread evenly.
         video: draw every set into a video.
         track: give objects ids and velocities over time.
@@ -42,6 +42,7 @@ class RunOptions:
     backend: str = "auto"
     camera_batch: int = 0
     torch_mode: str = "auto"
+    resize: str = "auto"
     pictures: int = 0
     video: bool = False
     track: bool = False
@@ -74,6 +75,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
             options.backend,
             camera_batch=options.camera_batch,
             torch_mode=options.torch_mode,
+            resize=options.resize,
         )
         settings = PipelineSettings(track=options.track)
         pipeline = Pipeline(engine, rig, settings)

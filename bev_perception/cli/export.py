@@ -36,6 +36,12 @@ def _add_arguments(parser: Parser) -> None:
         metavar="FILE",
         help="rig file with intrinsics; makes room for its cameras' overlap and sets --cameras",
     )
+    parser.add_argument(
+        "--raw-images",
+        action="store_true",
+        help="the graph takes images as the cameras of --rig send them, and the matrices that "
+        "resize them; for GPUs, as a processor takes far longer for it than bev's own resizing",
+    )
 
 
 def _run(arguments: Arguments) -> None:
@@ -48,8 +54,12 @@ def _run(arguments: Arguments) -> None:
         "give --out FILE.onnx to write a file, or --build-only to fill the cache, not both",
     )
     require(1 <= arguments.cameras <= 64, f"--cameras must be 1 to 64, got {arguments.cameras}")
+    require(
+        not arguments.raw_images or (arguments.rig is not None and not arguments.build_only),
+        "--raw-images needs --rig, which says how large the images are, and --out",
+    )
     model, _ = load_calibrated(resolve_weights(arguments.weights))
-    source = ModelSource(model)
+    source = ModelSource(model, _raw_size(arguments) if arguments.raw_images else None)
     layout = _layout(source, model.config, arguments)
     if arguments.build_only:
         _build(source, layout, arguments)
@@ -68,6 +78,14 @@ def _layout(source: ModelSource, config: SegnetConfig, arguments: Arguments) -> 
     return source.layout_for(len(rig)).grown_for(build_tap_table(rig, config))
 
 
+def _raw_size(arguments: Arguments) -> tuple[int, int]:
+    """(height, width) that has room for every camera's images."""
+    from bev_perception.geometry.rig_file import load_rig
+
+    cameras = [entry.camera for entry in load_rig(arguments.rig).cameras.values()]
+    return max(one.height for one in cameras), max(one.width for one in cameras)
+
+
 def _write(source: ModelSource, layout: TapLayout, path: Path, arguments: Arguments) -> None:
     from bev_perception.cli.parser import require
     from bev_perception.inference.onnx_file import write_onnx
@@ -82,6 +100,7 @@ def _write(source: ModelSource, layout: TapLayout, path: Path, arguments: Argume
     print(
         f"{path}: {layout.num_cameras} cameras, {layout.views} of them at one voxel, "
         f"{layout.sightings} sightings, {precision}"
+        + ("" if layout.raw_size is None else ", resizes images of {}x{}".format(*layout.raw_size))
     )
 
 

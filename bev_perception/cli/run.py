@@ -32,6 +32,13 @@ def _add_arguments(parser: Parser) -> None:
         default="auto",
         help="PyTorch: auto is graph (one CUDA graph) on a GPU and eager on the processor",
     )
+    parser.add_argument(
+        "--resize",
+        choices=("auto", "host", "graph"),
+        default="auto",
+        help="where images are resized: before the network or, with PyTorch, by its graph; auto is "
+        "graph on a GPU",
+    )
     add_rig_argument(parser, "names topics, frames or calibrations that the bag does not tell")
     add_output_arguments(parser)
     parser.add_argument("--pictures", type=int, default=4, metavar="N", help="moments to draw")
@@ -56,6 +63,7 @@ def _run(arguments: Arguments) -> None:
         backend=arguments.backend,
         camera_batch=arguments.camera_batch,
         torch_mode=arguments.torch_mode,
+        resize=arguments.resize,
         pictures=arguments.pictures,
         video=arguments.video,
         track=arguments.track,

@@ -2,13 +2,20 @@
 """Inference engines behind one small interface."""
 
 from bev_perception.inference.choice import PRECISIONS
-from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput, check_inputs
+from bev_perception.inference.engine import (
+    Engine,
+    EngineMemoryError,
+    RawOutput,
+    check_inputs,
+    takes_raw_images,
+)
 from bev_perception.inference.loading import BACKENDS, load_engine, make_engine, why_unavailable
-from bev_perception.inference.torch_engine import TORCH_MODES, TorchEngine
+from bev_perception.inference.torch_engine import RESIZES, TORCH_MODES, TorchEngine
 
 __all__ = [
     "BACKENDS",
     "PRECISIONS",
+    "RESIZES",
     "TORCH_MODES",
     "Engine",
     "EngineMemoryError",
@@ -17,5 +24,6 @@ __all__ = [
     "check_inputs",
     "load_engine",
     "make_engine",
+    "takes_raw_images",
     "why_unavailable",
 ]

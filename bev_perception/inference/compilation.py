@@ -32,23 +32,23 @@ def compile_network(network: InferenceSegnet, device: torch.device) -> None:
 class _Compiled:
     """A compiled function, or the plain one once compiling has failed."""
 
-    def __init__(self, plain: Callable[[Any], Any], name: str) -> None:
+    def __init__(self, plain: Callable[..., Any], name: str) -> None:
         self._plain = plain
         self._name = name
         self._function = torch.compile(plain, dynamic=False)
         self._works = False
 
-    def __call__(self, argument: Any) -> Any:
+    def __call__(self, *arguments: Any) -> Any:
         if self._works:
-            return self._function(argument)
+            return self._function(*arguments)
         try:
-            result = self._function(argument)
+            result = self._function(*arguments)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ImportError, OSError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             _LOGGER.warning("%s is not compiled and runs as it is: %s", self._name, reason)
             self._function = self._plain
-            result = self._plain(argument)
+            result = self._plain(*arguments)
         self._works = True
         return result

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bev_perception.errors import EngineError
-from bev_perception.model import GatherTable, SegnetConfig, TapTable
+from bev_perception.model import GatherTable, ImageResize, SegnetConfig, TapTable
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,16 @@ class RawOutput:
     """What a network says about one moment, before objects are found in it.
 
     Attributes:
-        probability: (Y, X) float32 in 0..1, vehicle occupancy.
+        probability: (Y, X) float32 in 0..1, occupancy by the likeliest class.
         center: (Y, X) float32 in 0..1, centre map.
         offset: (2, Y, X) float32 metres, x then y, from the cell to its object's centre.
+        class_probability: (K, Y, X) float32 in 0..1 of each class; None for a network of one.
     """
 
     probability: NDArray[np.float32]
     center: NDArray[np.float32]
     offset: NDArray[np.float32]
+    class_probability: NDArray[np.float32] | None = None
 
 
 class Engine(Protocol):
@@ -49,13 +51,20 @@ class Engine(Protocol):
     def precision(self) -> str:
         """Its arithmetic: a key of PRECISIONS, never "auto"."""
 
-    def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
+    @property
+    def takes_raw_images(self) -> bool:
+        """Whether images go in as cameras send them, and are resized by the network's graph."""
+
+    def infer(
+        self, images: NDArray[np.uint8], taps: TapTable, resize: ImageResize | None = None
+    ) -> RawOutput:
         """One moment.
 
         Args:
             images: (S, H, W, 3) uint8 RGB in rig order; missing cameras hold anything, the
                 table leaves them out.
             taps: of one rig with S cameras.
+            resize: of the rig's images, where the engine takes them raw.
 
         Raises:
             EngineError: images or taps do not fit the network.
@@ -69,6 +78,11 @@ class Engine(Protocol):
         """
 
 
+def takes_raw_images(engine: Engine) -> bool:
+    """Whether images go in as cameras send them; engines that do not say take prepared ones."""
+    return bool(getattr(engine, "takes_raw_images", False))
+
+
 class EngineMemoryError(EngineError):
     """The device has too little memory for the network."""
 
@@ -77,11 +91,15 @@ def raw_output(maps: Tensor) -> RawOutput:
     """The output from a network's maps.
 
     Args:
-        maps: (4, Y, X) float32: occupancy and centre before the sigmoid, offset x and y.
+        maps: (K + 3, Y, X) float32: occupancy of K classes and centre before the sigmoid, offset
+            x and y.
     """
-    shares = maps[:2].sigmoid().contiguous().cpu().numpy()
-    offset = maps[2:].clone(memory_format=torch.contiguous_format).cpu().numpy()
-    return RawOutput(shares[0], shares[1], offset)
+    shares = maps[:-2].sigmoid().contiguous().cpu().numpy()
+    offset = maps[-2:].clone(memory_format=torch.contiguous_format).cpu().numpy()
+    classes, center = shares[:-1], shares[-1]
+    if len(classes) == 1:
+        return RawOutput(classes[0], center, offset)
+    return RawOutput(classes.max(axis=0), center, offset, classes)
 
 
 def any_table(config: SegnetConfig, num_cameras: int) -> TapTable:
@@ -98,8 +116,17 @@ def any_table(config: SegnetConfig, num_cameras: int) -> TapTable:
     return TapTable(table, None, 1, num_cameras, config.feature_shape, voxel_shape, seen)
 
 
-def check_inputs(config: SegnetConfig, images: NDArray[np.uint8], taps: TapTable) -> None:
+def check_inputs(
+    config: SegnetConfig,
+    images: NDArray[np.uint8],
+    taps: TapTable,
+    resize: ImageResize | None = None,
+) -> None:
     """Refuses what a network of this configuration cannot take.
+
+    Args:
+        config: of the network.
+        images, taps, resize: see Engine.infer.
 
     Raises:
         EngineError: with the value seen and the one expected.
@@ -107,10 +134,19 @@ def check_inputs(config: SegnetConfig, images: NDArray[np.uint8], taps: TapTable
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
         seen = getattr(images, "dtype", type(images).__name__)
         raise EngineError(f"images must be a uint8 array (S, H, W, 3), got {seen}")
-    height, width = config.image_size
+    height, width = config.image_size if resize is None else resize.source_size
     if images.ndim != 4 or images.shape[1:] != (height, width, 3):
+        whose = "this model" if resize is None else "these resize matrices"
         raise EngineError(
-            f"images must have shape (S, {height}, {width}, 3) for this model, got {images.shape}"
+            f"images must have shape (S, {height}, {width}, 3) for {whose}, got {images.shape}"
+        )
+    if resize is not None and (
+        resize.target_size != config.image_size or len(resize.rows) != len(images)
+    ):
+        raise EngineError(
+            f"the resize matrices are for {len(resize.rows)} cameras and images of "
+            f"{resize.target_size}, but there are {len(images)} images and this model takes "
+            f"{config.image_size}; make them with perception.Preparation of this rig and model"
         )
     if taps.batch_size != 1 or taps.num_cameras != len(images):
         raise EngineError(

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -16,7 +16,7 @@ import torch
 from bev_perception.errors import ConfigurationError, EngineError
 from bev_perception.inference.choice import PRECISIONS
 from bev_perception.model import Segnet, SegnetConfig, TapTable
-from bev_perception.model.gather_form import INPUT_NAMES, OUTPUT_NAME, GatherSegnet, TapLayout
+from bev_perception.model.gather_form import OUTPUT_NAME, GatherSegnet, TapLayout
 
 OPSET = 17
 """Of ONNX: the oldest in which every operator of the graph exists, so most readers know it."""
@@ -55,6 +55,10 @@ class GraphSource(Protocol):
     def model_digest(self) -> str:
         """SHA-256 of weights and configuration."""
 
+    @property
+    def raw_size(self) -> tuple[int, int] | None:
+        """(height, width) of the images that its graphs resize; None where they come prepared."""
+
     def layout_for(self, num_cameras: int) -> TapLayout:
         """Where to begin for so many cameras.
 
@@ -82,14 +86,16 @@ class ModelSource:
 
     Args:
         model: must not change later.
+        raw_size: (height, width) of images that the graphs are to resize.
 
     Raises:
         EngineError: it takes more than images.
     """
 
-    def __init__(self, model: Segnet) -> None:
+    def __init__(self, model: Segnet, raw_size: tuple[int, int] | None = None) -> None:
         _graph_of(model)
         self._model = model
+        self.raw_size = raw_size
         self.model_digest = model_digest(model)
 
     @property
@@ -100,7 +106,7 @@ class ModelSource:
     def layout_for(self, num_cameras: int) -> TapLayout:
         """See GraphSource."""
         num_voxels = math.prod(self.config.grid.shape) * len(self.config.heights_m)
-        return TapLayout.usual(num_cameras, num_voxels)
+        return replace(TapLayout.usual(num_cameras, num_voxels), raw_size=self.raw_size)
 
     def grown(self, layout: TapLayout, taps: TapTable) -> TapLayout:
         """See GraphSource."""
@@ -121,7 +127,7 @@ class ModelSource:
                 buffer,  # type: ignore[arg-type]
                 dynamo=False,
                 opset_version=OPSET,
-                input_names=list(INPUT_NAMES),
+                input_names=list(layout.input_names),
                 output_names=[OUTPUT_NAME],
             )
         return ExportedGraph(self.config, layout, precision, self.model_digest, buffer.getvalue())

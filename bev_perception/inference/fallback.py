@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput
-from bev_perception.model import SegnetConfig, TapTable
+from bev_perception.model import ImageResize, SegnetConfig, TapTable
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -47,13 +47,20 @@ class FallbackEngine:
         """Of the engine in use."""
         return self._engine.precision
 
-    def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
+    @property
+    def takes_raw_images(self) -> bool:
+        """Of the engine in use; the other one is made such that it takes the same."""
+        return self._engine.takes_raw_images
+
+    def infer(
+        self, images: NDArray[np.uint8], taps: TapTable, resize: ImageResize | None = None
+    ) -> RawOutput:
         """See Engine.infer."""
         try:
-            return self._engine.infer(images, taps)
+            return self._engine.infer(images, taps, resize)
         except EngineMemoryError as error:
             self._fall_back(error)
-        return self._engine.infer(images, taps)
+        return self._engine.infer(images, taps, resize)
 
     def warm_up(self, num_cameras: int) -> None:
         """See Engine.warm_up."""

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,8 +16,15 @@ from bev_perception.errors import EngineError
 from bev_perception.inference.engine import RawOutput, any_table, check_inputs, raw_output
 from bev_perception.inference.engine_cache import EngineCache
 from bev_perception.inference.exported_graph import FORM, GraphSource
-from bev_perception.model import SegnetConfig, TapTable
-from bev_perception.model.gather_form import PaddedTaps, TapLayout, padded
+from bev_perception.model import ImageResize, SegnetConfig, TapTable
+from bev_perception.model.gather_form import (
+    INPUT_NAMES,
+    RESIZE_NAMES,
+    PaddedTaps,
+    TapLayout,
+    padded,
+)
+from bev_perception.model.image_resize import resized
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -26,8 +34,11 @@ WARM_UP_RUNS = 3
 class Runner(Protocol):
     """A built engine of one layout, ready to run."""
 
-    def run(self, images: NDArray[np.uint8], taps: PaddedTaps) -> NDArray[np.float32]:
-        """Images (S, H, W, 3) and their table to maps (4, Y, X), valid until the next run."""
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Inputs by the layout's names to maps (4, Y, X), valid until the next run.
+
+        Only "images" may change while it is the same array.
+        """
 
 
 class GraphBackend(Protocol):
@@ -82,6 +93,7 @@ class GraphEngine:
         self._layout: TapLayout | None = None
         self._runner: Runner | None = None
         self._padded: tuple[TapTable, PaddedTaps] | None = None
+        self._matrices: tuple[ImageResize, dict[str, NDArray[np.float32]]] | None = None
 
     @property
     def config(self) -> SegnetConfig:
@@ -103,16 +115,50 @@ class GraphEngine:
         """Its arithmetic: a key of PRECISIONS."""
         return self._backend.precision
 
-    def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
+    @property
+    def takes_raw_images(self) -> bool:
+        """Whether images go in as cameras send them."""
+        return self._source.raw_size is not None
+
+    def infer(
+        self, images: NDArray[np.uint8], taps: TapTable, resize: ImageResize | None = None
+    ) -> RawOutput:
         """See Engine.infer.
 
         Raises:
             EngineMemoryError: the device has too little memory.
         """
-        check_inputs(self.config, images, taps)
+        check_inputs(self.config, images, taps, resize)
+        images, matrices = self._as_the_graph_takes_them(images, resize)
         runner, table = self._ready_for(taps)
-        maps = runner.run(np.ascontiguousarray(images), table)
+        inputs = {name: getattr(table, name) for name in INPUT_NAMES[1:]}
+        maps = runner.run({"images": np.ascontiguousarray(images), **inputs, **matrices})
         return raw_output(torch.from_numpy(maps))
+
+    def _as_the_graph_takes_them(
+        self, images: NDArray[np.uint8], resize: ImageResize | None
+    ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.float32]]]:
+        """Images, and the inputs by which the graph resizes them."""
+        if resize is not None and not self.takes_raw_images:
+            # The engine before this one took them raw.
+            planes = resized(torch.from_numpy(images), resize)
+            return planes.permute(0, 2, 3, 1).to(torch.uint8).numpy(), {}
+        if resize is None:
+            if self.takes_raw_images:
+                raise EngineError(
+                    f"this engine takes raw images of {self._source.raw_size} and the matrices "
+                    f"that resize them, see perception.Preparation.resize"
+                )
+            return images, {}
+        if resize.source_size != self._source.raw_size:
+            raise EngineError(
+                f"the engine resizes images of {self._source.raw_size}, the rig's cameras send "
+                f"{resize.source_size}; export it for this rig with --raw-images --rig"
+            )
+        if self._matrices is None or self._matrices[0] is not resize:
+            arrays = (resize.rows.numpy(), resize.columns.numpy())
+            self._matrices = resize, dict(zip(RESIZE_NAMES, arrays))
+        return images, self._matrices[1]
 
     def warm_up(self, num_cameras: int) -> None:
         """Builds or loads the engine for so many cameras and runs it.
@@ -120,10 +166,14 @@ class GraphEngine:
         Args:
             num_cameras: of the rig to come.
         """
-        images = np.zeros((num_cameras, *self.config.image_size, 3), dtype=np.uint8)
-        taps = any_table(self.config, num_cameras)
+        source, target = self._source.raw_size, self.config.image_size
+        images = np.zeros((num_cameras, *(source or target), 3), dtype=np.uint8)
+        taps, resize = any_table(self.config, num_cameras), None
+        if source is not None:
+            matrices = (torch.zeros(num_cameras, *pair) for pair in zip(target, source))
+            resize = ImageResize(*matrices)
         for _ in range(WARM_UP_RUNS):
-            self.infer(images, taps)
+            self.infer(images, taps, resize)
         self._padded = None
 
     def build(self, layout: TapLayout) -> None:
@@ -168,9 +218,10 @@ class GraphEngine:
         return self._backend.build(self._source.graph(layout, self._backend.graph_precision).onnx)
 
     def _name(self, layout: TapLayout) -> str:
+        raw = "" if layout.raw_size is None else "x{}x{}".format(*layout.raw_size)
         return "-".join(
             [
-                self._source.model_digest[:16],
+                self._source.model_digest[:16] + raw,
                 f"{layout.num_cameras}x{layout.views}x{layout.sightings}",
                 self._backend.name,
                 self._backend.device.replace(":", ""),

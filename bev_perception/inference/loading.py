@@ -44,6 +44,7 @@ def load_engine(
     cache: EngineCache | None = None,
     camera_batch: int = 0,
     torch_mode: str = "auto",
+    resize: str = "auto",
 ) -> Engine:
     """An engine from a weights file; by default as quick as this machine allows.
 
@@ -54,7 +55,7 @@ def load_engine(
         backend: "auto" or a key of BACKENDS. The log says what auto chose and why.
         cpu_fallback: whether the CPU takes over when a CUDA device has too little memory.
         cache: of built engines; default the user's.
-        camera_batch, torch_mode: of PyTorch, see TorchEngine.
+        camera_batch, torch_mode, resize: of PyTorch, see TorchEngine.
 
     Raises:
         WeightsError: the file cannot be used.
@@ -63,10 +64,10 @@ def load_engine(
     """
     path = Path(weights)
     if path.suffix == ".onnx":
-        _refuse_torch_options(camera_batch, torch_mode)
+        _refuse_torch_options(camera_batch, torch_mode, resize)
         return _file_engine(FileSource(path), device, precision, backend, cache)
     model, _ = load_calibrated(path)
-    engine = make_engine(model, device, precision, backend, cache, camera_batch, torch_mode)
+    engine = make_engine(model, device, precision, backend, cache, camera_batch, torch_mode, resize)
     if cpu_fallback and engine.device != "cpu":
         return FallbackEngine(engine, lambda: make_engine(model, "cpu", "auto", "auto", cache))
     return engine
@@ -80,17 +81,18 @@ def make_engine(
     cache: EngineCache | None = None,
     camera_batch: int = 0,
     torch_mode: str = "auto",
+    resize: str = "auto",
 ) -> Engine:
     """An engine of a model, see load_engine."""
     place = _device_for(backend, device)
 
     def torch_engine() -> TorchEngine:
-        return TorchEngine(model, str(place), precision, camera_batch, torch_mode)
+        return TorchEngine(model, str(place), precision, camera_batch, torch_mode, resize)
 
     if backend in ("cpu", "cuda"):
         return torch_engine()
     try:
-        _refuse_torch_options(camera_batch, torch_mode)
+        _refuse_torch_options(camera_batch, torch_mode, resize)
         if backend == "auto":
             return _built_engine(model, place, precision, cache)
     except EngineError as error:
@@ -164,11 +166,16 @@ def _built_engine(
     return engine
 
 
-def _refuse_torch_options(camera_batch: int, torch_mode: str) -> None:
+def _refuse_torch_options(camera_batch: int, torch_mode: str, resize: str) -> None:
     if camera_batch or torch_mode != "auto":
         raise EngineError(
             "camera_batch and torch_mode are PyTorch's; leave them out, or choose backend cpu or "
             "cuda"
+        )
+    if resize == "graph":
+        raise EngineError(
+            "resize graph is PyTorch's; leave it out, choose backend cpu or cuda, or run a file of "
+            "bev export --raw-images"
         )
 
 

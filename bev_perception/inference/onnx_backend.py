@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from bev_perception.inference.choice import cpu_name
 from bev_perception.inference.engine import EngineMemoryError
 from bev_perception.inference.engine_cache import cache_folder
 from bev_perception.inference.graph_engine import Runner
-from bev_perception.model.gather_form import INPUT_NAMES, PaddedTaps
 
 _TENSORRT, _CUDA, _CPU = (f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU"))
 
@@ -78,10 +78,9 @@ class _OnnxRunner:
         self._session = session
         self._device = device
 
-    def run(self, images: NDArray[np.uint8], taps: PaddedTaps) -> NDArray[np.float32]:
-        feed = dict(zip(INPUT_NAMES, (images, taps.cells, taps.weights, taps.slots)))
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         try:
-            return self._session.run(None, feed)[0]
+            return self._session.run(None, dict(inputs))[0]
         except Exception as error:  # the runtime's exceptions have no public base
             text = str(error)
             if "allocate memory" in text.lower() or "out of memory" in text.lower():

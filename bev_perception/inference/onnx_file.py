@@ -99,6 +99,7 @@ class FileSource:
         self.config = self._graph.config
         self.model_digest = self._graph.model_digest
         self.precision = self._graph.precision
+        self.raw_size = self._graph.layout.raw_size
 
     def layout_for(self, num_cameras: int) -> TapLayout:
         """See GraphSource."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from bev_perception.errors import EngineError
 from bev_perception.inference.choice import cpu_name
 from bev_perception.inference.graph_engine import Runner
-from bev_perception.model.gather_form import INPUT_NAMES, PaddedTaps
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -76,10 +76,9 @@ class _OpenVinoRunner:
     def __init__(self, request: Any) -> None:
         self._request = request
 
-    def run(self, images: NDArray[np.uint8], taps: PaddedTaps) -> NDArray[np.float32]:
-        feed = dict(zip(INPUT_NAMES, (images, taps.cells, taps.weights, taps.slots)))
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         try:
-            return self._request.infer(feed, share_inputs=True, share_outputs=True)[0]
+            return self._request.infer(dict(inputs), share_inputs=True, share_outputs=True)[0]
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed: {error}") from error
 

@@ -27,7 +27,7 @@ from bev_perception.inference.engine import (
 )
 from bev_perception.inference.fused_lift import use_fused_lift
 from bev_perception.inference.torch_execution import EagerExecution, GraphExecution
-from bev_perception.model import GatherTable, Segnet, SegnetConfig, TapTable
+from bev_perception.model import GatherTable, ImageResize, Segnet, SegnetConfig, TapTable
 from bev_perception.model.fused_convolutions import fuse_convolutions
 from bev_perception.model.inference_form import InferenceSegnet
 from bev_perception.model.winograd import use_winograd
@@ -45,6 +45,12 @@ TORCH_MODES = {
     "as one CUDA graph on a CUDA device",
 }
 
+RESIZES = {
+    "auto": "graph with PyTorch on a CUDA device, host elsewhere",
+    "host": "before the network, by perception.Preparation",
+    "graph": "by the network's graph; PyTorch alone, others by a file of bev export --raw-images",
+}
+
 
 class TorchEngine:
     """Runs the inference form of a Segnet.
@@ -58,10 +64,11 @@ class TorchEngine:
         camera_batch: so many cameras go through the encoder at a time, which bounds its memory; 0
             for all, and for fewer once the device's memory turns out to be too small.
         mode: a key of TORCH_MODES.
+        resize: a key of RESIZES, where images are resized.
 
     Raises:
-        EngineError: the device does not exist here, the precision or the mode is unknown or not
-            for the device, or the network takes more than images.
+        EngineError: the device does not exist here, a choice is unknown or not for the device, or
+            the network takes more than images.
     """
 
     def __init__(
@@ -71,12 +78,14 @@ class TorchEngine:
         precision: str = "fp32",
         camera_batch: int = 0,
         mode: str = "auto",
+        resize: str = "auto",
     ) -> None:
         self._device = checked_device(chosen_device(device))
         self._precision = chosen_precision(precision, self._device)
         self._camera_batch = _checked_camera_batch(camera_batch)
         self._may_shrink = camera_batch == 0
         mode = _checked_mode(mode, self._device)
+        self._takes_raw_images = _resizes_in_graph(resize, self._device)
         try:
             self._network = InferenceSegnet(model)
         except ConfigurationError as error:
@@ -124,18 +133,25 @@ class TorchEngine:
         """How many cameras go through the encoder at a time; 0 for all."""
         return self._camera_batch
 
+    @property
+    def takes_raw_images(self) -> bool:
+        """Whether images go in as cameras send them."""
+        return self._takes_raw_images
+
     @torch.inference_mode()
-    def infer(self, images: NDArray[np.uint8], taps: TapTable) -> RawOutput:
+    def infer(
+        self, images: NDArray[np.uint8], taps: TapTable, resize: ImageResize | None = None
+    ) -> RawOutput:
         """See Engine.infer.
 
         Raises:
             EngineMemoryError: the device has too little memory, also for one camera at a time.
         """
-        check_inputs(self.config, images, taps)
+        check_inputs(self.config, images, taps, resize)
         tensor = torch.from_numpy(np.ascontiguousarray(images))
         while True:
             try:
-                return raw_output(self._execution(tensor, taps))
+                return raw_output(self._execution(tensor, taps, resize))
             except (RuntimeError, MemoryError) as error:
                 if not is_memory_error(error):
                     raise
@@ -174,9 +190,13 @@ class TorchEngine:
     def _new_execution(self) -> EagerExecution | GraphExecution:
         return GraphExecution(self._eager) if self._as_graph else self._eager
 
-    def _compute(self, images: Tensor, table: GatherTable) -> Tensor:
+    def _compute(self, images: Tensor, table: GatherTable, resize: ImageResize | None) -> Tensor:
         network, size = self._network, self._camera_batch or len(images)
-        parts = [network.encode(part) for part in images.split(size)]
+        if resize is None:
+            parts = [network.encode(part) for part in images.split(size)]
+        else:
+            pairs = zip(images.split(size), resize.split(size))
+            parts = [network.encode(part, matrices) for part, matrices in pairs]
         rows = parts[0] if len(parts) == 1 else torch.cat(parts)
         return network.decode(network.lift(rows, table)).float()
 
@@ -206,6 +226,12 @@ def _checked_camera_batch(camera_batch: int) -> int:
     if camera_batch < 0:
         raise EngineError(f"camera_batch must be 0 (all cameras) or more, got {camera_batch}")
     return camera_batch
+
+
+def _resizes_in_graph(resize: str, device: torch.device) -> bool:
+    if resize not in RESIZES:
+        raise EngineError(f"unknown resize {resize!r}, expected one of {', '.join(RESIZES)}")
+    return resize == "graph" or (resize == "auto" and device.type == "cuda")
 
 
 def _checked_mode(mode: str, device: torch.device) -> str:

@@ -10,12 +10,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bev_perception.model import GatherTable, TapTable
+from bev_perception.model import GatherTable, ImageResize, TapTable
 
 _LOGGER = logging.getLogger(__name__)
 
-Compute = Callable[[Tensor, GatherTable], Tensor]
-"""Images (S, H, W, 3) uint8 and a table, both on the device, to maps (4, Y, X) float32."""
+Compute = Callable[[Tensor, GatherTable, ImageResize | None], Tensor]
+"""Images (S, H, W, 3) uint8, a table and what resizes raw images, all on the device, to maps
+(4, Y, X) float32."""
 
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], object], Tensor]]
 """Records a function; gives what runs it again, and the tensor that then holds its result."""
@@ -41,12 +42,13 @@ class EagerExecution:
         self.device = device
         self._dtype = dtype
         self._converted: tuple[TapTable, GatherTable] | None = None
+        self._moved: tuple[ImageResize, ImageResize] | None = None
 
-    def __call__(self, images: Tensor, taps: TapTable) -> Tensor:
+    def __call__(self, images: Tensor, taps: TapTable, resize: ImageResize | None) -> Tensor:
         """Images (S, H, W, 3) uint8 in host memory and a table to maps on the device."""
         if self.device.type == "cuda":
             images = images.pin_memory().to(self.device, non_blocking=True)
-        return self._compute(images, self.table(taps))
+        return self._compute(images, self.table(taps), self.resize(resize))
 
     def table(self, taps: TapTable) -> GatherTable:
         """The table where the network is; it stays there while the same one is used."""
@@ -56,18 +58,27 @@ class EagerExecution:
             self._converted = taps, table
         return self._converted[1]
 
-    def compute(self, images: Tensor, table: GatherTable) -> Tensor:
+    def resize(self, resize: ImageResize | None) -> ImageResize | None:
+        """The matrices where the network is, as long as they are the same ones."""
+        if resize is None:
+            return None
+        if self._moved is None or self._moved[0] is not resize:
+            there = ImageResize(resize.rows.to(self.device), resize.columns.to(self.device))
+            self._moved = resize, there
+        return self._moved[1]
+
+    def compute(self, images: Tensor, table: GatherTable, resize: ImageResize | None) -> Tensor:
         """The network on what is on its device already."""
-        return self._compute(images, table)
+        return self._compute(images, table, resize)
 
 
 class GraphExecution:
     """All operators as one CUDA graph: one launch in place of hundreds.
 
-    A graph reads from fixed memory, so images and table are copied there. Tables vary in length;
-    unused taps are at the end and weigh nothing. A longer table than there is room for, or another
-    number of cameras, is recorded anew. Where recording fails, or gives other maps, operators run
-    one after the other as before, and the log says why.
+    A graph reads from fixed memory, so images, table and matrices are copied there. Tables vary in
+    length; unused taps are at the end and weigh nothing. A longer table than there is room for, or
+    another number of cameras, is recorded anew. Where recording fails, or gives other maps,
+    operators run one after the other as before, and the log says why.
 
     Args:
         eager: what is recorded.
@@ -80,21 +91,21 @@ class GraphExecution:
         self._recorded: _Recorded | None = None
         self._works = True
 
-    def __call__(self, images: Tensor, taps: TapTable) -> Tensor:
+    def __call__(self, images: Tensor, taps: TapTable, resize: ImageResize | None) -> Tensor:
         """See EagerExecution; the maps stay valid until the next call."""
         if not self._works:
-            return self._eager(images, taps)
-        if self._recorded is None or not self._recorded.takes(images, taps.forward):
-            return self._recording(images, taps)
-        return self._recorded.run(images, taps)
+            return self._eager(images, taps, resize)
+        if self._recorded is None or not self._recorded.takes(images, taps.forward, resize):
+            return self._recording(images, taps, resize)
+        return self._recorded.run(images, taps, resize)
 
-    def _recording(self, images: Tensor, taps: TapTable) -> Tensor:
+    def _recording(self, images: Tensor, taps: TapTable, resize: ImageResize | None) -> Tensor:
         """Records what this moment needs; its own maps come from the operators."""
         self._recorded = None  # before the next one takes memory
-        maps = self._eager(images, taps)
+        maps = self._eager(images, taps, resize)
         try:
-            recorded = _Recorded(self._eager, self._capture, images, self._eager.table(taps))
-            difference = float((recorded.run(images, taps) - maps).abs().max())
+            recorded = _Recorded(self._eager, self._capture, images, taps, resize)
+            difference = float((recorded.run(images, taps, resize) - maps).abs().max())
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -114,9 +125,15 @@ class _Recorded:
     """One recorded graph and the memory that it reads from."""
 
     def __init__(
-        self, eager: EagerExecution, capture: Capture, images: Tensor, table: GatherTable
+        self,
+        eager: EagerExecution,
+        capture: Capture,
+        images: Tensor,
+        taps: TapTable,
+        resize: ImageResize | None,
     ) -> None:
         self._eager = eager
+        table, matrices = eager.table(taps), eager.resize(resize)
         room = int(SPARE_TAPS * len(table.indices)) + 1
         self._images = torch.empty_like(images, device=eager.device)
         self._host = torch.empty_like(images, pin_memory=eager.device.type == "cuda")
@@ -125,30 +142,46 @@ class _Recorded:
             torch.zeros_like(table.offsets),
             table.weights.new_zeros(room),
         )
+        self._matrices = (
+            None
+            if matrices is None
+            else ImageResize(matrices.rows.clone(), matrices.columns.clone())
+        )
         self._taps: TapTable | None = None
-        self._fill(images, table)
-        self._replay, self._maps = capture(lambda: eager.compute(self._images, self._table))
+        self._resize: ImageResize | None = None
+        self._fill(images, taps, resize)
+        self._replay, self._maps = capture(
+            lambda: eager.compute(self._images, self._table, self._matrices)
+        )
 
-    def takes(self, images: Tensor, table: GatherTable) -> bool:
+    def takes(self, images: Tensor, table: GatherTable, resize: ImageResize | None) -> bool:
         """Whether there is room."""
         return (
             images.shape == self._images.shape
             and len(table.indices) <= len(self._table.indices)
             and table.offsets.shape == self._table.offsets.shape
+            and (resize is None) == (self._matrices is None)
         )
 
-    def run(self, images: Tensor, taps: TapTable) -> Tensor:
+    def run(self, images: Tensor, taps: TapTable, resize: ImageResize | None) -> Tensor:
         """Maps of what takes() accepts."""
-        self._fill(images, None if taps is self._taps else self._eager.table(taps))
-        self._taps = taps
+        self._fill(images, taps, resize)
         self._replay()
         return self._maps
 
-    def _fill(self, images: Tensor, table: GatherTable | None) -> None:
+    def _fill(self, images: Tensor, taps: TapTable, resize: ImageResize | None) -> None:
+        """Copies what is not there already."""
         self._host.copy_(images)
         self._images.copy_(self._host, non_blocking=True)
-        if table is None:
-            return
+        if taps is not self._taps:
+            self._fill_table(self._eager.table(taps))
+            self._taps = taps
+        if resize is not self._resize and self._matrices is not None and resize is not None:
+            self._matrices.rows.copy_(resize.rows)
+            self._matrices.columns.copy_(resize.columns)
+            self._resize = resize
+
+    def _fill_table(self, table: GatherTable) -> None:
         used = len(table.indices)
         self._table.indices[:used].copy_(table.indices)
         self._table.weights[:used].copy_(table.weights)

@@ -3,6 +3,7 @@
 
 from bev_perception.model.calibration import calibrated, load_calibrated, stored_calibration
 from bev_perception.model.config import ENCODERS, SegnetConfig
+from bev_perception.model.image_resize import ImageResize
 from bev_perception.model.lift import lift
 from bev_perception.model.presets import PRESETS, preset, tiny_config
 from bev_perception.model.segnet import Segnet, SegnetOutput
@@ -20,6 +21,7 @@ __all__ = [
     "ENCODERS",
     "PRESETS",
     "GatherTable",
+    "ImageResize",
     "Segnet",
     "SegnetConfig",
     "SegnetOutput",

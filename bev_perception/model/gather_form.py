@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.model.image_resize import ImageResize
 from bev_perception.model.inference_form import InferenceSegnet
 from bev_perception.model.norm import EPSILON, InstanceNorm
 from bev_perception.model.segnet import Segnet
@@ -34,6 +35,9 @@ _SHARE_STEP = 0.25
 _MARGIN = 1.02
 
 INPUT_NAMES = ("images", "cells", "weights", "slots")
+RESIZE_NAMES = ("rows", "columns")
+"""Further inputs of graphs that take raw images."""
+
 OUTPUT_NAME = "maps"
 
 
@@ -45,11 +49,23 @@ class TapLayout:
         num_cameras: images.
         views: cameras that may see one voxel.
         sightings: in all, the empty one at position 0 included.
+        raw_size: (height, width) of images that the graph resizes; None where they come prepared.
     """
 
     num_cameras: int
     views: int
     sightings: int
+    raw_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.raw_size is not None:
+            height, width = self.raw_size
+            object.__setattr__(self, "raw_size", (int(height), int(width)))
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Of the graph."""
+        return INPUT_NAMES if self.raw_size is None else INPUT_NAMES + RESIZE_NAMES
 
     @classmethod
     def usual(cls, num_cameras: int, num_voxels: int) -> TapLayout:
@@ -66,7 +82,7 @@ class TapLayout:
         if sightings > room:
             steps = math.ceil(_MARGIN * sightings / (_SHARE_STEP * num_voxels))
             room = math.ceil(steps * _SHARE_STEP * num_voxels) + 1
-        return TapLayout(taps.num_cameras, max(self.views, views), room)
+        return TapLayout(taps.num_cameras, max(self.views, views), room, self.raw_size)
 
     def has_room_for(self, taps: TapTable) -> bool:
         """Whether the table fits."""
@@ -78,8 +94,11 @@ class TapLayout:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values that the constructor takes."""
+        values = asdict(self)
+        if self.raw_size is None:
+            del values["raw_size"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -139,29 +158,46 @@ class GatherSegnet(nn.Module):
         self.network = InferenceSegnet(model)
         _make_exportable(self.network)
 
-    def forward(self, images: Tensor, cells: Tensor, weights: Tensor, slots: Tensor) -> Tensor:
-        """Images (S, H, W, 3) uint8 and PaddedTaps to float32 maps (4, Y, X); see decode."""
-        rows = self.network.encode(images)
-        shares = weights.to(rows.dtype)
-        # index_select becomes Gather; rows[index] would become GatherND.
-        sighted = rows.index_select(0, cells[0]) * shares[0, :, None]
+    def forward(
+        self,
+        images: Tensor,
+        cells: Tensor,
+        weights: Tensor,
+        slots: Tensor,
+        rows: Tensor | None = None,
+        columns: Tensor | None = None,
+    ) -> Tensor:
+        """Images (S, H, W, 3) uint8 and PaddedTaps to float32 maps (4, Y, X); see decode.
+
+        Rows and columns are those of an ImageResize where images are raw.
+        """
+        resize = None if rows is None or columns is None else ImageResize(rows, columns)
+        features = self.network.encode(images, resize)
+        shares = weights.to(features.dtype)
+        # index_select becomes Gather; features[index] would become GatherND.
+        sighted = features.index_select(0, cells[0]) * shares[0, :, None]
         for tap in range(1, TAPS):
-            sighted = sighted + rows.index_select(0, cells[tap]) * shares[tap, :, None]
+            sighted = sighted + features.index_select(0, cells[tap]) * shares[tap, :, None]
         voxels = sighted.index_select(0, slots[0])
         for view in range(1, len(slots)):
             voxels = voxels + sighted.index_select(0, slots[view])
         return self.network.decode(self.network.compress(voxels)).float()
 
-    def example(self, layout: TapLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Inputs of a layout's sizes."""
-        config = self.network.config
+    def example(self, layout: TapLayout) -> tuple[Tensor, ...]:
+        """Inputs of a layout's sizes, in the order of its names."""
+        config, count = self.network.config, layout.num_cameras
         voxels = config.grid.num_x * config.grid.num_y * len(config.heights_m)
-        return (
-            torch.zeros(layout.num_cameras, *config.image_size, 3, dtype=torch.uint8),
+        size = layout.raw_size or config.image_size
+        inputs = (
+            torch.zeros(count, *size, 3, dtype=torch.uint8),
             torch.zeros(TAPS, layout.sightings, dtype=torch.int32),
             torch.zeros(TAPS, layout.sightings),
             torch.zeros(layout.views, voxels, dtype=torch.int32),
         )
+        if layout.raw_size is None:
+            return inputs
+        matrices = (torch.zeros(count, *pair) for pair in zip(config.image_size, size))
+        return (*inputs, *matrices)
 
 
 class _InstanceNorm(nn.Module):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.model.image_resize import ImageResize, resized
 from bev_perception.model.lift import gather
 from bev_perception.model.norm import InstanceNorm
 from bev_perception.model.resnet import BasicBlock, Bottleneck
@@ -76,9 +77,10 @@ class InferenceSegnet(nn.Module):
         self.dtype = dtype
         self.in_strips = self.mean.device.type == "cpu"
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Images (S, H, W, 3) uint8 to feature rows (S * h * w, C)."""
-        centred = images.permute(0, 3, 1, 2).float() - self.mean.view(1, 3, 1, 1)
+    def encode(self, images: Tensor, resize: ImageResize | None = None) -> Tensor:
+        """Images (S, H, W, 3) uint8, prepared or to be resized, to feature rows (S * h * w, C)."""
+        planes = images.permute(0, 3, 1, 2).float() if resize is None else resized(images, resize)
+        centred = planes - self.mean.view(1, 3, 1, 1)
         features = self.encoder(centred.to(self.dtype))
         return features.permute(0, 2, 3, 1).reshape(-1, self.config.latent_dim)
 

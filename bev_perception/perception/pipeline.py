@@ -15,11 +15,13 @@ import numpy as np
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry import BevOutput, CameraHealth, FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
-from bev_perception.inference import Engine, RawOutput
+from bev_perception.inference import Engine, RawOutput, takes_raw_images
+from bev_perception.model import ImageResize, TapTable
 from bev_perception.perception.calibration import Calibration, settled_attitude
 from bev_perception.perception.health import camera_health
+from bev_perception.perception.object_classes import classified
 from bev_perception.perception.objects import find_objects
-from bev_perception.perception.preparation import check_size
+from bev_perception.perception.preparation import PreparedSet, check_size
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
 from bev_perception.perception.tracker import Tracker
 
@@ -83,6 +85,18 @@ class Pipeline:
         calibration.table(present, _attitude(pose, self.settings))
         return calibration
 
+    def expect(self, world_T_base: RigidTransform | None) -> None:
+        """Builds the tap table for a set to come, in which no camera is missing.
+
+        Any thread may call it, while a set is processed, too.
+
+        Args:
+            world_T_base: pose of the vehicle at that set's stamp.
+        """
+        calibration = self.calibration
+        present = (True,) * len(calibration.rig)
+        calibration.table(present, _attitude(world_T_base, self.settings))
+
     def process(self, frame_set: FrameSet) -> BevOutput:
         """One moment.
 
@@ -97,9 +111,7 @@ class Pipeline:
         started = perf_counter()
         health = _health(frame_set, calibration.rig)
         usable = {name: frame for name, frame in frame_set.frames.items() if health[name].ok}
-        prepared = calibration.preparation.prepare(
-            replace(frame_set, frames=usable), calibration.images, self._helper
-        )
+        prepared, resize = self._prepared(replace(frame_set, frames=usable), calibration)
         prepared_at = perf_counter()
         pose = frame_set.world_T_base
         built = calibration.tables_built
@@ -108,10 +120,13 @@ class Pipeline:
         self.tables_built += calibration.tables_built - built
         self.on_inference()
         table_at = perf_counter()
-        raw = self.engine.infer(prepared.images, table.taps) if any(present) else self._nothing()
+        raw = self._inferred(prepared, table.taps, resize)
         engine_at = perf_counter()
         grid = self.engine.config.grid
         objects = find_objects(grid, raw.probability, raw.center, raw.offset, settings)
+        if raw.class_probability is not None:
+            classes, label = self.engine.config.classes, settings.object_label
+            objects = classified(objects, grid, raw.class_probability, classes, label)
         if settings.track:
             world_T_level = None if pose is None else pose @ table.level_T_base.inverse()
             objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
@@ -128,6 +143,24 @@ class Pipeline:
             timings_ms=_timings_ms(moments),
             level_T_base=table.level_T_base,
         )
+
+    def _prepared(
+        self, frame_set: FrameSet, calibration: Calibration
+    ) -> tuple[PreparedSet, ImageResize | None]:
+        """The network's images, and what resizes them where its graph does that."""
+        preparation = calibration.preparation
+        if takes_raw_images(self.engine):
+            return preparation.raw(frame_set), preparation.resize
+        return preparation.prepare(frame_set, calibration.images, self._helper), None
+
+    def _inferred(
+        self, prepared: PreparedSet, taps: TapTable, resize: ImageResize | None
+    ) -> RawOutput:
+        if not prepared.present.any():
+            return self._nothing()
+        if resize is None:
+            return self.engine.infer(prepared.images, taps)
+        return self.engine.infer(prepared.images, taps, resize)
 
     def _nothing(self) -> RawOutput:
         shape = self.engine.config.grid.shape

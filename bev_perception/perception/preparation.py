@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -20,7 +21,9 @@ from numpy.typing import NDArray
 
 from bev_perception.errors import CalibrationError, ConfigurationError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigCamera
+from bev_perception.model import ImageResize
 from bev_perception.perception.area_shrink import AreaShrink
+from bev_perception.perception.resize_matrices import resize_matrices
 
 SKY_SHARE = 0.25
 """Share of the prepared image's rows that cropping leaves above the horizon."""
@@ -90,6 +93,43 @@ class Preparation:
         rows = self.image_size[0]
         return any(layout.visible_rows(rows) != slice(0, rows) for layout in self.layouts.values())
 
+    @cached_property
+    def resize(self) -> ImageResize:
+        """What prepares raw() images inside an engine that takes them so.
+
+        Its answers are those of prepare, or differ by one grey level where OpenCV itself rounds
+        sums of fractions.
+        """
+        cameras = [entry.camera for entry in self.source_rig.cameras.values()]
+        tops = [(layout.scaled_height, layout.top) for layout in self.layouts.values()]
+        return resize_matrices(
+            [(camera.height, camera.width) for camera in cameras], tops, self.image_size
+        )
+
+    def raw(self, frame_set: FrameSet) -> PreparedSet:
+        """The images of a set as they are, beside each other, for an engine that resizes them.
+
+        Smaller images than the largest are at the top left of their place. The memory is used
+        again by the next call.
+
+        Raises:
+            CalibrationError: see prepare.
+        """
+        present = np.zeros(len(self.source_rig), dtype=bool)
+        self._check_names(frame_set)
+        for index, name in enumerate(self.source_rig.names):
+            frame = frame_set.frames.get(name)
+            if frame is not None:
+                check_size(frame, self.source_rig[name])
+                height, width = frame.image.shape[:2]
+                self._raw_images[index, :height, :width] = frame.image
+                present[index] = True
+        return PreparedSet(self._raw_images, present)
+
+    @cached_property
+    def _raw_images(self) -> NDArray[np.uint8]:
+        return np.zeros((len(self.source_rig), *self.resize.source_size, 3), dtype=np.uint8)
+
     def empty_images(self) -> NDArray[np.uint8]:
         """A buffer (S, H, W, 3) of zeros that prepare can be given again and again."""
         return np.zeros((len(self.source_rig), *self.image_size, 3), dtype=np.uint8)
@@ -113,12 +153,7 @@ class Preparation:
         """
         images = self.empty_images() if out is None else out
         present = np.zeros(len(self.source_rig), dtype=bool)
-        unknown = [name for name in frame_set.frames if name not in self.source_rig.cameras]
-        if unknown:
-            raise CalibrationError(
-                f"images of cameras {', '.join(unknown)}, but the rig knows only "
-                f"{', '.join(self.source_rig.names)}"
-            )
+        self._check_names(frame_set)
         tasks = []
         for index, name in enumerate(self.source_rig.names):
             frame = frame_set.frames.get(name)
@@ -135,6 +170,14 @@ class Preparation:
             self._scaler.prepare_images(tasks[::2])
             half.result()
         return PreparedSet(images, present)
+
+    def _check_names(self, frame_set: FrameSet) -> None:
+        unknown = [name for name in frame_set.frames if name not in self.source_rig.cameras]
+        if unknown:
+            raise CalibrationError(
+                f"images of cameras {', '.join(unknown)}, but the rig knows only "
+                f"{', '.join(self.source_rig.names)}"
+            )
 
 
 class _Scaler:

@@ -108,6 +108,12 @@ PARAMETERS: dict[str, _Entry] = {
         "how PyTorch runs the network; auto is graph (one CUDA graph) on a GPU, eager on a CPU",
         choices=("auto", "eager", "graph", "compile"),
     ),
+    "resize": _Entry(
+        "auto",
+        "where images are resized: host (before the network), graph (by PyTorch, with the network) "
+        "or auto (graph on a GPU)",
+        choices=("auto", "host", "graph"),
+    ),
     "num_threads": _Entry(0, "threads of the network on a CPU; 0: torch's choice", 0, 256),
     "sync_tolerance_ms": _Entry(
         50, "largest difference between the stamps of one set, milliseconds", 0, 10_000
@@ -189,6 +195,7 @@ class NodeParameters:
     cpu_fallback: bool
     camera_batch: int
     torch_mode: str
+    resize: str
     num_threads: int
     sync_tolerance_ms: int
     sync_timeout_ms: int

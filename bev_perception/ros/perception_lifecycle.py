@@ -29,6 +29,7 @@ from bev_perception.ros.parameters import (
 )
 from bev_perception.ros.publishers import OutputPublishers
 from bev_perception.ros.python_log import forward_log
+from bev_perception.ros.unknown_parameters import warn_of_unknown_parameters
 
 
 class PerceptionNode(LifecycleNode):
@@ -47,6 +48,7 @@ class PerceptionNode(LifecycleNode):
         self._configured: _Configured | None = None
         self._session: LiveSession | None = None
         declare_parameters(self)
+        warn_of_unknown_parameters(self)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._answer_impossible_transitions()
 
@@ -134,6 +136,7 @@ class PerceptionNode(LifecycleNode):
             parameters.cpu_fallback,
             camera_batch=parameters.camera_batch,
             torch_mode=parameters.torch_mode,
+            resize=parameters.resize,
         )
         engine.warm_up(len(parameters.cameras))
         if rig_file is not None:

@@ -31,6 +31,26 @@ def test_an_exported_file_runs_like_the_weights(
     assert (chosen["backend"], chosen["precision"]) == ("onnx", "fp32")
 
 
+@needs_onnx
+def test_an_exported_file_that_resizes_gives_the_same_grids(
+    bev: Callable, weights: Path, make_bag: Callable, rig_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx")
+    bag, file = make_bag(), tmp_path / "raw.onnx"
+    exported = bev("export", "--weights", weights, "--raw-images", "--rig", rig_file, "--out", file)
+    assert exported.code == 0, exported.err
+    assert "resizes images of" in exported.out
+    for name, chosen in (("raw", file), ("host", weights)):
+        arguments = ("--device", "cpu", "--precision", "fp32", "--pictures", 0)
+        result = bev("run", bag, "--weights", chosen, *arguments, "--out", tmp_path / name)
+        assert result.code == 0, result.err
+    found, expected = (
+        json.loads((tmp_path / name / "metrics.json").read_text())["iou"]
+        for name in ("raw", "host")
+    )
+    assert found == expected
+
+
 @needs_openvino
 def test_an_engine_built_ahead_is_the_one_that_runs(
     bev: Callable, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -50,6 +70,7 @@ def test_an_engine_built_ahead_is_the_one_that_runs(
         (("--out", "x.onnx", "--build-only"), "not both"),
         (("--out", "model.pb"), "must end in .onnx"),
         (("--out", "x.onnx", "--cameras", 0), "--cameras must be 1 to 64"),
+        (("--out", "x.onnx", "--raw-images"), "--raw-images needs --rig"),
         (("--build-only", "--backend", "cpu"), "PyTorch, which builds no engine ahead"),
     ],
 )

@@ -230,8 +230,9 @@ class Exhausted:
     """An engine whose device is always full."""
 
     config, backend, device, precision = CONFIG, "cuda", "cuda:0", "bf16"
+    takes_raw_images = False
 
-    def infer(self, images: np.ndarray, taps: TapTable):
+    def infer(self, images: np.ndarray, taps: TapTable, resize=None):
         raise EngineMemoryError("cuda:0 has too little memory")
 
     def warm_up(self, num_cameras: int) -> None:

@@ -24,6 +24,7 @@ TENSORRT_OPERATORS = frozenset(
     [
         "Add",
         "Cast",
+        "Clip",
         "Concat",
         "Constant",
         "Conv",
@@ -31,11 +32,13 @@ TENSORRT_OPERATORS = frozenset(
         "Erf",
         "Gather",
         "InstanceNormalization",
+        "MatMul",
         "MaxPool",
         "Mul",
         "Relu",
         "Reshape",
         "Resize",
+        "Round",
         "Shape",
         "Slice",
         "Split",
@@ -130,14 +133,18 @@ def test_more_overlap_needs_a_larger_layout():
         padded(wide, usual)
 
 
+@pytest.mark.parametrize("raw_size", [None, (60, 80)])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_only_operators_that_every_library_takes(model, precision):
+def test_only_operators_that_every_library_takes(model, precision, raw_size):
     onnx = pytest.importorskip("onnx")
-    layout = TapLayout.usual(4, NUM_VOXELS)
+    layout = replace(TapLayout.usual(4, NUM_VOXELS), raw_size=raw_size)
     graph = onnx.load_from_string(ModelSource(model).graph(layout, precision).onnx)
     onnx.checker.check_model(graph, full_check=precision != "bf16")
     assert {node.op_type for node in graph.graph.node} <= TENSORRT_OPERATORS
-    assert [entry.name for entry in graph.graph.input] == ["images", "cells", "weights", "slots"]
+    assert [entry.name for entry in graph.graph.input] == list(layout.input_names)
+    if raw_size is not None:
+        types = {entry.name: entry.type.tensor_type.elem_type for entry in graph.graph.input}
+        assert types["rows"] == types["columns"] == onnx.TensorProto.FLOAT
 
 
 def test_exporting_leaves_the_model_as_it_is(model):
