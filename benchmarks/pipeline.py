@@ -128,8 +128,8 @@ def main() -> int:
     height, width = next(iter(sets[0].frames.values())).image.shape[:2]
     print(
         f"{len(sets)} sets of {len(rig)} cameras {height}x{width}; engine {engine.backend} on "
-        f"{engine.device} in {engine.precision}, {torch.get_num_threads()} threads; {platform.machine()}, "
-        f"{os.cpu_count()} processors"
+        f"{engine.device} in {engine.precision}, {torch.get_num_threads()} threads; "
+        f"{platform.machine()}, {os.cpu_count()} processors"
     )
     measure_stages(pipeline, sets, arguments.rounds)
     prepared, config = pipeline.calibration.preparation.rig, engine.config
