@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import cv2
 import numpy as np
 import torch
-from lift import ring
+from drawn_bag import write_drawn_bag
 from lightning.pytorch import Callback, Trainer
 from straightforward_training import FileSample, FileSamples, StraightforwardLoop
 
-from bev_perception.bags import BagReader, BagWriter
+from bev_perception.bags import BagReader
 from bev_perception.datasets.preparation import ExtractionSettings, prepare_bag
 from bev_perception.datasets.prepared_bag import PreparedBag
-from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, RigidTransform
+from bev_perception.geometry import RigidTransform
 from bev_perception.geometry.frames import levelled
 from bev_perception.model import Segnet, preset
 from bev_perception.perception import Preparation, Synchronizer, frame_sets
@@ -54,7 +54,6 @@ from bev_perception.training.train import train
 from bev_perception.training.views import ViewConfig
 
 STRAIGHTFORWARD = "straightforward"
-NUM_SETS = 16
 WARM_UP_STEPS = 2
 
 
@@ -69,42 +68,6 @@ class Task:
     workers: int
     steps: int
     threads: int
-
-
-def write_drawn_bag(path: Path, cameras: int, size: tuple[int, int]) -> None:
-    """Boxes as white hulls on smooth noise, so that JPEG has as much to do as with photographs."""
-    random = np.random.default_rng(0)
-    config = replace(preset("tiny"), image_size=size)
-    rig = ring(config, cameras)
-    with BagWriter(path) as writer:
-        writer.write_rig(rig, 10**9)
-        for number in range(NUM_SETS):
-            stamp = 10**9 + number * 5 * 10**8
-            boxes = tuple(
-                ObjectBox(
-                    "car",
-                    index,
-                    RigidTransform.from_euler(
-                        yaw=random.uniform(-3, 3),
-                        translation=(*random.uniform(-30, 30, 2), 0.8),
-                    ),
-                    np.array([4.4, 1.8, 1.6]),
-                    visibility=1.0,
-                )
-                for index in range(20)
-            )
-            frames = {}
-            for name in rig.names:
-                noise = random.integers(40, 200, (size[0] // 8, size[1] // 8, 3), dtype=np.uint8)
-                image = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_CUBIC)
-                for box in boxes:
-                    pixels, valid = rig[name].project(box.corners)
-                    if valid.all():
-                        hull = cv2.convexHull(pixels.round().astype(np.int32))
-                        cv2.fillConvexPoly(image, hull, (240, 240, 240))
-                frames[name] = CameraFrame(name, stamp, image)
-            writer.write_frame_set(FrameSet(stamp, frames, (), RigidTransform.identity()), rig)
-            writer.write_objects(stamp, boxes)
 
 
 def file_samples(task: Task) -> list[FileSample]:

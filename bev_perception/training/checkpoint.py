@@ -94,9 +94,18 @@ def resumable_checkpoint(
 def _facts(config: TrainConfig, num_samples: int | None, processes: int | None) -> dict[str, Any]:
     """What decides schedule, order, variations and shapes, as plain values."""
     values = config.to_dict()
-    facts: dict[str, Any] = {}
-    for name in ("model", "optimizer", "augmentation", "targets", "losses"):
-        facts.update({f"{name}.{key}": value for key, value in values[name].items()})
-    for name in ("max_steps", "batch_size", "accumulate", "seed"):
-        facts[name] = values[name]
+    parts = ("model", "optimizer", "augmentation", "targets", "losses")
+    numbers = ("max_steps", "batch_size", "accumulate", "seed")
+    facts = _flat({name: values[name] for name in (*parts, *numbers)})
     return {**facts, "training sets": num_samples, "processes": processes}
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested options by their names on the command line."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{before}{name}."))
+        else:
+            flat[before + name] = value
+    return flat
