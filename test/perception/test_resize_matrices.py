@@ -154,7 +154,5 @@ def test_matrices_of_another_model_are_refused(model):
 
 def test_where_images_are_resized_can_be_chosen(model):
     assert not TorchEngine(model).takes_raw_images
-    with pytest.raises(
-        EngineError, match="unknown resize 'gpu', expected one of auto"
-    ):
+    with pytest.raises(EngineError, match="unknown resize 'gpu', expected one of auto"):
         TorchEngine(model, resize="gpu")
