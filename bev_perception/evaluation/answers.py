@@ -12,6 +12,7 @@ from bev_perception.datasets.bag_drive import BagDrive
 from bev_perception.datasets.labelled_set import LabelledDrive, LabelledSet
 from bev_perception.errors import BagError
 from bev_perception.geometry import BevOutput
+from bev_perception.geometry.class_sets import VEHICLES
 from bev_perception.geometry.frames import levelled
 from bev_perception.inference import Engine
 from bev_perception.perception import Pipeline, PipelineSettings
@@ -25,6 +26,11 @@ class Respondent(Protocol):
     @property
     def settings(self) -> PipelineSettings:
         """How objects are found."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What it looks for, groups of geometry.class_sets."""
         ...
 
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
@@ -43,6 +49,7 @@ class EngineRespondent:
     def __init__(self, engine: Engine, settings: PipelineSettings | None = None) -> None:
         self._engine = engine
         self.settings = settings or PipelineSettings()
+        self.classes = engine.config.classes
 
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
         """See Respondent."""
@@ -56,7 +63,8 @@ class EngineRespondent:
 class RecordedRespondent:
     """Reads what was recorded beside images and labels, by the node or by ``bev run``.
 
-    Cells that no camera saw are recorded as unknown and count as said to be free.
+    Cells that no camera saw are recorded as unknown and count as said to be free. Recordings do
+    not tell classes; vehicles are judged.
 
     Args:
         node: name that the outputs' topics begin with.
@@ -66,6 +74,7 @@ class RecordedRespondent:
     def __init__(self, node: str = DEFAULT_NODE, settings: PipelineSettings | None = None) -> None:
         self._node = node
         self.settings = settings or PipelineSettings()
+        self.classes = VEHICLES
 
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
         """See Respondent.

@@ -36,6 +36,7 @@ def collect_logits(
         BagError: a bag cannot be read.
     """
     histogram = LogitHistogram()
+    targets = targets or TargetSettings(classes=respondent.classes)
     for bag in tqdm(bags, desc="calibrate", unit="bag", disable=not show_progress):
         with open_drive(bag, rig_file) as drive:
             for labelled, output in respondent.answers(drive, drive.sets(stride)):

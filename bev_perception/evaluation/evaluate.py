@@ -77,12 +77,13 @@ def evaluate(
     stride: int = 1,
     show_progress: bool = True,
 ) -> Evaluation:
-    """Judges a split of bags.
+    """Judges a split of bags, by default on the classes that the respondent looks for.
 
     Raises:
         BagError: a bag cannot be read or has no set that could be judged.
     """
     settings = respondent.settings
+    targets = targets or TargetSettings(classes=respondent.classes)
     evaluator = Evaluator(targets, threshold=settings.occupancy_threshold, settings=settings)
     frames: list[FrameScore] = []
     with tqdm(bags, desc="evaluate", unit="bag", disable=not show_progress) as bar:

@@ -24,6 +24,7 @@ from bev_perception.evaluation.regions import DEFAULT_REGIONS, MAIN_REGIONS, NEA
 from bev_perception.evaluation.results import known, result_values
 from bev_perception.evaluation.wide_grid import embedded, widened
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox
+from bev_perception.geometry.class_sets import class_index
 from bev_perception.perception import PipelineSettings
 from bev_perception.perception.objects import find_objects
 
@@ -39,7 +40,7 @@ class Evaluator:
     Memory does not grow with the cells: they are counted in histograms.
 
     Args:
-        targets: which vehicles count.
+        targets: which objects count: by class, by default vehicles, and by visibility.
         regions: where to judge.
         threshold: a cell is predicted occupied when its probability exceeds this.
         max_distance_m: largest distance between matching centres, metres.
@@ -83,10 +84,11 @@ class Evaluator:
         """
         if self._cells is None:
             self._cells = _Cells(output.grid, self._regions, self._threshold, self._targets)
-        vehicles = [box for box in objects if box.is_vehicle]
-        confusion = self._cells.update(output, vehicles)
-        self._count_centers(output, vehicles)
-        self._count_segments(self._cells, output, vehicles)
+        classes = self._targets.classes
+        wanted = [box for box in objects if class_index(box.label, classes) is not None]
+        confusion = self._cells.update(output, wanted)
+        self._count_centers(output, wanted)
+        self._count_segments(self._cells, output, wanted)
         for stage, duration in output.timings_ms.items():
             self._timings[stage].append(duration)
         self._num_sets += 1
@@ -120,9 +122,9 @@ class Evaluator:
             },
         }
 
-    def _count_centers(self, output: BevOutput, vehicles: Sequence[ObjectBox]) -> None:
-        visible = [is_visible(box, self._targets.min_visibility) for box in vehicles]
-        truth = _centers(vehicles)
+    def _count_centers(self, output: BevOutput, objects: Sequence[ObjectBox]) -> None:
+        visible = [is_visible(box, self._targets.min_visibility) for box in objects]
+        truth = _centers(objects)
         for region in self._regions:
             self._centers[region.name] += center_matches(
                 _centers(output.objects),
@@ -145,11 +147,11 @@ class Evaluator:
         return find_objects(output.grid, output.probability, output.center, output.offset, settings)
 
     def _count_segments(
-        self, cells: _Cells, output: BevOutput, vehicles: Sequence[ObjectBox]
+        self, cells: _Cells, output: BevOutput, objects: Sequence[ObjectBox]
     ) -> None:
-        truth = box_instances(vehicles, output.grid)
+        truth = box_instances(objects, output.grid)
         predicted = output_instances(output, self._settings)
-        visible = [is_visible(box, self._targets.min_visibility) for box in vehicles]
+        visible = [is_visible(box, self._targets.min_visibility) for box in objects]
         counted = np.array([*visible, True])[truth]  # the last one for cells of nobody, -1
         for region in MAIN_REGIONS:
             inside = counted & cells.inside[region.name]
@@ -176,14 +178,14 @@ class _Cells:
         self.known_probability = ProbabilityHistogram()
 
     def update(
-        self, output: BevOutput, vehicles: Sequence[ObjectBox]
+        self, output: BevOutput, objects: Sequence[ObjectBox]
     ) -> dict[str, NDArray[np.int64]]:
         if output.grid != self._grid:
             raise BevError(
                 f"outputs of two grids in one evaluation: {self._grid} and {output.grid}; "
                 f"evaluate them apart"
             )
-        targets = make_targets(vehicles, self._wide, self._targets)
+        targets = make_targets(objects, self._wide, self._targets)
         probability = torch.from_numpy(embedded(output.probability, output.grid, self._wide))
         truth, valid = torch.from_numpy(targets.segmentation), torch.from_numpy(targets.valid)
         seen = torch.from_numpy(embedded(~output.unknown, output.grid, self._wide))

@@ -65,7 +65,7 @@ class Retention:
     ) -> None:
         self._engine = engine
         self._settings = settings or PipelineSettings()
-        self._targets = targets
+        self._targets = targets or TargetSettings(classes=engine.config.classes)
         self._kept: dict[Perturbation, Kept] = {}
         self._whole = Overlap()
         self._num_sets = 0

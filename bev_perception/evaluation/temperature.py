@@ -63,8 +63,8 @@ class LogitHistogram(Metric):
             self.sums[kind] += torch.bincount(bins[own], values[own], minlength=NUM_LOGIT_BINS)
 
     def compute(self) -> Tensor:
-        """The number of cells."""
-        return self.cells.sum()
+        """(2, 2, NUM_LOGIT_BINS) float64 cells and sums, of all processes together."""
+        return torch.stack([self.cells.double(), self.sums])
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,18 @@ def fit_temperature(histogram: LogitHistogram, with_bias: bool = False) -> Tempe
     Cells of one bin (1/200 of a nat wide) count as their mean logit.
 
     Args:
-        histogram: of logits that nothing was done to.
+        histogram: of logits that nothing was done to; where several processes hold parts of
+            it, all of them must call this.
         with_bias: fit a bias, too.
 
     Raises:
         BevError: there is no free or no occupied cell to learn from.
     """
-    cells, sums = histogram.cells.cpu().numpy(), histogram.sums.cpu().numpy()
+    cells, sums = histogram.compute().cpu().numpy()
     if not cells.sum(axis=1).all():
         raise BevError(
-            f"a temperature needs free and occupied cells, got {cells[0].sum()} and "
-            f"{cells[1].sum()}; use drives with labelled vehicles near the cameras"
+            f"a temperature needs free and occupied cells, got {cells[0].sum():.0f} and "
+            f"{cells[1].sum():.0f}; use drives with labelled vehicles near the cameras"
         )
     used = cells > 0
     logits, weights = sums[used] / cells[used], cells[used] / cells.sum()

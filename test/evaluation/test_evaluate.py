@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bev_perception.datasets import make_targets
+from bev_perception.datasets import TargetSettings, make_targets
 from bev_perception.errors import BevError
 from bev_perception.evaluation import Evaluator
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox, RigidTransform
@@ -94,3 +94,52 @@ def test_two_grids_in_one_evaluation_are_refused():
     other = replace(answer([], BevGrid.centered(20.0, 0.5)))
     with pytest.raises(BevError, match="two grids"):
         evaluator.update(other, [])
+
+
+def test_objects_of_the_chosen_classes_count():
+    walker = replace(car(-6, -4), label="pedestrian", size=np.array([1.0, 1.0, 1.8]))
+    settings = TargetSettings(classes=("vehicle", "pedestrian"))
+    for targets, found in ((None, 1), (settings, 2)):
+        evaluator = Evaluator(targets)
+        evaluator.update(answer([car(5, 3)]), [car(5, 3), walker])
+        counts = evaluator.compute()["center_counts"]["within_25m"]
+        assert counts == {"found": 1, "invented": 0, "missed": found - 1}
+
+
+def test_all_measures_of_a_perfect_answer():
+    boxes = [car(5, 3), car(-15, 9), car(-2, -6, visibility=0.1)]
+    evaluator = Evaluator()
+    confusion = evaluator.update(answer(boxes), boxes)
+    result = evaluator.compute()
+    assert set(result["segmentation"]["within_25m"].values()) == {1.0}
+    assert result["iou_all_vehicles"]["within_25m"] == 1.0
+    assert result["panoptic"]["within_25m"] == {"pq": 1.0, "sq": 1.0, "rq": 1.0}
+    assert set(result["center_ap"]["within_25m"].values()) == {1.0}
+    assert result["calibration"]["ece"] == 0.0
+    assert result["precision_recall"]["best_iou"] == 1.0
+    cells = confusion["within_25m"]
+    assert cells.sum() == 100 * 100 - hidden_cells(boxes)
+    assert cells[1, 0] == cells[0, 1] == 0
+
+
+def hidden_cells(boxes):
+    return int((~make_targets(boxes, BevGrid.centered(25.0, 0.5)).valid).sum())
+
+
+def test_a_hidden_vehicle_that_is_missed_counts_without_the_filter_alone():
+    seen, hidden = car(5, 3), car(-8, 3, visibility=0.1)
+    evaluator = Evaluator()
+    evaluator.update(answer([seen]), [seen, hidden])
+    result = evaluator.compute()
+    assert result["iou"]["within_25m"] == 1.0
+    assert result["iou_all_vehicles"]["within_25m"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_cells_that_no_camera_sees_take_no_part_in_calibration():
+    boxes = [car(5, 3)]
+    wrong = answer([car(5, -6)])
+    unknown = make_targets([car(5, 3), car(5, -6)], GRID).segmentation
+    evaluator = Evaluator()
+    evaluator.update(replace(wrong, unknown=unknown), boxes)
+    assert evaluator.compute()["calibration"]["ece"] == 0.0
+    assert evaluator.compute()["iou"]["within_25m"] == 0.0
