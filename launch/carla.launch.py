@@ -20,12 +20,9 @@ from typing import Any, List  # noqa: UP035
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
-    DeclareLaunchArgument,
     ExecuteProcess,
     IncludeLaunchDescription,
-    OpaqueFunction,
     RegisterEventHandler,
-    SetEnvironmentVariable,
     Shutdown,
 )
 from launch.event_handlers import OnProcessExit
@@ -39,7 +36,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.resources import config_path
-from bev_perception.ros.environment import shipped_transport
+from bev_perception.ros.launch_arguments import PERCEPTION, described
 
 FOLDER = Path(__file__).resolve().parent
 JPEG_QUALITY = 90
@@ -83,17 +80,6 @@ FOREIGN = {
     "mounted_as_rig": (bool, "false", "take wrong signs of angles or y for mistakes of TF"),
     "check_timeout_s": (float, "60.0", "how long to wait for complete cameras; 0: for ever"),
 }
-# Arguments handed on to perception.launch.py: default, description.
-PASSED_ON = {
-    "weights": ("", "name of shipped weights, or a .safetensors file; empty: as params_file"),
-    "device": ("", "where the network runs: auto, cpu, cuda or cuda:N; empty: as params_file"),
-    "precision": ("", "auto, fp32, bf16 or fp16; empty: as params_file"),
-    "backend": ("", "auto, tensorrt, cuda, openvino, onnx or cpu; empty: as params_file"),
-    "params_file": (str(config_path("perception.yaml")), "parameters of the perception node"),
-    "rviz": ("true", "whether RViz is started, where it is installed"),
-    "rviz_config": (str(config_path("bev.rviz")), "RViz configuration"),
-    "log_level": ("info", "debug, info, warn, error or fatal"),
-}
 # Arguments of this file alone.
 OTHERS = {
     "source": ("own", "who publishes the cameras: own, ros_bridge or native"),
@@ -123,16 +109,7 @@ OTHERS = {
 def generate_launch_description() -> LaunchDescription:
     """Arguments, transport, then the server if wanted, and everything behind it."""
     typed = {name: (default, text) for name, (_, default, text) in (WORLD | FOREIGN).items()}
-    return LaunchDescription(
-        [
-            *(
-                DeclareLaunchArgument(name, default_value=default, description=text)
-                for name, (default, text) in (OTHERS | typed | PASSED_ON).items()
-            ),
-            *(SetEnvironmentVariable(name, value) for name, value in shipped_transport().items()),
-            OpaqueFunction(function=start),
-        ]
-    )
+    return described(OTHERS | typed | PERCEPTION, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -227,7 +204,7 @@ def perception(given: dict[str, str]) -> LaunchDescriptionEntity:
             "image_transport": given["image_transport"] if is_own else "raw",
             # The bridge offers it, and knows nothing of our transport's room for images.
             "image_reliability": "reliable" if given["source"] == "ros_bridge" else "",
-            **{name: given[name] for name in PASSED_ON},
+            **{name: given[name] for name in PERCEPTION},
         }.items(),
     )
 

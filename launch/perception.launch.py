@@ -14,18 +14,13 @@ from typing import Any
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    LogInfo,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-)
+from launch.actions import LogInfo
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch_ros.actions import Node
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.resources import config_path
-from bev_perception.ros.environment import shipped_transport
+from bev_perception.ros.launch_arguments import described
 
 NODE_NAME = "bev"
 DEFAULT_CAMERAS = ("front", "left", "rear", "right")
@@ -71,17 +66,9 @@ OTHERS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, transport, then the node and RViz."""
-    unset = {"cameras": "names of the cameras, comma-separated", **TEXTS, **SWITCHES}
-    arguments = [
-        DeclareLaunchArgument(name, default_value="", description=f"{text}; empty: as params_file")
-        for name, text in unset.items()
-    ]
-    arguments += [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in OTHERS.items()
-    ]
-    transport = [SetEnvironmentVariable(name, value) for name, value in shipped_transport().items()]
-    return LaunchDescription([*arguments, *transport, OpaqueFunction(function=start)])
+    texts = {"cameras": "names of the cameras, comma-separated", **TEXTS, **SWITCHES}
+    unset = {name: ("", f"{text}; empty: as params_file") for name, text in texts.items()}
+    return described(unset | OTHERS, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -16,17 +16,12 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    ExecuteProcess,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-)
+from launch.actions import ExecuteProcess
 from launch.launch_description_entity import LaunchDescriptionEntity
 
 from bev_perception.errors import ConfigurationError, SystemLibraryError
 from bev_perception.resources import config_path
-from bev_perception.ros.environment import shipped_transport
+from bev_perception.ros.launch_arguments import described
 
 ALWAYS = ("/tf", "/tf_static", "/odom", "/clock", "/diagnostics", "/ground_truth/objects")
 COMPLETION_S = "60"
@@ -74,16 +69,7 @@ ARGUMENTS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, transport, then ros2 bag."""
-    return LaunchDescription(
-        [
-            *(
-                DeclareLaunchArgument(name, default_value=default, description=text)
-                for name, (default, text) in ARGUMENTS.items()
-            ),
-            *(SetEnvironmentVariable(name, value) for name, value in shipped_transport().items()),
-            OpaqueFunction(function=start),
-        ]
-    )
+    return described(ARGUMENTS, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -10,13 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    IncludeLaunchDescription,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-    Shutdown,
-)
+from launch.actions import IncludeLaunchDescription, Shutdown
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
@@ -25,9 +19,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.resources import config_path
-from bev_perception.ros.environment import shipped_transport
+from bev_perception.ros.launch_arguments import PERCEPTION, described
 
-PERCEPTION = Path(__file__).resolve().parent / "perception.launch.py"
+PERCEPTION_FILE = Path(__file__).resolve().parent / "perception.launch.py"
 JPEG_QUALITY = 90
 
 # Parameters of the town node: type, default, description.
@@ -43,30 +37,14 @@ TOWN = {
 # Arguments handed on to perception.launch.py: default, description.
 PASSED_ON = {
     "image_transport": ("raw", "raw or compressed images between town and node"),
-    "weights": ("", "name of shipped weights, or a .safetensors file; empty: as params_file"),
-    "device": ("", "where the network runs: auto, cpu, cuda or cuda:N; empty: as params_file"),
-    "precision": ("", "auto, fp32, bf16 or fp16; empty: as params_file"),
-    "backend": ("", "auto, tensorrt, cuda, openvino, onnx or cpu; empty: as params_file"),
-    "params_file": (str(config_path("perception.yaml")), "parameters of the perception node"),
-    "rviz": ("true", "whether RViz is started, where it is installed"),
-    "rviz_config": (str(config_path("bev.rviz")), "RViz configuration"),
-    "log_level": ("info", "debug, info, warn, error or fatal"),
+    **PERCEPTION,
 }
 
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, transport, then town and perception."""
     arguments = {name: (default, text) for name, (_, default, text) in TOWN.items()} | PASSED_ON
-    return LaunchDescription(
-        [
-            *(
-                DeclareLaunchArgument(name, default_value=default, description=text)
-                for name, (default, text) in arguments.items()
-            ),
-            *(SetEnvironmentVariable(name, value) for name, value in shipped_transport().items()),
-            OpaqueFunction(function=start),
-        ]
-    )
+    return described(arguments, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -89,7 +67,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         on_exit=Shutdown(reason="the town ended"),
     )
     perception = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(PERCEPTION)),
+        PythonLaunchDescriptionSource(str(PERCEPTION_FILE)),
         launch_arguments={
             "cameras": ",".join(rig.names),
             "rig_file": "",  # the node learns it from CameraInfo and TF, as on a vehicle
