@@ -12,6 +12,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.ros.unknown_parameters import warn_of_unknown_parameters
 
 MAX_INTEGER = 2**31 - 1
 
@@ -42,6 +43,8 @@ def parameter(
 def declare_settings(node: Node, kind: type[Settings], title: str) -> Settings:
     """Declares every field of a dataclass as a parameter of the node and reads them.
 
+    Parameters given to the node that are none of these are warned of.
+
     Args:
         node: gets the parameters.
         kind: a dataclass whose fields were all made by parameter().
@@ -51,7 +54,9 @@ def declare_settings(node: Node, kind: type[Settings], title: str) -> Settings:
         ConfigurationError: a value of another type or outside its range; names the parameter.
     """
     entries: tuple[Field[Any], ...] = fields(kind)  # type: ignore[arg-type]
-    return kind(**{entry.name: _declare(node, entry, title) for entry in entries})
+    settings = kind(**{entry.name: _declare(node, entry, title) for entry in entries})
+    warn_of_unknown_parameters(node)
+    return settings
 
 
 def _declare(node: Node, entry: Field[Any], title: str) -> Any:

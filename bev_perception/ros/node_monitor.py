@@ -15,6 +15,7 @@ from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.perception import SynchronizerStatistics
 from bev_perception.ros.camera_monitor import CameraMonitor
 from bev_perception.ros.camera_status import CameraStatus, Cause, Level, Status
+from bev_perception.ros.clock_monitor import CLOCK_TOPIC, ClockMonitor
 from bev_perception.ros.diagnostics import diagnostic_array, image_topics, publishers_of
 from bev_perception.ros.engine_monitor import EngineMonitor
 from bev_perception.ros.live_rig import CameraInfoMissingError
@@ -24,7 +25,7 @@ from bev_perception.ros.transform_monitor import TransformMonitor
 
 
 class NodeMonitor:
-    """Cameras, synchronisation, transforms and engine.
+    """Cameras, synchronisation, transforms, clock and engine.
 
     Args:
         node: that publishes; its graph is asked who publishes the inputs.
@@ -60,6 +61,8 @@ class NodeMonitor:
         self.engine = EngineMonitor(facts, facts.get("device", ""))
         self.transforms = TransformMonitor(parameters.base_frame, parameters.world_frame)
         self._synchronization = SynchronizationMonitor()
+        self._clock = ClockMonitor()
+        self._clock_level = Level.OK
         self._drops_told: dict[str, Counter[str]] = {name: Counter() for name in self.cameras}
         self._causes_logged: dict[str, Cause] = {}
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -88,7 +91,22 @@ class NodeMonitor:
         statuses.append(self._synchronization.status(statistics, now_ns))
         statuses.append(self.transforms.status(now_ns))
         statuses.append(self.engine.status(now_ns))
+        statuses.append(self._clock_status(clock_ns, now_ns))
         self._publisher.publish(diagnostic_array(clock_ns, self._node.get_name(), statuses))
+
+    def _clock_status(self, clock_ns: int, now_ns: int) -> Status:
+        """Also logged when it changes: without time nothing else tells why all stands still."""
+        follows_topic = bool(self._node.get_parameter("use_sim_time").value)
+        num_publishers = self._node.count_publishers(CLOCK_TOPIC)
+        status = self._clock.status(clock_ns, now_ns, follows_topic, num_publishers)
+        if status.level != self._clock_level:
+            logger = self._node.get_logger()
+            self._clock_level = status.level
+            if status.level == Level.OK:
+                logger.info(status.message)
+            else:
+                logger.warning(status.message)
+        return status
 
     def _ask_graph(self) -> None:
         offered = image_topics(self._node)

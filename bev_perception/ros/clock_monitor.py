@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the node's clock goes, where it follows /clock."""
+
+from __future__ import annotations
+
+from bev_perception.ros.camera_status import Level, Status
+from bev_perception.ros.event_stream import SECOND
+
+CLOCK_TOPIC = "/clock"
+PATIENCE_S = 2.0
+"""A clock that has stood for so long stands still; /clock usually comes ten times per second."""
+
+
+class ClockMonitor:
+    """Compares the node's clock with the steady one."""
+
+    def __init__(self) -> None:
+        self._time_ns: int | None = None
+        self._changed_ns = 0
+
+    def status(self, time_ns: int, now_ns: int, follows_topic: bool, num_publishers: int) -> Status:
+        """OK; WARN when it stands still, ERROR when it has never begun.
+
+        Args:
+            time_ns: of the node's clock.
+            now_ns: of the steady clock.
+            follows_topic: the parameter use_sim_time.
+            num_publishers: of /clock.
+        """
+        if time_ns != self._time_ns or not follows_topic:
+            self._time_ns, self._changed_ns = time_ns, now_ns
+        still_s = (now_ns - self._changed_ns) / SECOND
+        level, text = _judged(time_ns, still_s, follows_topic, num_publishers)
+        values = {
+            "use_sim_time": str(follows_topic).lower(),
+            "time_s": f"{time_ns / SECOND:.3f}",
+            "publishers of /clock": str(num_publishers),
+        }
+        return Status("clock", level, f"clock: {text}", values)
+
+
+def _judged(
+    time_ns: int, still_s: float, follows_topic: bool, num_publishers: int
+) -> tuple[Level, str]:
+    if not follows_topic:
+        return Level.OK, "the system's"
+    if still_s < PATIENCE_S:
+        return Level.OK, "follows /clock"
+    if not num_publishers:
+        cause = (
+            "nobody publishes /clock; start the simulator, play the bag with its clock (bev play "
+            "--clock, ros2 bag play --clock), or set use_sim_time to false"
+        )
+    else:
+        cause = (
+            f"{num_publishers} publish /clock, but its time does not change; is the simulator or "
+            f"the player paused or at its end?"
+        )
+    if not time_ns:
+        return Level.ERROR, f"use_sim_time is true, but no time has come: {cause}"
+    return Level.WARN, f"stands still since {still_s:.0f} s: {cause}"
