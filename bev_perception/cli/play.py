@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from bev_perception.cli.parser import Arguments, Command, Parser, require
+from bev_perception.cli.teller import Teller
 from bev_perception.errors import ConfigurationError
+
+_tell = Teller("play")
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -90,7 +92,7 @@ def _run(arguments: Arguments) -> None:
             wait_s=arguments.wait,
             wait_for=tuple(arguments.wait_for),
         )
-        with closing(Player(session.node, settings, _warn)) as player:
+        with closing(Player(session.node, settings, _tell.warning)) as player:
             player.wait_for_subscribers(lambda: session.stopping)
             _tell(f"playing {len(player.topics)} topics of {settings.bag}; Ctrl-C ends it")
             begun = time.monotonic()
@@ -115,14 +117,6 @@ def _remappings(texts: Sequence[str]) -> dict[str, str]:
             raise ConfigurationError(f"--remap {text!r}: write it as /recorded:=/published")
         pairs[name] = new
     return pairs
-
-
-def _warn(text: str) -> None:
-    _tell(f"warning: {text}")
-
-
-def _tell(text: str) -> None:
-    print(f"bev play: {text}", file=sys.stderr, flush=True)
 
 
 COMMAND = Command(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bev_perception.cli.parser import Arguments, Command, Parser, require
+from bev_perception.cli.teller import Teller
 
 if TYPE_CHECKING:
     from bev_perception.ros.recorder import Recorder
@@ -112,6 +113,7 @@ class _Progress:
         self._started = self._told = time.monotonic()
         self._before: dict[str, int] = {}
         self._open_line = False
+        self._tell = Teller("record")
 
     def update(self, recorder: Recorder) -> None:
         """Tells messages, megabytes and rates, when it is time to."""
@@ -142,7 +144,7 @@ class _Progress:
     def line(self, text: str) -> None:
         """A line of its own."""
         self.end()
-        print(f"bev record: {text}", file=sys.stderr, flush=True)
+        self._tell(text)
 
     def end(self) -> None:
         """Leaves the line that is rewritten."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bev_perception.cli.parser import Arguments, Command, Parser, add_rig_argument, require
+from bev_perception.cli.teller import Teller
 from bev_perception.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bev_perception.visualization.rerun_view import RerunView
 
 _CAMERAS = "front,left,rear,right"
+
+_tell = Teller("view")
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -143,7 +145,9 @@ def _view_bags(arguments: Arguments, settings: SinkSettings) -> None:
     shown: Counter[str] = Counter()
     with ExitStack() as stack:
         bags = [
-            stack.enter_context(ViewedBag(Path(bag), _node(arguments), rig_file, wanted, _warn))
+            stack.enter_context(
+                ViewedBag(Path(bag), _node(arguments), rig_file, wanted, _tell.warning)
+            )
             for bag in arguments.bags
         ]
         cameras = list(dict.fromkeys(name for bag in bags for name in bag.cameras))
@@ -194,7 +198,7 @@ def _view_live(arguments: Arguments, settings: SinkSettings) -> None:
         blueprint = view_blueprint(topics.cameras, live=True, with_reports=True)
         with open_sink(settings, blueprint) as sink:
             view = _new_view(sink, arguments, live=True)
-            viewer = LiveViewer(session.node, view, topics, _warn)
+            viewer = LiveViewer(session.node, view, topics, _tell.warning)
             where = f"; open {sink.page} in a browser" if sink.page else ""
             _tell(f"showing {topics.node} and {len(topics.cameras)} cameras{where}; Ctrl-C ends")
             end = None if duration_s is None else time.monotonic() + duration_s
@@ -245,14 +249,6 @@ def _with_bar(frames: Iterator[CameraFrame]) -> Iterator[CameraFrame]:
 def _tell_saved(settings: SinkSettings) -> None:
     if settings.path is not None:
         print(f"recording: {settings.path}; look at it with: rerun {settings.path}")
-
-
-def _warn(text: str) -> None:
-    _tell(f"warning: {text}")
-
-
-def _tell(text: str) -> None:
-    print(f"bev view: {text}", file=sys.stderr, flush=True)
 
 
 COMMAND = Command(
