@@ -93,7 +93,7 @@ def _preview(config: TrainConfig, count: int) -> None:
     from bev_perception.cli.augmentation_preview import write_preview
 
     pictures = write_preview(config, count)
-    print(f"{len(pictures)} pictures: {pictures[0].parent}")
+    print(f"pictures: {pictures[0].parent}")
 
 
 def _check_numbers(values: Mapping[str, object], where: str = "") -> None:

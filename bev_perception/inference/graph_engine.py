@@ -35,7 +35,7 @@ class Runner(Protocol):
     """A built engine of one layout, ready to run."""
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Inputs by the layout's names to maps (4, Y, X), valid until the next run.
+        """Inputs by the layout's names to maps (K + 3, Y, X), valid until the next run.
 
         Only "images" may change while it is the same array.
         """

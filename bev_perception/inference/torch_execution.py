@@ -16,7 +16,7 @@ _LOGGER = logging.getLogger(__name__)
 
 Compute = Callable[[Tensor, GatherTable, ImageResize | None], Tensor]
 """Images (S, H, W, 3) uint8, a table and what resizes raw images, all on the device, to maps
-(4, Y, X) float32."""
+(K + 3, Y, X) float32."""
 
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], object], Tensor]]
 """Records a function; gives what runs it again, and the tensor that then holds its result."""

@@ -167,7 +167,7 @@ class GatherSegnet(nn.Module):
         rows: Tensor | None = None,
         columns: Tensor | None = None,
     ) -> Tensor:
-        """Images (S, H, W, 3) uint8 and PaddedTaps to float32 maps (4, Y, X); see decode.
+        """Images (S, H, W, 3) uint8 and PaddedTaps to float32 maps (K + 3, Y, X); see decode.
 
         Rows and columns are those of an ImageResize where images are raw.
         """

@@ -22,7 +22,7 @@ class PipelineSettings:
             points, if that is within this many metres.
         min_cells: objects of fewer occupied cells are dropped.
         max_objects: only the highest peaks are kept.
-        object_label: class given to every object; the network knows "vehicle" alone, and a
+        object_label: class given to every vehicle; the network knows no kinds of them, and a
             car is the most frequent one.
         object_height_m: height given to every object, metres; a passenger car's.
         level: whether the map is levelled with gravity where the ego pose is known.

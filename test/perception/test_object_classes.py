@@ -5,8 +5,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from bev_perception.geometry import BevGrid, ObjectBox, RigidTransform
+from bev_perception.geometry import (
+    BevGrid,
+    CameraFrame,
+    FrameSet,
+    ObjectBox,
+    PinholeCamera,
+    Rig,
+    RigCamera,
+    RigidTransform,
+)
 from bev_perception.geometry.class_sets import ROAD_USERS
+from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.inference import RawOutput
+from bev_perception.model import SegnetConfig
+from bev_perception.perception import Pipeline
 from bev_perception.perception.object_classes import classified
 
 GRID = BevGrid.centered(10.0, 0.5)
@@ -36,3 +49,27 @@ def test_an_object_between_cell_centres_takes_the_nearest_cell():
     assert classified([tiny], GRID, probability, ROAD_USERS, "car")[0].label == "pedestrian"
     beyond = box(30.0, 0.0, 0.2, 0.2, 1)
     assert classified([beyond], GRID, probability, ROAD_USERS, "car")[0].label == "pedestrian"
+
+
+class Crossing:
+    """An engine that sees a pedestrian two metres ahead, whatever the images show."""
+
+    config = SegnetConfig("light", (32, 48), (0.0,), GRID, 8, classes=ROAD_USERS)
+
+    def infer(self, images, taps) -> RawOutput:
+        near = np.linalg.norm(GRID.cell_centers - (2.0, 0.0), axis=-1)
+        classes = np.stack([0.3 * (near < 1.2), 0.9 * (near < 1.2), 0.0 * near])
+        center = np.exp(-(near**2) / 2.0).astype(np.float32)
+        offset = np.moveaxis((2.0, 0.0) - GRID.cell_centers, -1, 0).astype(np.float32)
+        classes = classes.astype(np.float32)
+        return RawOutput(classes.max(axis=0), center, offset, classes)
+
+
+def test_the_pipeline_says_what_its_objects_are():
+    camera = PinholeCamera.from_field_of_view(48, 32, 90.0)
+    rig = Rig({"front": RigCamera(camera, RigidTransform.identity() @ BODY_T_OPTICAL)})
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    frame_set = FrameSet(0, {"front": CameraFrame("front", 0, image)})
+    output = Pipeline(Crossing(), rig).process(frame_set)
+    assert [entry.label for entry in output.objects] == ["pedestrian"]
+    assert output.probability.max() == np.float32(0.9)

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from drawn_boxes import MODEL
 
+from bev_perception.cli import augmentation_preview
 from bev_perception.cli.augmentation_preview import write_preview
+from bev_perception.cli.main import main
 from bev_perception.errors import ConfigurationError
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.configuration import DataConfig, TrainConfig
@@ -39,6 +42,21 @@ def test_preview_draws_augmented_samples_and_told_boxes_apart_from_true_ones(bag
     assert orange(first) > 20  # compression changes the colour of most thin lines
     config = replace(config, augmentation=replace(augmentation, miscalibration=TRUE))
     assert orange(cv2.imread(str(write_preview(config, 1)[0]))) == 0
+
+
+def test_the_command_previews_and_does_not_train(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def preview(config, count):
+        asked.append((config.data.train, config.augmentation.views.zoom, count))
+        return [config.out / "preview" / "sample_00.jpg"]
+
+    monkeypatch.setattr(augmentation_preview, "write_preview", preview)
+    options = [f"--out={tmp_path}", "--preview=3", "--augmentation.views.zoom=0.1"]
+    assert main(["train", "towns", *options]) == 0
+    assert asked == [((Path("towns"),), 0.1, 3)]
+    assert "pictures: " in capsys.readouterr().out
+    assert not (tmp_path / "config.yaml").exists()
 
 
 def test_previews_are_refused_without_bags(tmp_path):
