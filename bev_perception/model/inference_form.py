@@ -117,7 +117,8 @@ class InferenceSegnet(nn.Module):
     def decode(self, plane: Tensor) -> Tensor:
         """A plane (1, C, Y, X) to maps (K + 3, Y, X).
 
-        They are occupancy of K classes and centre before the sigmoid, and the offset's x and y in metres.
+        They are occupancy of K classes and centre before the sigmoid, and the offset's x and y
+        in metres.
         """
         if self.config.mirrored_decoder:
             return self.heads(self.decoder(plane.flip(-2)).flip(-2))[0]
