@@ -16,6 +16,7 @@ from torchmetrics import MeanMetric
 
 from bev_perception.errors import TrainingError
 from bev_perception.evaluation.grid_iou import GridIou
+from bev_perception.evaluation.temperature import LogitHistogram
 from bev_perception.model import Segnet, SegnetOutput
 from bev_perception.training.batch import Batch
 from bev_perception.training.configuration import TrainConfig
@@ -40,6 +41,7 @@ class SegnetModule(LightningModule):
             model.feature_head.requires_grad_(False)  # no loss reaches it
         self.weighting = make_weighting(config.losses)
         self.iou = GridIou(model.config.grid)
+        self.logits = LogitHistogram()
         classes = model.config.classes if model.config.num_classes > 1 else ()
         self.class_iou = nn.ModuleDict({name: GridIou(model.config.grid) for name in classes})
         names = (*TERMS, "total", *(f"segmentation_{name}" for name in classes))
@@ -95,6 +97,9 @@ class SegnetModule(LightningModule):
         """Counts cells and losses of a batch."""
         output = self(batch)
         self.iou.update(output.occupancy, batch.occupied, batch.valid)
+        seen = torch.from_numpy(batch.taps.seen).to(batch.valid.device)[:, None]
+        logits = output.segmentation.amax(dim=1, keepdim=True)
+        self.logits.update(logits, batch.occupied, batch.valid * seen)
         for channel, iou in enumerate(self.class_iou.values()):
             probability = output.segmentation[:, channel].sigmoid()
             cast(GridIou, iou).update(probability, batch.segmentation[:, channel], batch.valid)
@@ -103,6 +108,10 @@ class SegnetModule(LightningModule):
             mean.update(losses[name], weight=len(batch))
         if batch_idx == 0:
             self._picture("validation", output, batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the logits of earlier weights."""
+        self.logits.reset()
 
     def on_validation_epoch_end(self) -> None:
         """Logs IoU by region and losses, of the samples of all processes."""

@@ -16,8 +16,10 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 
 from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.datasets.prepared_bag import PreparedBag
-from bev_perception.errors import ConfigurationError
+from bev_perception.errors import BevError, ConfigurationError
+from bev_perception.evaluation.calibrate import calibration_values
 from bev_perception.model import Segnet, load_weights, save_weights
+from bev_perception.model.calibration import CALIBRATION_KEY
 from bev_perception.training.callbacks import StepProgress, Stopper
 from bev_perception.training.checkpoint import CheckpointKeeper, resumable_checkpoint
 from bev_perception.training.checkpoint_file import (
@@ -41,6 +43,8 @@ from bev_perception.training.synchronized_norm import synchronize_batch_norms
 from bev_perception.training.trainer import make_trainer, process_count, runs_on_gpu
 
 WEIGHTS_NAME = "weights.safetensors"
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -131,12 +135,13 @@ def _train(
     fit(trainer, module, data, checkpoint, stopper, progress, keeper)
     minutes = (time.monotonic() - started) / 60.0
     metrics = _final_metrics(trainer, module, data) if bags.validation else {}
+    calibration = _calibration(module, bags.validation) if bags.validation else {}
     weights = config.out / WEIGHTS_NAME
     if trainer.is_global_zero:
         metadata = describe_run(
             config, bags.train, bags.validation, trainer.global_step, minutes, metrics
         )
-        save_weights(weights, module.model, metadata)
+        save_weights(weights, module.model, metadata | calibration)
     return TrainResult(weights, trainer.global_step, metrics)
 
 
@@ -148,6 +153,16 @@ def _final_metrics(trainer: Trainer, module: SegnetModule, data: SegnetData) -> 
         for name, value in results[0].items()
         if math.isfinite(value)  # a region may hold no vehicle at all
     }
+
+
+def _calibration(module: SegnetModule, validation: Sequence[PreparedBag]) -> dict[str, object]:
+    """How sure the exported weights may be, for their metadata; from the last validation."""
+    names = [str(bag.description["bag"]) for bag in validation]
+    try:
+        return {CALIBRATION_KEY: calibration_values(module.logits, names)}
+    except BevError as error:
+        _LOGGER.warning("the probabilities are not calibrated: %s", error)
+        return {}
 
 
 def _prepared(config: TrainConfig, show_progress: bool) -> Splits:

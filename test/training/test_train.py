@@ -36,6 +36,8 @@ def test_training_leaves_weights_that_say_where_they_come_from(tmp_path, bags, c
     assert metadata["data"]["validation"] == {"bags": ["two"], "sets": 2}
     assert metadata["recipe"]["max_steps"] == 6
     assert 0.0 <= metadata["metrics"]["iou_within_50m"] <= 1.0
+    assert metadata["calibration"]["fitted_on"] == ["two"]
+    assert metadata["calibration"]["nll_after"] <= metadata["calibration"]["nll_before"]
     assert str(tmp_path) not in json.dumps(metadata)
     assert (tmp_path / "config.yaml").is_file()
     assert list((tmp_path / "tensorboard").glob("events.*"))
