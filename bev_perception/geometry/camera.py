@@ -157,18 +157,19 @@ class PinholeCamera:
         """
         points = np.asarray(points_optical, dtype=np.float64)
         valid = points[..., 2] > MIN_DEPTH
-        depth = np.where(valid, points[..., 2], np.nan)
+        depth = points[..., 2] if valid.all() else np.where(valid, points[..., 2], np.nan)
         x, y = points[..., 0] / depth, points[..., 1] / depth
         if self._lens is not None:
             ideal = np.stack([x.ravel(), y.ravel()], axis=-1)
             apparent = self._lens.distort(ideal)
             valid &= self._lens.is_one_to_one(ideal).reshape(valid.shape)
             x, y = apparent[:, 0].reshape(x.shape), apparent[:, 1].reshape(y.shape)
-        pixels = np.empty((*x.shape, 2))
+        pixels = np.moveaxis(np.empty((2, *x.shape)), 0, -1)  # u and v each contiguous
         pixels[..., 0] = self.matrix[0, 0] * x + self.matrix[0, 1] * y + self.matrix[0, 2]
         pixels[..., 1] = self.matrix[1, 1] * y + self.matrix[1, 2]
         valid &= np.isfinite(pixels[..., 0]) & np.isfinite(pixels[..., 1])
-        pixels[~valid] = np.nan
+        if not valid.all():
+            pixels[~valid] = np.nan
         return pixels, valid
 
     def contains(self, pixels: ArrayLike) -> NDArray[np.bool_]:

@@ -155,6 +155,10 @@ class RigidTransform:
         """Points (..., 3) in b, metres, to points (..., 3) in a."""
         return np.asarray(points, dtype=np.float64) @ self.rotation.T + self.translation
 
+    def apply_columns(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """apply for points (3, n), one in each column: quicker where n is large."""
+        return self.rotation @ points + self.translation[:, None]
+
     def rotate(self, vectors: ArrayLike) -> NDArray[np.float64]:
         """Free vectors (..., 3), such as velocities, from b to a: no translation."""
         return np.asarray(vectors, dtype=np.float64) @ self.rotation.T

@@ -32,29 +32,33 @@ def visible_voxels(
         heights_m: z of the voxel centres.
 
     Returns:
-        voxels (n,): indices in the order (Y, X, Z), each once; pixels (n, 2).
+        voxels (n,): indices in the order (Y, X, Z), each once; pixels (n, 2), u and v each
+        contiguous.
     """
     voxels, points = _candidates(camera, grid, np.asarray(heights_m, dtype=np.float64))
-    pixels, valid = camera.project(points)
+    optical = camera.base_T_camera.inverse().apply_columns(points)
+    pixels, valid = camera.camera.project(optical.T)
     seen = np.flatnonzero(valid & camera.camera.contains(pixels))
-    return voxels.take(seen), pixels.take(seen, axis=0)
+    u, v = pixels.T
+    return voxels.take(seen), np.stack([u.take(seen), v.take(seen)]).T
 
 
 def _candidates(
     camera: RigCamera, grid: BevGrid, heights_m: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Indices (n,) and centres (n, 3) of the voxels between the planes that bound the view."""
+    """Indices (n,) and centres (3, n) of the voxels between the planes that bound the view."""
     first, count = _runs(camera, grid, heights_m)
-    total = int(count.sum())
-    columns = np.arange(total) + np.repeat(first - (np.cumsum(count) - count), count)
-    lines = np.arange(len(count))
     num_z = len(heights_m)
+    lines = np.arange(len(count))
     line_y, line_z = lines // num_z, lines % num_z
-    voxels = columns * num_z + np.repeat(line_y * grid.num_x * num_z + line_z, count)
-    points = np.empty((total, 3))
-    points[:, 0] = grid.x_centers[columns]
-    points[:, 1] = np.repeat(grid.y_centers[line_y], count)
-    points[:, 2] = np.repeat(heights_m[line_z], count)
+    columns = np.arange(count.sum())
+    columns += np.repeat(first - (np.cumsum(count) - count), count)
+    voxels = columns * num_z
+    voxels += np.repeat(line_y * grid.num_x * num_z + line_z, count)
+    points = np.empty((3, len(columns)))
+    grid.x_centers.take(columns, out=points[0])
+    points[1] = np.repeat(grid.y_centers[line_y], count)
+    points[2] = np.repeat(heights_m[line_z], count)
     return voxels, points
 
 

@@ -7,6 +7,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,8 @@ class Calibration:
     """A rig with its image preparation and its lift's tables.
 
     Tables are kept, so that a camera that comes and goes, or a vehicle that rocks, does not
-    cost a new one each time. To be used by one thread at a time.
+    cost a new one each time. Any thread may ask for a table; who asks for one that another
+    thread is building waits for it. The rest is for one thread at a time.
 
     Args:
         rig: calibration of the images as they come, extrinsics to base_link.
@@ -65,6 +67,7 @@ class Calibration:
         self._kept_bytes = kept_bytes
         self._tables: OrderedDict[tuple[tuple[bool, ...], RigidTransform], LiftTable]
         self._tables = OrderedDict()
+        self._lock = Lock()
 
     def table(self, present: tuple[bool, ...], level_T_base: RigidTransform) -> LiftTable:
         """The lift's table, built if it is not kept.
@@ -74,13 +77,14 @@ class Calibration:
             level_T_base: the vehicle's attitude, see settled_attitude.
         """
         key = present, level_T_base
-        table = self._tables.get(key)
-        if table is None:
-            table = self._tables[key] = self._built(present, level_T_base)
-        self._tables.move_to_end(key)
-        limit = KEPT_BYTES if self._kept_bytes is None else self._kept_bytes
-        while len(self._tables) > 1 and self._num_bytes() > limit:
-            self._tables.popitem(last=False)
+        with self._lock:
+            table = self._tables.get(key)
+            if table is None:
+                table = self._tables[key] = self._built(present, level_T_base)
+            self._tables.move_to_end(key)
+            limit = KEPT_BYTES if self._kept_bytes is None else self._kept_bytes
+            while len(self._tables) > 1 and self._num_bytes() > limit:
+                self._tables.popitem(last=False)
         return table
 
     def _built(self, present: tuple[bool, ...], level_T_base: RigidTransform) -> LiftTable:

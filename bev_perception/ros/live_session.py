@@ -160,6 +160,7 @@ class LiveSession:
             self._anchor_timer.cancel()
         elif anchor_ns != self._anchor_ns:
             self._anchor_timer.set()
+            self._handover.expect(anchor_ns)
         self._anchor_ns = anchor_ns
         for found in sets:
             for camera in found.frames:

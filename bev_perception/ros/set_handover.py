@@ -44,11 +44,18 @@ class SetHandover:
         self._clock = node.get_clock()
         self._processor = processor
         self._monitor = monitor
+        self._poses = poses
         self._queue: PoseQueue[ImageSet] = PoseQueue(poses, timeout_ns)
         self._overdue = OneShot(node, timeout_ns, self._give_up)
         self._worker = NewestWorker(processor.process, "perception", on_crash)
         processor.on_inference = self._worker.let_go
         self._held: LiveSet | None = None
+
+    def expect(self, stamp_ns: int) -> None:
+        """The first image of a set has come; if its pose is known, its tap table is built."""
+        pose = self._poses.at(stamp_ns)
+        if pose.is_final:
+            self._processor.expect(pose)
 
     def add(self, images: ImageSet) -> None:
         """A set is there; it goes on at once if its pose is known."""
@@ -87,9 +94,10 @@ class SetHandover:
         self._held = None
 
     def close(self) -> None:
-        """Ends the thread after the set in hand."""
+        """Ends the threads after the set in hand."""
         self._overdue.close()
         self._worker.stop()
+        self._processor.close()
 
     def _give_up(self) -> None:
         self._hand_over_all(self._queue.give_up())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from rclpy.clock import Clock
@@ -83,6 +84,9 @@ class SetProcessor:
         self._pipeline: Pipeline | None = None
         self._calibration: Calibration | None = None
         self._last_set: FrameSet | None = None
+        self._is_busy = False
+        self._tables = ThreadPoolExecutor(1, "tables")
+        self._table: Future[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -105,8 +109,28 @@ class SetProcessor:
         else:
             self._calibration = self._pipeline.calibrate(rig, self._last_set)
 
+    def expect(self, pose: EgoPose) -> None:
+        """A set of this pose begins to come: its tap table is built while it does.
+
+        Not while another set is processed: then there is no time to win.
+        """
+        is_building = self._table is not None and not self._table.done()
+        if self._pipeline is not None and not self._is_busy and not is_building:
+            self._table = self._tables.submit(self._pipeline.expect, pose.world_T_base)
+
+    def close(self) -> None:
+        """Ends the tables' thread; nothing is processed any more."""
+        self._tables.shutdown()
+
     def process(self, live_set: LiveSet) -> None:
         """One set, from messages to messages."""
+        self._is_busy = True
+        try:
+            self._process(live_set)
+        finally:
+            self._is_busy = False
+
+    def _process(self, live_set: LiveSet) -> None:
         pipeline = self._pipeline
         if pipeline is None:
             return
