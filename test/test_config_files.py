@@ -29,7 +29,7 @@ SHOWN = {
 def fixture_declared() -> dict[str, Any]:
     """Defaults of the perception node by parameter."""
     pytest.importorskip("rclpy", reason="needs ROS 2")
-    from bev_perception.ros.parameters import PARAMETERS
+    from bev_perception.ros.parameter_table import PARAMETERS
 
     return {name: entry.default for name, entry in PARAMETERS.items()}
 
@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
 def test_parameter_file_comments_every_parameter_and_marks_the_live_ones(
     declared: dict[str, Any],
 ) -> None:
-    from bev_perception.ros.parameters import LIVE
+    from bev_perception.ros.parameter_table import LIVE
 
     lines = [line.strip() for line in PARAMETER_FILE.read_text().splitlines()]
     for name in declared:

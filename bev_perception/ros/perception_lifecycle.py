@@ -20,8 +20,8 @@ from bev_perception.inference import Engine, load_engine
 from bev_perception.model import resolve_weights
 from bev_perception.perception import PipelineSettings
 from bev_perception.ros.live_session import LiveSession
+from bev_perception.ros.parameter_table import PARAMETERS
 from bev_perception.ros.parameters import (
-    PARAMETERS,
     NodeParameters,
     changed_settings,
     declare_parameters,

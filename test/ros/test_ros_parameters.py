@@ -13,9 +13,8 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the whee
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.perception import PipelineSettings
+from bev_perception.ros.parameter_table import LIVE, PARAMETERS
 from bev_perception.ros.parameters import (
-    LIVE,
-    PARAMETERS,
     NodeParameters,
     declare_parameters,
     read_parameters,

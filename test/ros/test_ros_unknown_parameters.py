@@ -11,7 +11,8 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the whee
 
 from rclpy.parameter import Parameter
 
-from bev_perception.ros.parameters import PARAMETERS, declare_parameters
+from bev_perception.ros.parameter_table import PARAMETERS
+from bev_perception.ros.parameters import declare_parameters
 from bev_perception.ros.unknown_parameters import (
     unknown_parameter_text,
     warn_of_unknown_parameters,

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which parameters the perception node has: default, description and range of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+from bev_perception.perception import PipelineSettings
+
+MAX_CAMERAS = 8
+_THRESHOLD = (0.001, 0.999)
+_LEAST_M = 0.01
+_A_LIST = "a list of names such as [front, rear]"
+
+LIVE = (
+    "occupancy_threshold",
+    "center_threshold",
+    "peak_radius_m",
+    "group_radius_m",
+    "min_cells",
+    "max_objects",
+    "object_height_m",
+)
+"""What can be changed while the node runs; the rest is read when it is configured."""
+
+
+@dataclass(frozen=True)
+class ParameterEntry:
+    """One parameter.
+
+    Attributes:
+        default: also says the type.
+        description: for `ros2 param describe`.
+        low, high: range of a number, both ends allowed.
+        choices: the only values of a text.
+    """
+
+    default: Any
+    description: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def descriptor(self) -> ParameterDescriptor:
+        """What the node declares of it."""
+        descriptor = ParameterDescriptor(description=self.description)
+        if self.choices:
+            descriptor.additional_constraints = f"one of {', '.join(self.choices)}"
+        if self.low is not None and self.high is not None:
+            if isinstance(self.default, float):
+                descriptor.floating_point_range = [
+                    FloatingPointRange(from_value=float(self.low), to_value=float(self.high))
+                ]
+            else:
+                descriptor.integer_range = [
+                    IntegerRange(from_value=int(self.low), to_value=int(self.high))
+                ]
+        return descriptor
+
+    @property
+    def expected(self) -> str:
+        """What it takes, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        kinds = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number with a decimal point",
+        }
+        kind = kinds.get(type(self.default), "text" if isinstance(self.default, str) else _A_LIST)
+        if self.low is None:
+            return kind
+        return f"{kind} from {self.low:g} to {self.high:g}"
+
+
+_DEFAULTS = PipelineSettings()
+
+PARAMETERS: dict[str, ParameterEntry] = {
+    "cameras": ParameterEntry(
+        ["front", "left", "rear", "right"],
+        "names of the cameras, 1 to 8; each has the topics ~/input/<name>/image and "
+        "~/input/<name>/camera_info",
+    ),
+    "image_transport": ParameterEntry(
+        "raw",
+        "type of the image topics: raw is sensor_msgs/Image, compressed is CompressedImage",
+        choices=("raw", "compressed"),
+    ),
+    "rectified": ParameterEntry(
+        False, "whether the images are rectified, so that CameraInfo's p and r hold, not k and d"
+    ),
+    "rig_file": ParameterEntry(
+        "", "rig file that overrides CameraInfo and TF for the cameras that it names; empty: none"
+    ),
+    "base_frame": ParameterEntry(
+        "base_link", "TF frame of the vehicle: x forward, y left, z up, on the ground"
+    ),
+    "world_frame": ParameterEntry(
+        "",
+        "TF frame at rest whose z is up, for levelling and velocities; "
+        "empty: the first of map, odom, world that TF connects",
+    ),
+    "weights": ParameterEntry("tiny", "name of shipped weights, or a .safetensors file"),
+    "device": ParameterEntry("auto", "where the network runs: auto, cpu, cuda or cuda:N"),
+    "precision": ParameterEntry(
+        "auto", "arithmetic of the network", choices=("auto", "fp32", "bf16", "fp16")
+    ),
+    "backend": ParameterEntry(
+        "auto",
+        "library that runs the network; tensorrt and cuda run on NVIDIA GPUs, openvino and cpu on "
+        "the CPU, onnx on either",
+        choices=("auto", "tensorrt", "cuda", "openvino", "onnx", "cpu"),
+    ),
+    "cpu_fallback": ParameterEntry(
+        False, "whether the CPU takes over when the GPU has too little memory for the network"
+    ),
+    "camera_batch": ParameterEntry(
+        0,
+        "cameras that go through PyTorch's encoder at a time, which bounds its memory; 0: all, and "
+        "fewer once the memory turns out to be too small",
+        0,
+        MAX_CAMERAS,
+    ),
+    "torch_mode": ParameterEntry(
+        "auto",
+        "how PyTorch runs the network; auto is graph (one CUDA graph) on a GPU, eager on a CPU",
+        choices=("auto", "eager", "graph", "compile"),
+    ),
+    "resize": ParameterEntry(
+        "auto",
+        "where images are resized: host (before the network), graph (by PyTorch, with the network) "
+        "or auto (graph on a GPU)",
+        choices=("auto", "host", "graph"),
+    ),
+    "num_threads": ParameterEntry(0, "threads of the network on a CPU; 0: torch's choice", 0, 256),
+    "sync_tolerance_ms": ParameterEntry(
+        50, "largest difference between the stamps of one set, milliseconds", 0, 10_000
+    ),
+    "sync_timeout_ms": ParameterEntry(
+        200, "after this long a set goes on with the cameras that came, milliseconds", 1, 60_000
+    ),
+    "min_cameras": ParameterEntry(1, "sets of fewer cameras are dropped", 1, MAX_CAMERAS),
+    "tf_timeout_ms": ParameterEntry(
+        100, "how long a set waits for the ego pose at its stamp, milliseconds", 0, 60_000
+    ),
+    "occupancy_threshold": ParameterEntry(
+        _DEFAULTS.occupancy_threshold, "probability from which a cell is occupied", *_THRESHOLD
+    ),
+    "center_threshold": ParameterEntry(
+        _DEFAULTS.center_threshold,
+        "value of the centre map from which a peak is an object",
+        *_THRESHOLD,
+    ),
+    "peak_radius_m": ParameterEntry(
+        _DEFAULTS.peak_radius_m,
+        "of two peaks closer than this the lower is dropped, metres",
+        _LEAST_M,
+        50,
+    ),
+    "group_radius_m": ParameterEntry(
+        _DEFAULTS.group_radius_m,
+        "how far from a peak its cells' offsets may point, metres",
+        _LEAST_M,
+        50,
+    ),
+    "min_cells": ParameterEntry(
+        _DEFAULTS.min_cells, "objects of fewer occupied cells are dropped", 1, 10_000
+    ),
+    "max_objects": ParameterEntry(
+        _DEFAULTS.max_objects, "only the highest peaks are kept", 1, 10_000
+    ),
+    "object_height_m": ParameterEntry(
+        _DEFAULTS.object_height_m, "height given to every object, metres", _LEAST_M, 20
+    ),
+    "level": ParameterEntry(
+        True, "whether the map is levelled with gravity where the ego pose is known"
+    ),
+    "level_tolerance_deg": ParameterEntry(
+        _DEFAULTS.level_tolerance_deg,
+        "change of attitude from which the map is levelled anew, degrees",
+        0,
+        45,
+    ),
+    "track": ParameterEntry(True, "whether objects get ids and velocities over time"),
+    "image_reliability": ParameterEntry(
+        "best_effort",
+        "reliability of the image subscriptions; best_effort fits every publisher",
+        choices=("best_effort", "reliable"),
+    ),
+    "image_depth": ParameterEntry(5, "queue depth of the image subscriptions", 1, 100),
+    "grid_durability": ParameterEntry(
+        "volatile",
+        "durability of the grids; nav2's static layer needs transient_local",
+        choices=("volatile", "transient_local"),
+    ),
+    "diagnostics_period_s": ParameterEntry(1.0, "time between diagnostics, seconds", 0.05, 60.0),
+    "autostart": ParameterEntry(
+        True, "whether the node configures and activates itself; false leaves it to a manager"
+    ),
+}
