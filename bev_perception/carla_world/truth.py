@@ -41,7 +41,7 @@ class GroundTruth:
     """
 
     def __init__(self, world: carla.World, ego_id: int, parked: tuple[ObjectBox, ...]) -> None:
-        self._world, self._ego_id, self._parked = world, ego_id, parked
+        self._world, self._parked = world, parked
         self._parked_centers = np.array([box.center for box in parked]).reshape(-1, 3)
         self._known: dict[int, _Description | None] = {ego_id: None}
         self.repaired: Counter[str] = Counter()

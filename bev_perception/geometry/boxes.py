@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -117,10 +117,6 @@ class ObjectBox:
             self.visibility,
             self.score,
         )
-
-    def with_velocity(self, velocity: ArrayLike) -> ObjectBox:
-        """A copy with another velocity (3,)."""
-        return replace(self, velocity=np.asarray(velocity, dtype=np.float64))
 
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Whether points (..., 3) of the pose's frame lie inside or on the box."""

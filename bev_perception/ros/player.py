@@ -242,7 +242,6 @@ class Player:
         else:
             self._send(entry.topic, entry.data)
         now_s = time.monotonic()
-        state.played_s = (entry.log_ns - pace.start_ns) / _SECOND
         state.behind_s = max(0.0, now_s - pace.due_s(entry.loop, entry.log_ns))
         state.worst_s = max(state.worst_s, state.behind_s)
         if state.behind_s > LATE_S and now_s - self._told_late_s > _TELL_EVERY_S:

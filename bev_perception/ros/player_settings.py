@@ -48,7 +48,6 @@ class PlayerState:
     Attributes:
         messages, bytes: published so far, /clock apart.
         loops: how often the end was reached.
-        played_s: recorded seconds into the present loop.
         behind_s: how late the last message was.
         worst_s: how late the latest of all was.
     """
@@ -56,6 +55,5 @@ class PlayerState:
     messages: int = 0
     bytes: int = 0
     loops: int = 0
-    played_s: float = 0.0
     behind_s: float = 0.0
     worst_s: float = 0.0

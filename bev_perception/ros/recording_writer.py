@@ -128,11 +128,6 @@ class RecordingWriter:
         self._part_bytes = 0
         self._thread = threading.Thread(target=self._run, name="bag writer", daemon=True)
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of messages that are not yet written."""
-        return self._queued_bytes
-
     def start(self) -> None:
         """Begins to write as soon as there is a message."""
         self._thread.start()

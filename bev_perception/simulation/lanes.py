@@ -31,7 +31,6 @@ class Segment:
     Attributes:
         index: position in LaneGraph.segments.
         curve: the line that the middle of a vehicle follows.
-        is_connector: through a junction.
         junction: the junction it crosses, or the one a lane leads to.
         road: road index of a lane, -1 for connectors.
         successors: segments that continue it.
@@ -43,7 +42,6 @@ class Segment:
 
     index: int
     curve: Curve
-    is_connector: bool
     junction: int
     road: int
     successors: tuple[int, ...]
@@ -131,7 +129,7 @@ def _make_lanes(network: RoadNetwork) -> list[Segment]:
                 ends = (road.first, road.last) if forward else (road.last, road.first)
                 curve = road.line.between(*ends, offset)
                 junction = road.end if forward else road.start
-                lanes.append(Segment(len(lanes), curve, False, junction, road.index, ()))
+                lanes.append(Segment(len(lanes), curve, junction, road.index, ()))
     return lanes
 
 
@@ -193,7 +191,7 @@ def _from_arm(
             )  # fmt: skip
             made.append(
                 Segment(
-                    -1, Curve(path), True, junction.index, -1, (lane_out.index,),
+                    -1, Curve(path), junction.index, -1, (lane_out.index,),
                     lane_in.index, k_in, k_out, d_in, d_out, turn,
                 )
             )  # fmt: skip

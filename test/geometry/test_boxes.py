@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_a_tilted_box_contains_what_its_convex_hull_does(
 def test_a_frame_change_moves_corners_like_points(
     size: tuple[float, ...], place: tuple[float, ...], yaw: float, pitch: float
 ) -> None:
-    box = upright(size, place, yaw).with_velocity((1.0, 2.0, 3.0))
+    box = replace(upright(size, place, yaw), velocity=np.array([1.0, 2.0, 3.0]))
     change = RigidTransform.from_euler(0.1, pitch, 1.0, (4.0, 5.0, 6.0))
     moved = box.transformed(change)
     np.testing.assert_allclose(moved.corners, change.apply(box.corners), atol=1e-9)
@@ -85,7 +86,7 @@ def test_boxes_with_equal_values_are_equal_even_where_visibility_is_unknown() ->
     one, same = (upright((4, 2, 1), (1, 2, 3), 0.5) for _ in range(2))
     assert one == same
     assert len({one, same}) == 1
-    assert one != one.with_velocity((1, 0, 0))
+    assert one != replace(one, velocity=np.array([1.0, 0.0, 0.0]))
     assert pickle.loads(pickle.dumps(one)) == one
 
 
