@@ -16,8 +16,8 @@ from bev_perception.errors import BevError
 from bev_perception.geometry import CameraFrame, Rig, RigCamera
 from bev_perception.perception import camera_health
 
-_PLAIN_BYTES_PER_PIXEL = 0.05
-"""An encoded image under this may show nothing at all, and is decoded to find out."""
+_PLAIN_BYTES, _PLAIN_BYTES_PER_PIXEL = 1024, 0.05
+"""An encoded image under their sum may show nothing at all, and is decoded to find out."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _problem(bag: RecordedBag, image: RecordedImage, entry: RigCamera) -> str:
                 return f"image is {size[0]}x{size[1]}, its calibration for " + "x".join(
                     map(str, expected)
                 )
-            if len(data) > _PLAIN_BYTES_PER_PIXEL * size[0] * size[1]:
+            if len(data) > _PLAIN_BYTES + _PLAIN_BYTES_PER_PIXEL * size[0] * size[1]:
                 return ""
             decoded = decoded_image(np.frombuffer(data, np.uint8))
             if decoded is None:

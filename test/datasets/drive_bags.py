@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bags of a short drive, right in every respect; a test spoils messages before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from bev_perception.bags.camera_info import camera_to_message
+from bev_perception.bags.compressed_images import image_to_compressed
+from bev_perception.bags.images import image_to_message
+from bev_perception.bags.markers import boxes_to_markers
+from bev_perception.bags.poses import transforms_to_message
+from bev_perception.bags.typestore import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    MARKER_ARRAY,
+    TF,
+    bag_typestore,
+)
+from bev_perception.geometry import ObjectBox, PinholeCamera, RigidTransform
+from bev_perception.geometry.frames import BODY_T_OPTICAL
+
+START, PERIOD = 1_000_000_000, 100_000_000
+CAMERA = PinholeCamera.from_field_of_view(96, 64, 100.0)
+YAWS = {"front": 0.0, "left": np.pi / 2}
+CARS = tuple(
+    ObjectBox(
+        "car",
+        number,
+        RigidTransform.from_euler(yaw=0.3 * number, translation=place),
+        np.array([4.5, 1.9, 1.6]),
+        np.array([1.0, 0.0, 0.0]),
+        visibility=0.9,
+    )
+    for number, place in enumerate([(9.0, 1.0, 0.8), (20.0, -3.0, 0.8), (1.0, 12.0, 0.8)])
+)
+"""What is around the vehicle at every moment, all of it seen."""
+
+
+class Recorded(NamedTuple):
+    """A message before it is written."""
+
+    topic: str
+    msgtype: str
+    log_ns: int
+    message: Any
+
+    @property
+    def moment(self) -> int:
+        """Number of the set that it was recorded in."""
+        return (self.log_ns - START) // PERIOD
+
+
+Spoil = Callable[[list[Recorded]], list[Recorded]]
+
+
+def write_drive(
+    path: Path,
+    num_sets: int = 12,
+    jpeg: bool = True,
+    spoil: Spoil = lambda messages: messages,
+    step_m: float = 0.5,
+    storage: str = "mcap",
+    compressed: bool = False,
+) -> Path:
+    """A drive of two cameras, straight ahead."""
+    plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
+    writer = Writer(path, version=9, storage_plugin=plugin)
+    if compressed:
+        mode = CompressionMode.STORAGE if storage == "mcap" else CompressionMode.MESSAGE
+        writer.set_compression(mode, CompressionFormat.ZSTD)
+    store = bag_typestore()
+    with writer:
+        connections: dict[str, Any] = {}
+        for each in spoil(list(drive_messages(num_sets, jpeg, step_m))):
+            if each.topic not in connections:
+                connections[each.topic] = writer.add_connection(
+                    each.topic, each.msgtype, typestore=store
+                )
+            data = store.serialize_cdr(each.message, each.msgtype)
+            writer.write(connections[each.topic], each.log_ns, data)
+    return path
+
+
+def drive_messages(num_sets: int, jpeg: bool, step_m: float) -> Iterator[Recorded]:
+    """All messages in the order of recording."""
+    random = np.random.default_rng(5)
+    mounts = [
+        ("base_link", f"{name}_optical_frame",
+         RigidTransform.from_euler(yaw=yaw, translation=(1.0, 0.0, 1.6)) @ BODY_T_OPTICAL)
+        for name, yaw in YAWS.items()
+    ]  # fmt: skip
+    mounts.append(("base_link", "imu_link", RigidTransform.identity()))
+    yield Recorded("/tf_static", TF, START, transforms_to_message(START, mounts))
+    for number in range(num_sets):
+        stamp = START + number * PERIOD
+        pose = RigidTransform.from_euler(translation=(step_m * number, 0.0, 0.0))
+        moved = transforms_to_message(stamp, [("map", "base_link", pose)])
+        yield Recorded("/tf", TF, stamp, moved)
+        markers = boxes_to_markers(stamp, "base_link", CARS)
+        yield Recorded("/ground_truth/objects", MARKER_ARRAY, stamp, markers)
+        for name in YAWS:
+            frame, topic = f"{name}_optical_frame", f"/camera/{name}/image_raw"
+            pixels = random.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+            if jpeg:
+                image = image_to_compressed(pixels, stamp, frame, 90)
+                yield Recorded(f"{topic}/compressed", COMPRESSED_IMAGE, stamp, image)
+            else:
+                yield Recorded(topic, IMAGE, stamp, image_to_message(pixels, stamp, frame, topic))
+            info = camera_to_message(CAMERA, stamp, frame)
+            yield Recorded(f"/camera/{name}/camera_info", CAMERA_INFO, stamp, info)
+
+
+def without(topic_part: str, *moments: int) -> Spoil:
+    """Leaves out what is on a topic, in some sets or in all."""
+    return lambda messages: [
+        each
+        for each in messages
+        if not (topic_part in each.topic and (not moments or each.moment in moments))
+    ]
+
+
+def changed(topic_part: str, change: Callable[[Any], object], *moments: int) -> Spoil:
+    """Changes the messages of a topic in some sets."""
+
+    def spoil(messages: list[Recorded]) -> list[Recorded]:
+        for each in messages:
+            if topic_part in each.topic and each.moment in moments:
+                change(each.message)
+        return messages
+
+    return spoil

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with a drive is cut out and told, or the drive is refused, before it is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drive_bags import CARS, PERIOD, START, Recorded, changed, without, write_drive
+
+from bev_perception.bags.compressed_images import image_to_compressed
+from bev_perception.bags.markers import boxes_to_markers
+from bev_perception.datasets import ShardReader
+from bev_perception.datasets.extraction import DataSetPlan, extract_bags
+from bev_perception.datasets.shard_settings import ShardSettings
+from bev_perception.errors import DatasetError
+from bev_perception.geometry import RigidTransform
+
+SETS = 12
+
+
+def extracted(tmp_path: Path, spoil, **settings) -> dict:
+    """The manifest's entry of a spoiled drive."""
+    step_m = settings.pop("step_m", 0.5)
+    bag = write_drive(tmp_path / "bag", SETS, spoil=spoil, step_m=step_m)
+    plan = DataSetPlan(tmp_path / "out", ShardSettings(**settings), processes=1)
+    (drive,) = extract_bags([bag], plan)["drives"]
+    return drive
+
+
+def shift_stamps(message, shift_ns: int) -> None:
+    stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec + shift_ns
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)
+
+
+def delay(message) -> None:
+    shift_stamps(message, 70_000_000)
+
+
+def blacken(message) -> None:
+    message.data = image_to_compressed(np.zeros((64, 96, 3), np.uint8), 0, "", 90).data
+
+
+def cut_off(message) -> None:
+    message.data = message.data[: len(message.data) // 2]
+
+
+def zoom(message) -> None:
+    message.k[0] = 2.0 * message.k[0]
+
+
+def spoil_label(message) -> None:
+    message.markers[2].pose.position.x = float("nan")
+
+
+def turn_labels_round(messages: list[Recorded]) -> list[Recorded]:
+    """Boxes behind the vehicle, where no camera looks, said to be visible."""
+    turn = RigidTransform.from_euler(yaw=np.radians(225.0))
+    boxes = [box.transformed(turn) for box in CARS]
+    return [
+        each._replace(message=boxes_to_markers(each.log_ns, "base_link", boxes))
+        if "objects" in each.topic and each.moment in (6, 7)
+        else each
+        for each in messages
+    ]
+
+
+def clock_set_back(messages: list[Recorded]) -> list[Recorded]:
+    """From the sixth set on, stamps begin at the second again: sets 2 to 5 came twice."""
+    for each in messages:
+        if each.moment >= 6 and hasattr(each.message, "header"):
+            shift_stamps(each.message, -4 * PERIOD)
+    return messages
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause", "sets"),
+    [
+        (without("/camera/left/image", 3, 4), "camera missing", 2),
+        (changed("/camera/left/image", blacken, 5), "unusable image", 1),
+        (changed("/camera/front/image", cut_off, 5), "unusable image", 1),
+        (changed("/camera/front/image", delay, 2), "camera missing", 2),
+        (changed("/camera/front/camera_info", zoom, 9, 10, 11), "calibration changed", 3),
+        (changed("/camera/front/camera_info", zoom, 4, 5), "calibration changed", 2),
+        (without("objects", 2), "no labels", 1),
+        (changed("objects", spoil_label, 7), "bad labels", 1),
+        (turn_labels_round, "boxes do not project", 2),
+        (without("/tf", 11), "no ego pose", 1),
+    ],
+)  # fmt: skip
+def test_bad_spans_are_cut_out_and_listed(tmp_path, spoil, cause, sets):
+    drive = extracted(tmp_path, spoil, min_distance_m=0.0)
+    assert drive["verdict"] == "cut"
+    found = [(cut["cause"], cut["sets"]) for cut in drive["cuts"]]
+    assert (cause, sets) in found
+    bad = sum(cut["sets"] for cut in drive["cuts"])
+    assert drive["sets"] == drive["seen"] - bad
+    assert drive["seen"] - SETS in (0, 1)  # an image of its own time is a set of its own
+    kept = [
+        labelled.frame_set.stamp_ns for labelled in ShardReader(tmp_path / "out").drives[0].sets()
+    ]
+    (cut,) = [cut for cut in drive["cuts"] if cut["cause"] == cause][:1]
+    assert not any(cut["first_ns"] <= stamp <= cut["last_ns"] for stamp in kept)
+    assert cause in (tmp_path / "out/report.html").read_text()
+
+
+def test_time_that_ran_twice_is_cut_out_both_times(tmp_path):
+    drive = extracted(tmp_path, clock_set_back, min_distance_m=0.0)
+    assert [(cut["cause"], cut["sets"]) for cut in drive["cuts"]] == [("clock jump", 8)]
+    (reader,) = ShardReader(tmp_path / "out").drives
+    kept = [(each.frame_set.stamp_ns - START) // PERIOD for each in reader.sets()]
+    assert kept == [0, 1, 6, 7]
+
+
+def test_a_gap_is_told_and_begins_a_new_segment(tmp_path):
+    drive = extracted(tmp_path, without("", 4, 5, 6, 7), min_distance_m=0.0)
+    assert [cut["cause"] for cut in drive["cuts"]] == ["gap"]
+    assert drive["cuts"][0]["from_s"] == pytest.approx(0.3)
+    assert drive["cuts"][0]["to_s"] == pytest.approx(0.8)
+    assert drive["segments"] == 2
+    assert drive["sets"] == 8
+
+
+def test_fewer_cameras_are_enough_where_they_are_asked_for(tmp_path):
+    drive = extracted(
+        tmp_path, without("/camera/left/image", 3, 4), min_cameras=1, min_distance_m=0
+    )
+    assert drive["sets"] == SETS
+    sets = list(ShardReader(tmp_path / "out").drives[0].sets())
+    assert sets[3].frame_set.missing == ("left",)
+
+
+def test_a_standing_vehicle_is_seen_once_and_then_now_and_then(tmp_path):
+    drive = extracted(
+        tmp_path, lambda m: m, step_m=0.001, min_distance_m=0.2, standing_interval_s=0.5
+    )
+    assert drive["verdict"] == "good"
+    assert drive["standing"] == SETS - drive["sets"]
+    sets = ShardReader(tmp_path / "out").drives[0].sets()
+    assert [(each.frame_set.stamp_ns - START) // PERIOD for each in sets] == [0, 5, 10]
+
+
+def test_distance_driven_decides_what_is_kept(tmp_path):
+    drive = extracted(tmp_path, lambda m: m, min_distance_m=1.4, standing_interval_s=0.0)
+    assert drive["sets"] == 4  # half a metre a set: every third
+    assert drive["distance_m"] == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (without("/tf_static"), "record /tf_static"),
+        (without("objects"), "no labels at all"),
+        (without("/camera/left/camera_info"), "no CameraInfo"),
+        (changed("objects", spoil_label, *range(SETS)), "bad labels"),
+    ],
+)
+def test_a_drive_of_which_nothing_is_fit_is_refused_with_its_reason(tmp_path, spoil, reason):
+    good = write_drive(tmp_path / "good", 3)
+    bad = write_drive(tmp_path / "bad", SETS, spoil=spoil)
+    with pytest.raises(DatasetError, match="none of 1 drives is fit"):
+        extract_bags([bad], DataSetPlan(tmp_path / "alone", processes=1))
+    assert not (tmp_path / "alone/manifest.json").exists()
+    manifest = extract_bags([good, bad], DataSetPlan(tmp_path / "both", processes=1))
+    verdicts = {drive["name"]: drive for drive in manifest["drives"]}
+    assert verdicts["good"]["verdict"] == "good"
+    assert verdicts["bad"]["verdict"] == "refused"
+    assert reason in verdicts["bad"]["reason"]
+    assert reason in (tmp_path / "both/report.html").read_text()
+    assert [drive.name for drive in ShardReader(tmp_path / "both").drives] == ["good"]
+    assert json.loads((tmp_path / "both/card.json").read_text())["drives_refused"] == ["bad"]
+
+
+def test_a_bag_that_was_cut_off_is_refused(tmp_path):
+    good, bad = write_drive(tmp_path / "good", 3), write_drive(tmp_path / "bad", 3)
+    (file,) = bad.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[:-3000])
+    manifest = extract_bags([good, bad], DataSetPlan(tmp_path / "out", processes=1))
+    assert [drive["verdict"] for drive in manifest["drives"]] == ["good", "refused"]
+    assert "cannot be read as a ROS 2 bag" in manifest["drives"][1]["reason"]

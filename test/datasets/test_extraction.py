@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Extraction goes on where it stopped and leaves nothing that is not what it seems."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import sys
+import types
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from drive_bags import write_drive
+from killed_work import work
+
+from bev_perception.datasets import ShardReader, find_bags, shard_writer
+from bev_perception.datasets.drive_splits import assign_splits, parse_shares
+from bev_perception.datasets.extraction import DataSetPlan, drive_names, extract_bags
+from bev_perception.datasets.parallel import run_jobs
+from bev_perception.datasets.shard_settings import ShardSettings
+from bev_perception.errors import (
+    ConfigurationError,
+    DatasetError,
+    ProcessError,
+    SystemLibraryError,
+)
+
+ALL = ShardSettings(min_distance_m=0.0)
+
+
+@pytest.fixture
+def bags(tmp_path: Path) -> list[Path]:
+    return [write_drive(tmp_path / name, 3) for name in ("one", "two")]
+
+
+def state(out: Path) -> dict[str, int]:
+    return {str(file): file.stat().st_mtime_ns for file in out.glob("drives/*/*")}
+
+
+def test_what_is_done_stays_and_what_changed_is_made_again(tmp_path, bags):
+    plan = DataSetPlan(tmp_path / "out", ALL, processes=1)
+    done: list[str] = []
+    first = extract_bags(bags, plan, on_drive=done.append)
+    before = state(plan.out)
+    (plan.out / "drives/.two.partial").mkdir()  # as a killed worker leaves it
+    assert extract_bags(bags, plan, on_drive=done.append) == first
+    assert done == ["one", "two"] * 2
+    assert state(plan.out) == before
+    assert not (plan.out / "drives/.two.partial").exists()
+    shutil.rmtree(bags[1])
+    write_drive(bags[1], 4)
+    (plan.out / "drives/one/000000.tar").write_bytes(b"cut off")
+    second = extract_bags(bags, plan)
+    assert [drive["sets"] for drive in second["drives"]] == [3, 4]
+    assert [len(list(drive.sets())) for drive in ShardReader(plan.out).drives] == [3, 4]
+
+
+def test_a_full_disk_leaves_only_complete_drives_and_is_gone_on_from(tmp_path, bags, monkeypatch):
+    plan = DataSetPlan(tmp_path / "out", ALL, processes=1)
+    write, written = shard_writer._Shard._write, 0
+
+    def full(shard, data):
+        nonlocal written
+        written += len(data)
+        if written > 60_000:  # in the second drive
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(shard, data)
+
+    monkeypatch.setattr(shard_writer._Shard, "_write", full)
+    with pytest.raises(DatasetError, match="No space left on device; the drives that are done"):
+        extract_bags(bags, plan)
+    monkeypatch.undo()
+    assert [entry.name for entry in (plan.out / "drives").iterdir()] == ["one"]
+    with pytest.raises(DatasetError, match="no finished data set"):
+        find_bags([plan.out])
+    before = state(plan.out)
+    extract_bags(bags, plan)
+    assert before.items() <= state(plan.out).items()
+    assert len(find_bags([plan.out])) == 2
+
+
+def test_too_little_room_is_told_before_anything_is_written(tmp_path, bags, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DatasetError, match=r"will take about \d+ MB, but 0 MB are free"):
+        extract_bags(bags, DataSetPlan(tmp_path / "out", ALL, processes=1))
+    assert not list((tmp_path / "out/drives").iterdir())
+
+
+def test_a_killed_worker_is_told(tmp_path):
+    with pytest.raises(ProcessError, match=r"a worker process was killed.*go on"):
+        run_jobs(work, [tmp_path / "killed", tmp_path / "other"], 2, lambda job: None)
+
+
+def test_one_writer_at_a_time_and_no_strangers(tmp_path, bags):
+    plan = DataSetPlan(tmp_path / "out", ALL, processes=1)
+
+    def second(name: str) -> None:
+        with pytest.raises(DatasetError, match="another process writes"):
+            extract_bags(bags, plan)
+
+    extract_bags(bags, plan, on_drive=second)
+    with pytest.raises(DatasetError, match="holds drives of other bags"):
+        extract_bags(bags[:1], plan)
+    (plan.out / "notes.txt").touch()
+    with pytest.raises(DatasetError, match=r"holds other things \(notes.txt\)"):
+        extract_bags(bags, plan)
+
+
+def test_names_of_drives_are_distinct_and_fit_for_keys(tmp_path):
+    bags = [tmp_path / "a.1/drive", tmp_path / "b/drive"]
+    assert list(drive_names(bags)) == ["a_1_drive", "b_drive"]
+    with pytest.raises(DatasetError, match="given twice"):
+        drive_names([bags[0], bags[0]])
+
+
+def test_splits_are_drawn_by_drive():
+    names = [f"town_{number:05d}" for number in range(20)]
+    shares = parse_shares("train=0.8,validation=0.1,test=0.1")
+    splits = assign_splits(names, shares, seed=0)
+    assert set(splits) == set(names)
+    assert Counter(splits.values()) == {"train": 16, "validation": 2, "test": 2}
+    assert assign_splits(names[::-1], shares, 0) == splits
+    assert assign_splits(names, shares, 1) != splits
+    assert Counter(assign_splits(names[:3], shares, 0).values()) == dict.fromkeys(shares, 1)
+    for text in ("train=0.9", "train=2", "train=0.5,train=0.5", "training=1", "train"):
+        with pytest.raises(ConfigurationError, match="split"):
+            parse_shares(text)
+
+
+def test_ray_is_used_only_where_it_is_installed(tmp_path, bags, monkeypatch):
+    plan = DataSetPlan(tmp_path / "out", ALL, use_ray=True)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemLibraryError, match="Ray is asked for but not installed"):
+        extract_bags(bags, plan)
+    assert not plan.out.exists()
+    monkeypatch.setitem(sys.modules, "ray", _ray_here())
+    assert [drive["sets"] for drive in extract_bags(bags, plan)["drives"]] == [3, 3]
+
+
+def _ray_here() -> types.ModuleType:
+    """Ray's functions that are used, done at once in this process."""
+    ray = types.ModuleType("ray")
+
+    class RayTaskError(Exception):
+        pass
+
+    ray.exceptions = types.SimpleNamespace(
+        RayTaskError=RayTaskError, WorkerCrashedError=RayTaskError
+    )
+    ray.is_initialized = lambda: True
+    results: dict[object, object] = {}
+
+    def remote(function):
+        def submit(job):
+            reference = object()
+            results[reference] = function(job)
+            return reference
+
+        return types.SimpleNamespace(remote=submit)
+
+    ray.remote, ray.get, ray.cancel = remote, results.get, lambda reference: None
+    ray.wait = lambda references, num_returns: (references[:1], references[1:])
+    return ray
