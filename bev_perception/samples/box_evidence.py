@@ -21,6 +21,12 @@ NEAR_M = 30.0
 OUTLINE_M = 35.0
 MIN_BOXES = 4
 
+RIGHT_SHARE = 0.6
+"""Of outlines that images change across; 0.8 to 0.9 is usual, 0.5 is chance."""
+
+MIN_OUTLINES, MIN_OUTLINES_PER_CAMERA = 40, 20
+"""So many make a share below RIGHT_SHARE no accident."""
+
 _LENGTHS_M = (1.2, 20.0)
 _WIDTHS_M = (0.3, 3.6)
 _HEIGHTS_M = (0.8, 4.8)
@@ -61,8 +67,13 @@ def box_checks(moments: Sequence[Moment], declaration: Declaration) -> list[Chec
 
 
 def outline_checks(moments: Sequence[Moment], declaration: Declaration) -> list[Check]:
-    """Whether images change across the boxes' outlines more than beside them."""
-    better, total, in_view, asked = 0, 0, 0, 0
+    """Whether images change across the boxes' outlines more than beside them.
+
+    Where it is known which boxes are visible, chance alone refuses: then images, calibration and
+    boxes do not belong together, however the numbers are read.
+    """
+    better = np.zeros(len(moments[0].sample.intrinsics), dtype=int)
+    total, in_view, asked = np.zeros_like(better), 0, 0
     for moment in moments:
         boxes = sample_boxes(moment.sample, declaration)
         if boxes is None or not len(boxes):
@@ -70,26 +81,55 @@ def outline_checks(moments: Sequence[Moment], declaration: Declaration) -> list[
         seen = np.zeros(len(boxes), dtype=bool)
         for index, camera, hull in _hulls(moment, boxes, declaration):
             seen[index] = True
-            visibility = boxes.visibility[index]
-            if np.ptp(hull, axis=0).min() < 4 or visibility < 0.5:
+            if np.ptp(hull, axis=0).min() < 4 or boxes.visibility[index] < 0.5:
                 continue
             scores = _outline_scores(moment.gradients[camera], hull)
             if scores is not None:
-                better += scores[0] > scores[1]
-                total += 1
+                better[camera] += scores[0] > scores[1]
+                total[camera] += 1
         distance = np.linalg.norm(boxes.centers[:, :2], axis=1)
         flagged = (boxes.visibility > 0.5) & (distance < 2 * NEAR_M)
         in_view += int((seen & flagged).sum())
         asked += int(flagged.sum())
-    checks = []
-    if asked >= MIN_BOXES:
-        words = f"{100 * in_view / asked:.0f} % of {asked} boxes that are said to be visible are "
-        checks.append(Check("in view", in_view / asked, 0.5, f"{words}in an image"))
-    if total >= 10:
-        words = f"images change more across {100 * better / total:.0f} % of {total} outlines than "
-        words += "beside them (chance: 50 %)"
-        checks.append(Check("outlines", max(2 * better / total - 1, 0.0), 0.0, words, SEEN_WEIGHT))
-    return checks
+    if asked < MIN_BOXES:
+        return _outline_check(better, total, 0.0)
+    words = f"{100 * in_view / asked:.0f} % of {asked} boxes that are said to be visible are "
+    return [
+        Check("in view", in_view / asked, 0.5, f"{words}in an image"),
+        *_outline_check(better, total, 2 * RIGHT_SHARE - 1),
+        *_outlines_by_camera(better, total, declaration),
+    ]
+
+
+def _outline_check(better: NDArray[np.int_], total: NDArray[np.int_], needed: float) -> list[Check]:
+    count = int(total.sum())
+    if count < 10:
+        return []
+    share = float(better.sum() / count)
+    words = f"images change more across {100 * share:.0f} % of {count} outlines than beside them "
+    value = max(2 * share - 1, 0.0)
+    needed = needed if count >= MIN_OUTLINES else 0.0
+    words += "(chance: 50 %)"
+    if value < needed:
+        words += "; images, calibration and boxes may be of different cameras or moments"
+    return [Check("outlines", value, needed, words, SEEN_WEIGHT)]
+
+
+def _outlines_by_camera(
+    better: NDArray[np.int_], total: NDArray[np.int_], declaration: Declaration
+) -> list[Check]:
+    """One camera's images may be another's while the others are right."""
+    enough = np.flatnonzero(total >= MIN_OUTLINES_PER_CAMERA)
+    shares = better[enough] / total[enough]
+    wrong = shares < RIGHT_SHARE
+    if not wrong.any() or len(total) != len(declaration.cameras):
+        return []
+    told = ", ".join(
+        f"{declaration.cameras[camera]} {100 * share:.0f} % of {total[camera]}"
+        for camera, share in zip(enough[wrong], shares[wrong])
+    )
+    words = f"{told} outlines (chance: 50 %); its images or intrinsics may be another camera's"
+    return [Check("outlines by camera", 1.0 - float(wrong.mean()), 1.0, words)]
 
 
 def _on_the_ground(

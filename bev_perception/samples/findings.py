@@ -20,6 +20,9 @@ PARTS: dict[str, tuple[str, ...]] = {
 CLEARLY = 0.1
 """A reading that scores this much more than the declared one refuses it."""
 
+FITS = 0.4
+"""A reading that scores less is not proposed: that nothing refuses it is not enough."""
+
 FLOOR = 0.02
 """Counted for a check that fails entirely, so that the others still rank."""
 
@@ -116,7 +119,8 @@ class Finding:
             f"it fits with {self.declared.score:.2f}, another reading with {self.best.score:.2f}: "
             + "; ".join(_gains(self.declared, self.best))
         )
-        if self.best.stands and self.best.differences(self.declared.declaration):
+        fits = self.best.stands and self.best.score >= FITS
+        if fits and self.best.differences(self.declared.declaration):
             changes = self.best.differences(self.declared.declaration)
             advice = ", ".join(f"{name}: {value}" for name, value in changes.items())
             return f"{told}, but {why}. What fits ({self.best.score:.2f}): {advice}"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -147,6 +149,48 @@ def test_cameras_in_another_order_are_noticed(
     says = replace(SIMPLE_BEV, cameras=("left", "front", "right", "rear"))
     (text,) = simple_bev_drive.investigate(says, MOMENTS).contradictions
     assert "left looks ahead (0 deg), front looks left (90 deg)" in text
+
+
+def swap_left_and_right(arrays: list[dict]) -> None:
+    for each in arrays:
+        each["imgs"] = each["imgs"][[0, 3, 2, 1]]
+
+
+def halve_focal_lengths(arrays: list[dict]) -> None:
+    for each in arrays:
+        each["intrins"][:, [0, 1], [0, 1]] /= 2
+
+
+def take_boxes_of_later(arrays: list[dict]) -> None:
+    keys = ("lrtlist_velo", "vislist", "tidlist", "scorelist", "labels")
+    for each, later in zip(arrays, arrays[3:]):
+        each.update({key: later[key] for key in keys})
+    del arrays[-3:]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (swap_left_and_right, "outlines by camera: left .* may be another camera's"),
+        (halve_focal_lengths, "may be of different cameras or moments"),
+        (take_boxes_of_later, "may be of different cameras or moments"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused_however_it_is_read(
+    spoil: Callable[[list[dict]], None], words: str,
+    drive_sets: list[SimulatedSet], rig: Rig, tmp_path: Path,
+) -> None:  # fmt: skip
+    folder = write_drive(tmp_path, drive_sets, rig, CARLA)
+    paths = sorted((folder / "drive_0").iterdir())
+    arrays = [dict(np.load(path)) for path in paths]
+    spoil(arrays)
+    for path in paths[len(arrays) :]:
+        path.unlink()
+    for path, each in zip(paths, arrays):
+        np.savez(path, **each)
+    (told,) = drive_in(folder).investigate(CARLA, 2 * MOMENTS).contradictions
+    assert re.search(words, told)
+    assert "No other known reading fits either" in told
 
 
 def test_an_ego_frame_that_is_not_on_the_ground_is_noticed(
