@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bev_perception.cli.bag_run import METRICS_FILE
 from bev_perception.cli.output_directory import RUN_FILE, read_run_file, write_json
 from bev_perception.errors import ConfigurationError
 from bev_perception.evaluation.frame_scores import FrameScore
 
-METRICS_FILE = "metrics.json"
 FRAMES_FILE = "frames.json"
 REPORT_FILE = "report.html"
 

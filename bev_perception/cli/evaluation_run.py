@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bev_perception.bags.output_reader import DEFAULT_NODE
-from bev_perception.cli.bag_run import load_optional_rig
+from bev_perception.cli.bag_run import METRICS_FILE, load_optional_rig
 from bev_perception.cli.evaluation_folder import (
-    METRICS_FILE,
     REPORT_FILE,
     StoredPicture,
     read_evaluation,
