@@ -16,6 +16,8 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 from tqdm import tqdm
 
+_STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class AveragedWeights(WeightAveraging):
     """Exponential moving average of the weights, used to validate and in the end.
@@ -45,9 +47,9 @@ class AveragedWeights(WeightAveraging):
 
 
 class Stopper(Callback):
-    """Ends training after the current step: on Ctrl-C, or when its time is over.
+    """Ends training after the current step: on Ctrl-C or SIGTERM, or when its time is over.
 
-    A second Ctrl-C interrupts at once.
+    A second such signal interrupts at once.
 
     Args:
         max_minutes: time for this run, None for no limit.
@@ -58,14 +60,15 @@ class Stopper(Callback):
         self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
         self._started = time.monotonic()
         self._step = 0
-        self._previous: Any = None
+        self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock and listens to Ctrl-C."""
+        """Starts the clock and listens to signals."""
         self._started = time.monotonic()
         self._step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._interrupt)
+            for number in _STOPPING_SIGNALS:
+                self._previous[number] = signal.signal(number, self._interrupt)
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Asks the trainer to stop when it is time, never between accumulated batches."""
@@ -83,18 +86,17 @@ class Stopper(Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gives Ctrl-C back."""
+        """Gives the signals back."""
         self.close()
 
     def close(self) -> None:
-        """Restores the signal handler; safe to call twice."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        """Restores the signal handlers; safe to call twice."""
+        while self._previous:
+            signal.signal(*self._previous.popitem())
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         self.interrupted = True
-        signal.signal(signal.SIGINT, self._previous or signal.default_int_handler)
+        signal.signal(signum, self._previous.get(signum) or signal.default_int_handler)
 
 
 class LoadingTime:

@@ -59,21 +59,22 @@ def test_a_stopped_run_resumes_exactly_where_it_stood(tmp_path, bags, cache, acc
     assert resumed.metrics == whole.metrics
 
 
-def test_ctrl_c_writes_a_checkpoint_and_raises(tmp_path, bags, cache, monkeypatch):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "kill"])
+def test_a_signal_ends_after_the_step_with_a_checkpoint(tmp_path, bags, cache, monkeypatch, stop):
     from bev_perception.training.module import SegnetModule
 
     step = SegnetModule.training_step
 
     def interrupting(self, batch, batch_idx):
         if batch_idx == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(stop)
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(SegnetModule, "training_step", interrupting)
-    handler = signal.getsignal(signal.SIGINT)
+    handler = signal.getsignal(stop)
     with pytest.raises(KeyboardInterrupt):
         train(a_config(tmp_path, bags, cache), show_progress=False)
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(stop) is handler
     state = torch.load(tmp_path / LAST_NAME, weights_only=True)
     assert state["global_step"] == 2
     assert not list(tmp_path.glob(".*partial*"))
