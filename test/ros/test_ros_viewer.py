@@ -16,7 +16,7 @@ pytest.importorskip("rerun", reason="the extra 'view' is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from object_topics import markers_message
-from rclpy.executors import SingleThreadedExecutor
+from own_viewer import Session
 from rerun_recording import Recording
 from std_msgs.msg import Float32
 
@@ -29,11 +29,8 @@ from bev_perception.ros.output_messages import (
     probability_grid_message,
 )
 from bev_perception.ros.stamps import header_message
-from bev_perception.ros.viewer import LiveViewer
 from bev_perception.ros.viewer_settings import ViewerSettings
 from bev_perception.visualization.palette import VEHICLE_FILL
-from bev_perception.visualization.rerun_blueprint import view_blueprint
-from bev_perception.visualization.rerun_sink import SinkSettings, open_sink
 from bev_perception.visualization.rerun_view import RerunView
 
 SECOND = 1_000_000_000
@@ -43,64 +40,13 @@ GRID = BevGrid.centered(8.0, 1.0)
 WORLD_T_BASE = RigidTransform.from_euler(yaw=0.3, translation=(5.0, 2.0, 0.0))
 
 
-class Session:
-    """A viewer in the test's own process, stepped by the test."""
-
-    def __init__(self, rclpy: Any, client: Any, wait_until: Any, path: Path, **settings: Any):
-        self.client = client
-        self.warnings: list[str] = []
-        self._wait_until = wait_until
-        self._path = path
-        blueprint = view_blueprint(("front",), live=True, with_reports=True)
-        self._sink = open_sink(SinkSettings("file", path), blueprint)
-        view = RerunView(self._sink.__enter__().recording, image_quality=95)
-        self._node = rclpy.create_node("test_viewer")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self.viewer = LiveViewer(self._node, view, ViewerSettings(**settings), self.warnings.append)
-
-    def spin(self) -> None:
-        """Takes what has arrived."""
-        for _ in range(20):
-            self._executor.spin_once(0.002)
-
-    def show_until(self, condition: Callable[[], Any], publish: Callable[[], Any]) -> None:
-        """Publishes and shows over and over, for subscriptions may be late."""
-
-        def step() -> Any:
-            publish()
-            self.spin()
-            self.viewer.show()
-            return condition()
-
-        self._wait_until(step, what=f"something to be shown; so far {dict(self.viewer.shown)}")
-
-    def run_until(self, condition: Callable[[], Any]) -> None:
-        """As bev view does; nothing more can be shown after it."""
-        self.viewer.run(self._executor.spin_once, lambda: None, lambda: bool(condition()))
-
-    def recording(self) -> Recording:
-        """All that was shown; ends the viewer."""
-        self.close()
-        return Recording(self._path)
-
-    def close(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown()
-            self._node.destroy_node()
-            self._sink.__exit__(None, None, None)
-            self._executor = None
-
-
 @pytest.fixture
-def session(
-    ros_environment: Any, client: Any, wait_until: Any, tmp_path: Path
-) -> Iterator[Callable[..., Session]]:
+def session(ros_environment: Any, client: Any, tmp_path: Path) -> Iterator[Callable[..., Session]]:
     made: list[Session] = []
 
     def make(**settings: Any) -> Session:
         path = tmp_path / "live.rrd"
-        made.append(Session(ros_environment, client, wait_until, path, **settings))
+        made.append(Session(ros_environment, client, path, **settings))
         return made[-1]
 
     yield make
