@@ -49,7 +49,7 @@ def _judged(
     if not num_publishers:
         cause = (
             "nobody publishes /clock; start the simulator, play the bag with its clock (bev play "
-            "--clock, ros2 bag play --clock), or set use_sim_time to false"
+            "--clock 100, ros2 bag play --clock), or set use_sim_time to false"
         )
     else:
         cause = (
