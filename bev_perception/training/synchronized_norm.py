@@ -7,9 +7,10 @@ process with all their samples would.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch import Tensor, distributed, nn
 
 
 class SynchronizedBatchNorm(nn.BatchNorm2d):
@@ -48,9 +49,25 @@ def _joint_statistics(values: Tensor) -> tuple[float, Tensor, Tensor]:
     variance, mean = torch.var_mean(values, dim=(0, 2, 3), unbiased=False)
     mean, variance = mean.double(), variance.double()
     sums = torch.stack([torch.ones_like(mean), mean, variance + mean**2]) * own
-    count, total, squares = all_reduce(sums).unbind()
+    count, total, squares = _SumOverProcesses.apply(sums).unbind()
     joint = total / count
-    return float(count[0]), joint, squares / count - joint**2
+    return float(count[0].detach()), joint, squares / count - joint**2
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """All processes' tensors added up; each of them is part of every process's sum."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
 
 
 def synchronize_batch_norms(network: nn.Module, on_gpu: bool) -> nn.Module:

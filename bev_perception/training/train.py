@@ -216,5 +216,6 @@ def _quieten_lightning() -> None:
         ".*Checkpoint directory.*",
         ".*TensorBoardLogger.*",
         ".*isinstance.treespec.*",
+        ".*broadcast_buffers. is deprecated.*",
     ):
         warnings.filterwarnings("ignore", pattern)

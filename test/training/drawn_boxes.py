@@ -102,4 +102,4 @@ def way_apart(path, other_path, seed):
     torch.manual_seed(seed)
     start = parameters_to_vector(Segnet(MODEL).parameters())
     one, other = (parameters_to_vector(load_weights(p)[0].parameters()) for p in (path, other_path))
-    return float((one - other).norm() / (one - start).norm())
+    return ((one - other).norm() / (one - start).norm()).item()
