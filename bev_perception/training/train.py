@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ from bev_perception.training.provenance import describe_run
 from bev_perception.training.synchronized_norm import synchronize_batch_norms
 from bev_perception.training.trainer import make_trainer, process_count, runs_on_gpu
 
+CONFIG_NAME = "config.yaml"
 WEIGHTS_NAME = "weights.safetensors"
 
 _LOGGER = logging.getLogger(__name__)
@@ -85,6 +87,7 @@ def train(
         KeyboardInterrupt: Ctrl-C; the checkpoint is written before, resume goes on from it.
     """
     processes = processes_of_torchrun()
+    process_count(config, processes)  # refuses devices that are not there
     if config.resume:
         resumable_checkpoint(config)  # before the bags, so that a mistake costs no time
     elif has_checkpoint(config.out):
@@ -204,7 +207,9 @@ def _initial_model(config: TrainConfig) -> Segnet:
 
 def _save_config(config: TrainConfig) -> None:
     text = yaml.safe_dump(config.to_dict(), sort_keys=False)
-    (config.out / "config.yaml").write_text(text, encoding="utf-8")
+    partial = config.out / f".{CONFIG_NAME}.partial"
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, config.out / CONFIG_NAME)  # resuming needs it, so it is never half there
 
 
 def _quieten_lightning() -> None:

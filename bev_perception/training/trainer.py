@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from bev_perception.errors import ConfigurationError
 from bev_perception.training.callbacks import AveragedWeights
 from bev_perception.training.checkpoint_file import DurableCheckpointIO
 from bev_perception.training.configuration import TrainConfig
@@ -85,12 +86,28 @@ def process_count(config: TrainConfig, processes: Processes) -> int:
 
 
 def _devices(config: TrainConfig, processes: Processes) -> int | str | list[int]:
-    """Lightning's devices."""
+    """Lightning's devices.
+
+    Raises:
+        ConfigurationError: the run asks for GPUs that are not there.
+    """
     if processes.launched:
         return processes.local_count
     if config.devices is None:
         return "auto" if runs_on_gpu(config) else 1
-    return config.devices if isinstance(config.devices, int) else list(config.devices)
+    if not runs_on_gpu(config):
+        if isinstance(config.devices, int):
+            return config.devices
+        raise ConfigurationError(
+            f"devices {list(config.devices)} names GPUs, but this run is on the processor; give a "
+            f"number of processes, or leave devices out"
+        )
+    numbers = range(config.devices) if isinstance(config.devices, int) else config.devices
+    if max(numbers) >= torch.cuda.device_count():
+        raise ConfigurationError(
+            f"devices asks for GPU {max(numbers)}, but torch sees {torch.cuda.device_count()}"
+        )
+    return list(numbers)
 
 
 def precision_for(config: TrainConfig) -> Literal["32-true", "bf16-mixed"]:

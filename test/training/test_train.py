@@ -80,6 +80,25 @@ def test_a_signal_ends_after_the_step_with_a_checkpoint(tmp_path, bags, cache, m
     assert not list(tmp_path.glob(".*partial*"))
 
 
+def test_bf16_is_for_computing_and_weights_stay_fp32(tmp_path, bags, cache):
+    config = replace(a_config(tmp_path, bags, cache, max_steps=3), precision="bf16")
+    trained = tensors(train(config, show_progress=False).weights)
+    exact = replace(config, out=tmp_path / "fp32", precision="fp32")
+    expected = tensors(train(exact, show_progress=False).weights)
+    assert {value.dtype for value in trained.values()} == {torch.float32, torch.int64}
+    assert all(torch.isfinite(value).all() for value in trained.values())
+    name = "segmentation_head.0.weight"
+    assert not torch.equal(trained[name], expected[name])
+    torch.testing.assert_close(trained[name], expected[name], atol=0.02, rtol=0.0)
+
+
+def test_gpus_that_are_not_there_are_refused_before_bags_are_read(tmp_path, bags, cache):
+    config = replace(a_config(tmp_path / "out", bags, cache), devices=(0,))
+    with pytest.raises(ConfigurationError, match=r"devices \[0\] names GPUs"):
+        train(config, show_progress=False)
+    assert not (tmp_path / "out").exists()
+
+
 def test_training_learns_to_see_drawn_boxes(tmp_path, bags, cache):
     config = a_config(
         tmp_path,
