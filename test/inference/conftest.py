@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # engine_samples
 
 from engine_samples import CONFIG, rig_of
 
+from bev_perception.inference.engine_cache import EngineCache
 from bev_perception.model import Segnet, TapTable, build_tap_table
 
 
@@ -45,3 +46,9 @@ def images() -> np.ndarray:
 def expected(model, taps, images):
     with torch.no_grad():
         return model(torch.from_numpy(images).permute(0, 3, 1, 2)[None], taps)
+
+
+@pytest.fixture
+def cache(tmp_path) -> EngineCache:
+    """Empty."""
+    return EngineCache(tmp_path / "engines")

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from bev_perception.geometry import BevGrid, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.inference import why_unavailable
 from bev_perception.model import SegnetConfig
 
 CONFIG = SegnetConfig(
@@ -18,6 +21,15 @@ CONFIG = SegnetConfig(
     decoder_widths=(8, 12, 16),
     light_widths=(8, 12, 16),
 )
+
+GRAPHS = [
+    pytest.param(
+        "openvino", marks=pytest.mark.skipif(bool(why_unavailable("openvino")), reason="")
+    ),
+    pytest.param("onnx", marks=pytest.mark.skipif(bool(why_unavailable("onnx")), reason="")),
+]
+CPU = {"device": "cpu", "precision": "fp32"}
+"""What every engine of these tests runs on."""
 
 
 def rig_of(count: int, field_of_view_deg: float = 100.0) -> Rig:
