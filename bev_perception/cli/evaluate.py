@@ -74,6 +74,10 @@ def _run(arguments: Arguments) -> None:
     from bev_perception.cli.result_tables import accuracy_table, as_text
 
     require(arguments.stride >= 1, f"--stride must be at least 1, got {arguments.stride}")
+    thinned = arguments.retention_stride
+    require(
+        thinned is None or thinned >= 1, f"--retention-stride must be at least 1, got {thinned}"
+    )
     require(arguments.pictures >= 0, f"--pictures must be 0 or more, got {arguments.pictures}")
     out = Path(arguments.out)
     inputs = [Path(bag) for bag in arguments.bags]

@@ -118,10 +118,11 @@ def retention_table(models: Mapping[str, Metrics]) -> Table | None:
     rows: list[list[str]] = [[name] for name in names]
     for model, entries in by_name.items():
         prefix = f"{model}: " if len(measured) > 1 else ""
-        columns += [f"{prefix}IoU before", f"{prefix}IoU", f"{prefix}kept"]
+        columns += [prefix + column for column in ("IoU before", "IoU", "points", "kept")]
         for row, name in zip(rows, names):
             entry = entries.get(name, {})
-            row += [_number(entry.get("iou_before")), _number(entry.get("iou"))]
+            before, after = entry.get("iou_before"), entry.get("iou")
+            row += [_number(before), _number(after), _points(before, after)]
             row.append(_percent(entry.get("retained")))
     sets = ", ".join(str(retention["sets"]) for retention in measured.values())
     return Table(
@@ -163,6 +164,10 @@ def _at(metrics: Metrics, path: list[str]) -> float | None:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _points(before: float | None, after: float | None) -> str:
+    return "-" if before is None or after is None else f"{100.0 * (after - before):+.1f}"
 
 
 def _percent(value: float | None) -> str:
