@@ -87,6 +87,16 @@ class EngineMemoryError(EngineError):
     """The device has too little memory for the network."""
 
 
+def is_memory_error(error: BaseException) -> bool:
+    """Whether it says that memory is short, on CUDA devices or in the host's memory."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "out of memory" in text
+    )
+
+
 def raw_output(maps: Tensor) -> RawOutput:
     """The output from a network's maps.
 

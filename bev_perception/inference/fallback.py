@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An engine on the CPU takes over when the device's memory is not enough."""
+"""Another engine takes over when the device's memory is not enough."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ class FallbackEngine:
     Args:
         engine: asked first.
         make_other: makes the other one when it is needed.
+        name: of the other one, for the log.
     """
 
-    def __init__(self, engine: Engine, make_other: Callable[[], Engine]) -> None:
+    def __init__(
+        self, engine: Engine, make_other: Callable[[], Engine], name: str = "the CPU"
+    ) -> None:
         self._engine = engine
+        self._name = name
         self._make_other: Callable[[], Engine] | None = make_other
 
     @property
@@ -73,5 +77,5 @@ class FallbackEngine:
     def _fall_back(self, error: EngineMemoryError) -> None:
         if self._make_other is None:
             raise error
-        _LOGGER.warning("%s; the CPU takes over", error)
+        _LOGGER.warning("%s; %s takes over", error, self._name)
         self._engine, self._make_other = self._make_other(), None

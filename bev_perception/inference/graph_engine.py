@@ -13,7 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from bev_perception.errors import EngineError
-from bev_perception.inference.engine import RawOutput, any_table, check_inputs, raw_output
+from bev_perception.inference.engine import (
+    EngineMemoryError,
+    RawOutput,
+    any_table,
+    check_inputs,
+    is_memory_error,
+    raw_output,
+)
 from bev_perception.inference.engine_cache import EngineCache
 from bev_perception.inference.exported_graph import FORM, GraphSource
 from bev_perception.model import ImageResize, SegnetConfig, TapTable
@@ -130,10 +137,19 @@ class GraphEngine:
         """
         check_inputs(self.config, images, taps, resize)
         images, matrices = self._as_the_graph_takes_them(images, resize)
-        runner, table = self._ready_for(taps)
-        inputs = {name: getattr(table, name) for name in INPUT_NAMES[1:]}
-        maps = runner.run({"images": np.ascontiguousarray(images), **inputs, **matrices})
-        return raw_output(torch.from_numpy(maps))
+        try:
+            runner, table = self._ready_for(taps)
+            inputs = {name: getattr(table, name) for name in INPUT_NAMES[1:]}
+            maps = runner.run({"images": np.ascontiguousarray(images), **inputs, **matrices})
+            return raw_output(torch.from_numpy(maps))
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory_error(error):
+                raise
+            raise EngineMemoryError(
+                f"{self.device} has too little memory for the network with backend {self.backend}: "
+                f"{error}; use a smaller model, precision fp16, device cpu, or let the engine fall "
+                f"back to the CPU"
+            ) from error
 
     def _as_the_graph_takes_them(
         self, images: NDArray[np.uint8], resize: ImageResize | None

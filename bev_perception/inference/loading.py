@@ -53,7 +53,8 @@ def load_engine(
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto" or a key of PRECISIONS.
         backend: "auto" or a key of BACKENDS. The log says what auto chose and why.
-        cpu_fallback: whether the CPU takes over when a CUDA device has too little memory.
+        cpu_fallback: whether the CPU takes over when a CUDA device has too little memory, for
+            PyTorch with fewer cameras at a time, too.
         cache: of built engines; default the user's.
         camera_batch, torch_mode, resize: of PyTorch, see TorchEngine.
 
@@ -68,9 +69,7 @@ def load_engine(
         return _file_engine(FileSource(path), device, precision, backend, cache)
     model, _ = load_calibrated(path)
     engine = make_engine(model, device, precision, backend, cache, camera_batch, torch_mode, resize)
-    if cpu_fallback and engine.device != "cpu":
-        return FallbackEngine(engine, lambda: make_engine(model, "cpu", "auto", "auto", cache))
-    return engine
+    return _with_cpu(engine, model, cache) if cpu_fallback else engine
 
 
 def make_engine(
@@ -142,6 +141,18 @@ def why_unavailable(backend: str) -> str:
     except EngineError as error:
         return str(error)
     return ""
+
+
+def _with_cpu(engine: Engine, model: Segnet, cache: EngineCache | None) -> Engine:
+    """Where a CUDA device's memory is not enough: PyTorch with fewer cameras, then the CPU."""
+    if engine.device == "cpu":
+        return engine
+    device, precision = engine.device, engine.precision
+    if engine.backend != "cuda":
+        engine = FallbackEngine(
+            engine, lambda: TorchEngine(model, device, precision), f"PyTorch on {device}"
+        )
+    return FallbackEngine(engine, lambda: make_engine(model, "cpu", "auto", "auto", cache))
 
 
 def _built_engine(

@@ -23,6 +23,7 @@ from bev_perception.inference.engine import (
     RawOutput,
     any_table,
     check_inputs,
+    is_memory_error,
     raw_output,
 )
 from bev_perception.inference.fused_lift import use_fused_lift
@@ -210,16 +211,6 @@ class TorchEngine:
         taps = any_table(self.config, num_cameras)
         for _ in range(WARM_UP_RUNS):
             self.infer(images, taps)
-
-
-def is_memory_error(error: BaseException) -> bool:
-    """Whether it says that memory is short, on CUDA devices or in the host's memory."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "out of memory" in text
-    )
 
 
 def _checked_camera_batch(camera_batch: int) -> int:
