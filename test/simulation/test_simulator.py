@@ -14,7 +14,7 @@ from bev_perception.geometry import PinholeCamera, Rig
 from bev_perception.perception import frame_sets
 from bev_perception.simulation.simulator import LABEL_RADIUS_M, Simulator
 
-SEED = 11_007
+SEED = 11_004
 RATE_HZ = 4.0
 
 

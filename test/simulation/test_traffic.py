@@ -41,7 +41,7 @@ def _overlaps(state: WorldState) -> int:
     return int(rectangles_overlap(shapes[first], shapes[second]).sum())
 
 
-@pytest.mark.parametrize(("town_seed", "seed"), [(0, 0), (5, 1), (10_003, 2)])
+@pytest.mark.parametrize(("town_seed", "seed"), [(0, 0), (10_003, 2)])
 def test_no_bodies_overlap_during_a_minute(town_seed: int, seed: int) -> None:
     traffic = Traffic(Town(town_seed), seed)
     for _ in range(120):
