@@ -25,6 +25,12 @@ _BASE = 4
 _STAMP, _COLOR, _LIFETIME = 8, 16, 8
 _COUNT, _KINDS, _BODY = struct.Struct("<I"), struct.Struct("<3i"), struct.Struct("<10d")
 
+_NO_TEXT = b"\x01\0\0\0\0\0\0\0"
+"""An empty string and what aligns the next count."""
+
+_NO_POINTS = bytes(8) + _NO_TEXT + bytes(_STAMP) + 2 * _NO_TEXT + bytes(8)
+_NO_MESH = 2 * _NO_TEXT + bytes(4)
+
 
 class MarkerRow(NamedTuple):
     """One marker.
@@ -84,15 +90,9 @@ def rows_from_bytes(raw: bytes) -> list[MarkerRow] | None:
         identity, kind, action = _KINDS.unpack_from(raw, place)
         place = _aligned(place + 12, 8)
         body = _BODY.unpack_from(raw, place)
-        place += 80 + _COLOR + _LIFETIME + 1
-        place = _skip(raw, place, 24, 8)  # points
-        place = _skip(raw, place, 16, 4)  # colors
-        place = _skip(raw, place)  # texture_resource
-        place = _skip(raw, _aligned(place, 4) + _STAMP)  # texture's frame_id
-        place = _skip(raw, _skip(raw, place))  # its format and data
-        place = _skip(raw, place, 8, 4)  # uv_coordinates
+        place = _behind_points(raw, _aligned(place + 80 + _COLOR + _LIFETIME + 1, 4))
         text, place = _string(raw, place)
-        place = _skip(raw, _skip(raw, _skip(raw, place))) + 1  # mesh_resource and mesh_file
+        place = _behind_mesh(raw, _aligned(place, 4))
         rows.append(
             MarkerRow(
                 frame_id.lstrip("/"), namespace, identity, kind, action, body[:7], body[7:], text
@@ -101,6 +101,27 @@ def rows_from_bytes(raw: bytes) -> list[MarkerRow] | None:
     if place > len(raw):
         raise IndexError("the message ends within a marker")
     return rows
+
+
+def _behind_points(raw: bytes, place: int) -> int:
+    """Behind points, colors, texture_resource, texture and uv_coordinates."""
+    end = place + len(_NO_POINTS)
+    if raw[place:end] == _NO_POINTS:  # as in nearly every cube
+        return end
+    place = _skip(raw, place, 24, 8)  # points
+    place = _skip(raw, place, 16, 4)  # colors
+    place = _skip(raw, place)  # texture_resource
+    place = _skip(raw, _aligned(place, 4) + _STAMP)  # texture's frame_id
+    place = _skip(raw, _skip(raw, place))  # its format and data
+    return _skip(raw, place, 8, 4)  # uv_coordinates
+
+
+def _behind_mesh(raw: bytes, place: int) -> int:
+    """Behind mesh_resource, mesh_file and mesh_use_embedded_materials."""
+    end = place + len(_NO_MESH)
+    if raw[place:end] == _NO_MESH:
+        return end + 1
+    return _skip(raw, _skip(raw, _skip(raw, place))) + 1
 
 
 def _aligned(place: int, size: int) -> int:

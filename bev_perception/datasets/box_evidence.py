@@ -25,9 +25,16 @@ _MIN_HEIGHTS = 20
 _GROUND_TOLERANCE_M = 0.6
 
 _SAMPLES = 0.5 * np.array(
-    [[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)], dtype=np.float64
+    [
+        [x, y, z]
+        for x in (-1, 0, 1)
+        for y in (-1, 0, 1)
+        for z in (-1, 0, 1)
+        if abs(x) + abs(y) + abs(z) != 2
+    ],
+    dtype=np.float64,
 )
-"""Points of a box in units of its size: corners, middles of edges and faces, and its middle."""
+"""Points of a box in units of its size: corners, middles of faces, and its middle."""
 
 
 def boxes_in_view(boxes: BoxArrays, rig: Rig, min_visibility: float) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from bev_perception.datasets.box_counts import counts_to_dict
 from bev_perception.datasets.drive_copy import expected_bytes, stored_sets
 from bev_perception.datasets.drive_preview import PREVIEW_NAME, draw_preview
 from bev_perception.datasets.drive_survey import DriveSurvey, survey_drive
+from bev_perception.datasets.outline_evidence import MOMENTS, OutlineEvidence
 from bev_perception.datasets.planned_set import PlannedSet
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.datasets.shard_writer import ShardWriter, room_for, unwritable
@@ -79,6 +80,7 @@ def extract_drive(job: DriveJob) -> None:
 
 
 def _write(job: DriveJob, bag: RecordedBag, survey: DriveSurvey, spool: TextSpool) -> None:
+    _look(bag, survey)
     room_for(expected_bytes(survey, job.settings, spool), job.place)
     rig = survey.rig if survey.kept else None
     shard_bytes = int(job.settings.shard_mb * 1e6)
@@ -137,21 +139,38 @@ def _verdict(survey: DriveSurvey) -> dict[str, str]:
     return {"verdict": "cut", "reason": f"{bad} of {survey.seen} sets cut out: {why}"}
 
 
+def _look(bag: RecordedBag, survey: DriveSurvey) -> None:
+    """Notes what images of some sets, spread over the drive, say about the boxes."""
+    evidence = OutlineEvidence()
+    count = min(MOMENTS, len(survey.kept))
+    for place in np.linspace(0, len(survey.kept) - 1, count).round().astype(int):
+        chosen = survey.kept[place][0]
+        boxes = bag.object_arrays(chosen.stamp_ns)
+        if boxes is not None:
+            frames = _frames(bag, chosen)
+            evidence.add({name: f.image for name, f in frames.items()}, survey.rig, boxes)
+    if evidence.note():
+        survey.notes.append(evidence.note())
+
+
 def _preview(job: DriveJob, bag: RecordedBag, survey: DriveSurvey) -> NDArray[np.uint8] | None:
     """Of a suspect set where there is one, else of the middle one."""
-    chosen: PlannedSet | None = survey.suspect
+    chosen = survey.suspect
     if chosen is None and survey.kept:
         chosen = survey.kept[len(survey.kept) // 2][0]
     if chosen is None:
         return None
-    wanted = {(name, note.stamp_ns, note.log_ns) for name, note in chosen.images.items()}
-    frames = {
-        image.topics.name: CameraFrame(image.topics.name, image.stamp_ns, bag.decoded(image))
-        for image in bag.recorded_images(
-            min(log_ns for _, _, log_ns in wanted), max(log_ns for _, _, log_ns in wanted) + 1
-        )
-        if (image.topics.name, image.stamp_ns, image.log_ns) in wanted
-    }
-    frame_set = FrameSet(chosen.stamp_ns, frames, (), chosen.world_T_base)
+    frame_set = FrameSet(chosen.stamp_ns, _frames(bag, chosen), (), chosen.world_T_base)
     boxes = bag.objects(chosen.stamp_ns) or ()
     return draw_preview(frame_set, survey.rig, boxes, job.settings.min_visibility)
+
+
+def _frames(bag: RecordedBag, chosen: PlannedSet) -> dict[str, CameraFrame]:
+    """The images of a set, decoded."""
+    wanted = {(name, note.stamp_ns, note.log_ns) for name, note in chosen.images.items()}
+    times = [log_ns for _, _, log_ns in wanted]
+    return {
+        image.topics.name: CameraFrame(image.topics.name, image.stamp_ns, bag.decoded(image))
+        for image in bag.recorded_images(min(times), max(times) + 1)
+        if (image.topics.name, image.stamp_ns, image.log_ns) in wanted
+    }

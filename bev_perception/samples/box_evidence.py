@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry import VEHICLE_CLASSES
+from bev_perception.geometry.outlines import outline_scores
 from bev_perception.samples.camera_evidence import project
 from bev_perception.samples.declaration import Declaration
-from bev_perception.samples.evidence import SEEN_WEIGHT, Check, Moment, look_up
+from bev_perception.samples.evidence import SEEN_WEIGHT, Check, Moment
 from bev_perception.samples.interpretation import BoxArrays, base_T_cameras, sample_boxes
 
 NEAR_M = 30.0
@@ -31,7 +32,6 @@ _LENGTHS_M = (1.2, 20.0)
 _WIDTHS_M = (0.3, 3.6)
 _HEIGHTS_M = (0.8, 4.8)
 _MEDIAN_HEIGHTS_M = (1.15, 3.6)
-_OUTLINE_POINTS = 60
 
 
 def box_checks(moments: Sequence[Moment], declaration: Declaration) -> list[Check]:
@@ -83,7 +83,7 @@ def outline_checks(moments: Sequence[Moment], declaration: Declaration) -> list[
             seen[index] = True
             if np.ptp(hull, axis=0).min() < 4 or boxes.visibility[index] < 0.5:
                 continue
-            scores = _outline_scores(moment.gradients[camera], hull)
+            scores = outline_scores(moment.gradients[camera], hull)
             if scores is not None:
                 better[camera] += scores[0] > scores[1]
                 total[camera] += 1
@@ -226,36 +226,3 @@ def _hulls(
         for number in np.flatnonzero(inside):
             hull = cv2.convexHull(pixels[number].astype(np.float32))[:, 0]
             yield int(near[number]), camera, hull.astype(np.float64)
-
-
-def _outline_scores(
-    gradient: NDArray[np.float32], hull: NDArray[np.float64]
-) -> tuple[float, float] | None:
-    """Mean change across the outline, and across the same outline shifted to its sides."""
-    points, normals = _outline(hull)
-    size = np.ptp(hull, axis=0)
-    shifts = np.array([[0, 0], [0.35, 0], [-0.35, 0], [0, 0.35], [0, -0.35], [0.2, 0.2],
-                       [-0.2, 0.2], [0.2, -0.2], [-0.2, -0.2]]) * size  # fmt: skip
-    means: list[float] = []
-    for shift in shifts:
-        values, inside = look_up(gradient, points + shift)
-        if inside.mean() < 0.6:
-            if not means:
-                return None
-            continue
-        means.append(float(np.abs((values * normals).sum(axis=1))[inside].mean()))
-    if len(means) < 4:
-        return None
-    return means[0], float(np.mean(means[1:]))
-
-
-def _outline(hull: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points (n, 2) evenly along a closed polygon, and its normals there."""
-    edges = np.roll(hull, -1, axis=0) - hull
-    lengths = np.maximum(np.linalg.norm(edges, axis=1), 1e-9)
-    ends = np.cumsum(lengths)
-    along = np.linspace(0, ends[-1], _OUTLINE_POINTS, endpoint=False)
-    number = np.searchsorted(ends, along, side="right").clip(max=len(hull) - 1)
-    fraction = (along - (ends - lengths)[number]) / lengths[number]
-    normals = np.stack([-edges[:, 1], edges[:, 0]], axis=1) / lengths[:, None]
-    return hull[number] + fraction[:, None] * edges[number], normals[number]
