@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -157,6 +158,8 @@ def record_drives(
             attempt would not change.
         KeyboardInterrupt: the drive at work leaves nothing behind.
     """
+    for drive in drives:
+        _discard_unfinished(out / drive.bag)
     failed = {}
     for drive in drives:
         progress.begin(drive)
@@ -175,6 +178,12 @@ def record_drives(
             on_result(drive, result)
             break
     return failed
+
+
+def _discard_unfinished(path: Path) -> None:
+    """What a recording that was killed has left of a bag; BagWriter writes beside the bag."""
+    for folder in path.parent.glob(f".{path.name}.*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _record(

@@ -17,6 +17,7 @@ from bev_perception.cli.carla_schedule import (
     schedule,
     traffic_of,
 )
+from bev_perception.cli.drive_bar import DriveBar
 from bev_perception.cli.parser import Arguments, Parser, add_rig_argument, require
 from bev_perception.errors import CarlaError, ConfigurationError
 
@@ -119,7 +120,7 @@ def run_record(arguments: Arguments) -> None:
         results[drive.bag] = result.to_dict()
         _write_results(out, results)
 
-    with _Bar(len(missing) * settings.sets) as bar:
+    with DriveBar(len(missing) * settings.sets) as bar:
         failed = record_drives(missing, settings, out, bar, keep)
     print(_summary(out, drives, results))
     if failed:
@@ -271,32 +272,3 @@ def _summary(
 
 def _typed(name: str) -> str:
     return name.replace("_", "-")
-
-
-class _Bar:
-    """A bar on stderr with rate and remaining time; what is said stands above it."""
-
-    def __init__(self, total: int) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(total=total, desc="record", unit="set", dynamic_ncols=True)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.close()
-
-    def begin(self, drive: ScheduledDrive) -> None:
-        """Names the drive beside the bar."""
-        self._bar.set_postfix_str(drive.words)
-
-    def sets(self, number: int) -> None:
-        """Moves the bar."""
-        self._bar.update(number)
-
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        import sys
-
-        self._bar.write(text, file=sys.stderr)

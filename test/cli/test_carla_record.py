@@ -216,6 +216,23 @@ def test_ctrl_c_leaves_the_finished_drives_and_no_actors(
     assert not double.settings.synchronous_mode
 
 
+def test_what_a_killed_recording_left_is_removed(
+    record: Callable, double: CarlaDouble, tmp_path: Path
+) -> None:
+    """kill -9 ends nothing properly: the bag at work stays beside where it would have been."""
+    double.faults.interrupt_at = 150
+    assert record(tmp_path / "out").code == 130
+    unfinished = tmp_path / "out" / "validation" / ".drive_00001.xy12"
+    unfinished.mkdir(parents=True)
+    (unfinished / "drive_00001.mcap").write_bytes(b"half a bag")
+    double.faults.interrupt_at = None
+    done = record(tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "1 of 2 drives are there already" in done.out
+    assert bags_in(tmp_path / "out") == ["train/drive_00000", "validation/drive_00001"]
+    assert not unfinished.exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
