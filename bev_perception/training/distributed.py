@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-from bev_perception.errors import ConfigurationError
+from bev_perception.errors import ConfigurationError, ProcessError
 
 PREPARATION_TIMEOUT = timedelta(hours=24)
 """How long processes wait for the first one of their machine to prepare the data."""
+
+LOST_PROCESS = "another process of this training ended, and its message says why"
+_LOST = re.compile(r"(closed|reset) by peer|gloo|NCCL", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ def joined(processes: Processes, on_gpu: bool) -> Iterator[None]:
     Args:
         processes: see processes_of_torchrun; nothing happens for one alone.
         on_gpu: whether gradients meet on GPUs (NCCL) or in host memory (Gloo).
+
+    Raises:
+        ProcessError: another process ended while this one waited for it.
     """
     if not processes.launched or distributed.is_initialized():
         yield
@@ -77,8 +84,17 @@ def joined(processes: Processes, on_gpu: bool) -> Iterator[None]:
     distributed.init_process_group(backend, timeout=PREPARATION_TIMEOUT)
     try:
         yield
+    except RuntimeError as error:
+        if not tells_of_lost_process(error):
+            raise
+        raise ProcessError(LOST_PROCESS) from error
     finally:
         distributed.destroy_process_group()
+
+
+def tells_of_lost_process(error: RuntimeError) -> bool:
+    """Whether an operation failed because another process of the training is gone."""
+    return _LOST.search(str(error)) is not None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from bev_perception.errors import BevError, TrainingError
 from bev_perception.training.callbacks import StepProgress, Stopper
 from bev_perception.training.checkpoint import CheckpointKeeper
+from bev_perception.training.distributed import LOST_PROCESS, tells_of_lost_process
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -69,6 +70,8 @@ def _told(trainer: Trainer, keeper: CheckpointKeeper) -> Iterator[None]:
             f"{error.strerror}; free some space, then go on; {_kept(keeper)}"
         ) from error
     except RuntimeError as error:
+        if tells_of_lost_process(error):
+            raise TrainingError(f"{LOST_PROCESS}; {_kept(keeper)}") from error
         if not _KILLED_LOADER.search(str(error)):
             raise
         raise TrainingError(
