@@ -21,7 +21,12 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL, levelled
-from bev_perception.visualization import camera_picture, camera_rows, frame_picture
+from bev_perception.visualization import (
+    camera_picture,
+    camera_rows,
+    comparison_picture,
+    frame_picture,
+)
 from bev_perception.visualization.palette import PREDICTION
 
 GRID = BevGrid.centered(20.0, 0.5)
@@ -109,3 +114,17 @@ def test_predictions_are_drawn_levelled_back_into_the_cameras() -> None:
     levelled_back = cameras(replace(output((target,)), level_T_base=level_T_base))
     np.testing.assert_array_equal(levelled_back, cameras(output((in_base,))))
     assert (levelled_back != cameras(output((target,)))).any()
+
+
+def test_several_answers_stand_side_by_side_and_keep_their_objects_out_of_the_views() -> None:
+    one = rig({"front": 0.0})
+    pose = RigidTransform.from_euler(translation=(12.0, 0.0, 0.8))
+    target = ObjectBox("car", 1, pose, np.array([4.0, 1.8, 1.6]))
+    answers = {"first": output((target,)), "second": output()}
+    image = comparison_picture(frame_set(["front"]), one, answers, [], width=1200)
+    assert image.shape[1] == 1200
+    orange = np.abs(image[26:].astype(int) - PREDICTION).max(axis=-1) < 30
+    columns = np.nonzero(orange[:-40].any(axis=0))[0]  # less the legends
+    width = (columns.max() - columns.min()) / 1200
+    assert columns.size > 0
+    assert width < 0.25, "one panel alone shows the object"
