@@ -80,14 +80,24 @@ def _check_versions(client: str, server: str, address: str) -> None:
     if _release(client) != _release(server):
         raise CarlaError(
             f"the carla package is version {client} and the server at {address} is {server}; "
-            f"these do not understand each other: start a server of version {client}, or take the "
-            f"server's own package (its folder PythonAPI/carla/dist, or pip install "
-            f"carla=={_text(_release(server))} where that has a wheel for this Python)"
+            f"these do not understand each other: start a server of version {client}, "
+            f"{_way_to_package(_release(server))}, or let carla_ros_bridge speak with it "
+            f"(source:=ros_bridge)"
         )
     oldest, newest = SUPPORTED
     release = _release(server)
     if isinstance(release, tuple) and not oldest <= release <= newest:
         raise CarlaError(f"CARLA {server} is not supported; {_text(oldest)} to {_text(newest)} are")
+
+
+def _way_to_package(release: Any) -> str:
+    """How to come by the client of a release; docs/carla.md has who needs which."""
+    if isinstance(release, tuple) and release < (0, 9, 15):
+        return (
+            f"build the package of {_text(release)} for this Python (make PythonAPI in its "
+            f"sources; published ones are for Python 3.8 and older)"
+        )
+    return f"pip install carla=={_text(release)} where that has a wheel for this Python"
 
 
 def _release(version: str) -> Any:

@@ -34,9 +34,15 @@ def test_an_unknown_host_is_no_server_either() -> None:
         connect(CarlaSettings(host="no.such.host.invalid", timeout_s=0.2))
 
 
-def test_a_server_of_another_version_is_refused_with_the_package_to_install(server: Server) -> None:
-    server(version="0.9.14")
-    with pytest.raises(CarlaError, match=r"server at localhost:2000 is 0\.9\.14.*carla==0\.9\.14"):
+@pytest.mark.parametrize(
+    ("version", "way"),
+    [("0.9.15", "pip install carla==0.9.15"), ("0.9.14", "build the package of 0.9.14 for this")],
+)
+def test_a_server_of_another_version_is_refused_with_the_way_to_its_package(
+    server: Server, version: str, way: str
+) -> None:
+    server(version=version)
+    with pytest.raises(CarlaError, match=f"server at localhost:2000 is {version}.*{way}.*bridge"):
         connect(CarlaSettings())
 
 
