@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+from bev_perception.inference import load_engine
+from bev_perception.inference.engine import any_table
 from bev_perception.model import load_weights, save_weights
 
 
@@ -124,3 +127,21 @@ def test_calibrated_weights_carry_their_temperature(
     assert twice.code == 0
     refitted = load_weights(out)[1]["calibration"]
     assert refitted["temperature"] == calibration["temperature"], "fitted on the raw logits again"
+
+
+def test_exported_weights_are_calibrated_too(bev: Callable, weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    model, metadata = load_weights(weights)
+    path, file = tmp_path / "warm.safetensors", tmp_path / "warm.onnx"
+    save_weights(path, model, metadata | {"calibration": {"temperature": 2.0, "bias": -0.5}})
+    exported = bev("export", "--weights", path, "--cameras", 2, "--out", file)
+    assert exported.code == 0, exported.err
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    answers = [
+        load_engine(one, "cpu", "fp32", backend).infer(images, any_table(model.config, 2))
+        for one, backend in ((file, "onnx"), (path, "cpu"), (weights, "cpu"))
+    ]
+    graph, engine, raw = (answer.probability for answer in answers)
+    np.testing.assert_allclose(graph, engine, atol=1e-4)
+    assert np.abs(engine - raw).max() > 0.01
