@@ -1,66 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each cause is found, the one to mend first is reported, and nothing flickers."""
+"""Each cause that keeps a camera's images out is found and named."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from monitored_camera import DRIVER, INFO_DRIVER, INFO_TOPIC, SECOND, TOPIC, Camera, damaged, late
 
 from bev_perception.geometry import CameraHealth
 from bev_perception.ros.camera_monitor import CameraMonitor
-from bev_perception.ros.camera_status import CameraStatus, Cause, Level
-from bev_perception.ros.camera_topics import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from bev_perception.ros.camera_status import Cause, Level
+from bev_perception.ros.camera_topics import COMPRESSED_IMAGE, IMAGE
 from bev_perception.ros.endpoints import Publisher
-
-SECOND = 1_000_000_000
-PERIOD = SECOND // 10
-TOPIC, INFO_TOPIC = "/camera/rear/image_raw", "/camera/rear/camera_info"
-DRIVER = Publisher("/rear_driver", IMAGE, "reliable", "volatile")
-INFO_DRIVER = Publisher("/rear_driver", CAMERA_INFO, "reliable", "volatile")
-
-
-class Camera:
-    """A monitor and the steady clock that it is told; all is well unless a test spoils it."""
-
-    def __init__(self, **options: object) -> None:
-        self.monitor = CameraMonitor("rear", TOPIC, INFO_TOPIC, **options)  # type: ignore[arg-type]
-        self.now_ns = 50 * SECOND
-        self.monitor.publishers([DRIVER], [INFO_DRIVER])
-        self.monitor.info_received()
-        self.monitor.status(self.now_ns)
-
-    def send(
-        self,
-        count: int = 30,
-        then: Callable[[CameraMonitor], object] = CameraMonitor.image_used,
-        period_ns: int = PERIOD,
-    ) -> Camera:
-        """Images at a steady rate, and what becomes of each."""
-        for _ in range(count):
-            self.now_ns += period_ns
-            self.monitor.image_received(self.now_ns, self.now_ns, "rear_optical_frame")
-            then(self.monitor)
-        return self
-
-    def wait(self, seconds: float) -> Camera:
-        self.now_ns += int(seconds * SECOND)
-        return self
-
-    @property
-    def status(self) -> CameraStatus:
-        return self.monitor.status(self.now_ns)
-
-
-def late(monitor: CameraMonitor) -> None:
-    monitor.images_dropped("late")
-
-
-def damaged(monitor: CameraMonitor) -> None:
-    monitor.image_refused(f"{TOPIC}: not a JPEG")
 
 
 def test_a_camera_whose_images_are_used_is_ok() -> None:
@@ -279,85 +229,3 @@ def test_stamps_that_do_not_grow_or_run_ahead(drop: str) -> None:
 def test_drops_that_are_not_the_cameras_fault_are_only_counted(drop: str) -> None:
     status = Camera().send(30, lambda m: m.images_dropped(drop)).status
     assert (status.cause, status.values[f"dropped: {drop}"]) == (Cause.NONE, "30")
-
-
-def everything_is_wrong() -> Camera:
-    """A camera with all causes that can hold while images come."""
-    camera = Camera()
-    camera.monitor = CameraMonitor("rear", TOPIC, INFO_TOPIC)
-    camera.monitor.info_problem("uncalibrated")
-    camera.monitor.transform_problem("no transform")
-
-    def spoil(monitor: CameraMonitor) -> None:
-        monitor.image_refused("encoding", Cause.WRONG_ENCODING)
-        monitor.image_refused("decoding", Cause.UNDECODABLE)
-        monitor.images_dropped("late")
-        monitor.images_dropped("duplicate")
-        monitor.health(CameraHealth(ok=False, cause="image is black"))
-
-    return camera.send(60, spoil)
-
-
-def test_of_several_causes_the_one_to_mend_first_is_reported() -> None:
-    status = everything_is_wrong().status
-    assert status.cause is Cause.WRONG_ENCODING
-    assert status.values["other causes"] == (
-        "undecodable, no CameraInfo, uncalibrated, no TF, black image, late, bad stamps"
-    )
-
-
-def test_silence_comes_before_everything_else() -> None:
-    camera = everything_is_wrong().wait(1.5)
-    assert camera.status.cause is Cause.STOPPED
-    camera.monitor.publishers([Publisher("/rear_driver", COMPRESSED_IMAGE)])
-    assert camera.status.cause is Cause.OTHER_TYPE
-
-
-def test_a_stutter_is_reported_without_flicker() -> None:
-    camera = Camera().send(30)
-    causes = []
-    for _ in range(5):
-        camera.wait(1.2)
-        causes.append(camera.status.cause)
-        camera.send(8)
-        causes.append(camera.status.cause)
-    assert set(causes) == {Cause.STOPPED}
-    assert camera.send(3).status.cause is Cause.NONE
-
-
-@given(steps=st.lists(st.sampled_from(["good", "late", "damaged", "pause"]), max_size=60))
-def test_a_status_turns_ok_at_most_once_per_clearing_time(steps: list[str]) -> None:
-    camera = Camera()
-    camera.send(30)
-    recoveries, before = [], Cause.NONE
-    for step in steps:
-        if step == "pause":
-            camera.wait(1.3)
-        else:
-            camera.send(
-                1, {"good": CameraMonitor.image_used, "late": late, "damaged": damaged}[step]
-            )
-        cause = camera.status.cause
-        if cause is Cause.NONE and before is not Cause.NONE:
-            recoveries.append(camera.now_ns)
-        before = cause
-    assert all(after - before >= SECOND for before, after in pairwise(recoveries))
-
-
-@given(
-    steps=st.lists(
-        st.tuples(st.integers(-100 * SECOND, 10 * SECOND), st.integers(-(2**62), 2**62)),
-        max_size=40,
-    )
-)
-def test_neither_clocks_nor_stamps_that_jump_break_it(steps: list[tuple[int, int]]) -> None:
-    camera = Camera()
-    for step_ns, stamp_ns in steps:
-        camera.now_ns += step_ns
-        camera.monitor.image_received(stamp_ns, camera.now_ns)
-        camera.monitor.image_used()
-        status = camera.monitor.status(camera.now_ns, clock_ns=0)
-        assert (status.cause, float(status.values["rate_hz"]) >= 0.0) == (Cause.NONE, True)
-    assert camera.send(30).status.cause is Cause.NONE
-    assert camera.status.values["received"] == str(len(steps) + 30)
-    assert camera.wait(1.1).status.cause is Cause.STOPPED
