@@ -133,5 +133,8 @@ def _job(bag: Path, name: str, plan: DataSetPlan, facts: Mapping[str, str]) -> D
         "facts": dict(facts),
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-    place = plan.out / DRIVES_FOLDER / name
-    return DriveJob(bag, name, place, key, plan.settings, dict(facts))
+    place = (plan.out / DRIVES_FOLDER / name).absolute()  # Ray's workers may be elsewhere
+    settings = plan.settings
+    if settings.rig_file is not None:
+        settings = replace(settings, rig_file=settings.rig_file.absolute())
+    return DriveJob(bag.absolute(), name, place, key, settings, dict(facts))
