@@ -83,6 +83,7 @@ class Measured:
             "device": self.device,
             "precision": self.precision,
             "torch_mode": self.torch_mode,
+            "least_ms": round(float(np.min(self.durations_ms)), 2),
             "median_ms": round(float(np.median(self.durations_ms)), 2),
             "p99_ms": round(float(np.percentile(self.durations_ms, 99)), 2),
             "peak_mib": dict(self.peak_mib),
