@@ -154,7 +154,8 @@ class CarlaSession:
         if saved.settings.synchronous_mode:
             self.statistics.remarks.append(
                 "the server was in synchronous mode already: another client ticks it (then use "
-                "passive mode), or one has crashed"
+                "passive mode), or one was killed and has left its vehicles, too (then restart the "
+                "server, or load another town)"
             )
         ours = synchronous_settings(self._world, self._settings)
         self._undo.add(lambda: saved.restore_settings(ours, self._world_id))
