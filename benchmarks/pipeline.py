@@ -33,6 +33,7 @@ from bev_perception.geometry import FrameSet, Rig, RigidTransform
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.inference import load_engine
 from bev_perception.model import build_tap_table, resolve_weights
+from bev_perception.model.image_resize import resized
 from bev_perception.perception import Pipeline, PipelineSettings, frame_sets, seen_cells
 from bev_perception.resources import config_path
 from bev_perception.simulation import Simulator
@@ -132,7 +133,9 @@ def main() -> int:
         f"{platform.machine()}, {os.cpu_count()} processors"
     )
     measure_stages(pipeline, sets, arguments.rounds)
-    prepared, config = pipeline.calibration.preparation.rig, engine.config
+    preparation, config = pipeline.calibration.preparation, engine.config
+    prepared = preparation.rig
+    raw = torch.from_numpy(preparation.raw(sets[0]).images)
     present = [True] * len(rig)
     print_rows(
         "once per change",
@@ -143,6 +146,13 @@ def main() -> int:
             ),
             "calibrating another rig": durations(lambda: pipeline.calibrate(rig, sets[0]), 20),
             "warming the engine up": warm_up,
+        },
+    )
+    print_rows(
+        "resizing the images of a set on the CPU",
+        {
+            "by Preparation, one thread": durations(lambda: preparation.prepare(sets[0]), 20),
+            "as graphs do, all threads": durations(lambda: resized(raw, preparation.resize), 20),
         },
     )
     return 0

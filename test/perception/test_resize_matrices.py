@@ -24,7 +24,7 @@ from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.inference import TorchEngine, load_engine
 from bev_perception.inference.exported_graph import ModelSource
 from bev_perception.inference.onnx_file import write_onnx
-from bev_perception.model import Segnet, SegnetConfig
+from bev_perception.model import Segnet, SegnetConfig, tiny_config
 from bev_perception.model.image_resize import resized
 from bev_perception.perception import Pipeline, Preparation
 
@@ -77,12 +77,22 @@ def set_of(rig: Rig, seed: int = 0) -> FrameSet:
     ],
 )
 def test_equals_preparation(size, largest):
+    assert largest_difference(size, CONFIG.image_size) <= largest
+
+
+@pytest.mark.parametrize("size", [(448, 672), (480, 640), (720, 1280), (1080, 1920), (1200, 1920)])
+def test_images_of_usual_cameras_are_the_same_bit_by_bit(size):
+    assert largest_difference(size, tiny_config().image_size) == 0
+
+
+def largest_difference(size: tuple[int, int], target: tuple[int, int]) -> float:
+    """In grey levels, of noise and of a smooth image."""
     rig = rig_of(size, size)
-    preparation, frame_set = Preparation(rig, CONFIG.image_size), set_of(rig)
+    preparation, frame_set = Preparation(rig, target), set_of(rig)
     planes = resized(torch.from_numpy(preparation.raw(frame_set).images), preparation.resize)
     found = planes.permute(0, 2, 3, 1).numpy()
     expected = preparation.prepare(frame_set).images.astype(np.float32)
-    assert np.abs(found - expected).max() <= largest
+    return float(np.abs(found - expected).max())
 
 
 def test_cameras_of_different_sizes_share_one_array():
