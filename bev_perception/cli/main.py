@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ``bev`` command. Exit codes: 0 done, 2 bad input, 130 interrupted."""
+"""The ``bev`` command. Exit codes: 0 done, 2 bad input, 130 ended by Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bev_perception import __version__
 from bev_perception.cli import (
@@ -90,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         namespace = parser.parse_args(arguments)
         if command is not None:
             show_log()
-            command.run(namespace[command.name])
+            with _termination_as_interrupt():
+                command.run(namespace[command.name])
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else EXIT_BAD_INPUT
     except KeyboardInterrupt:
@@ -114,6 +118,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_BAD_INPUT
     return 0
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Lets SIGTERM end a command as Ctrl-C does, so that no child process is left behind.
+
+    Commands that finish their work on signals set handlers of their own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _in_words(error: BevError | OSError) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -92,9 +93,13 @@ def test_a_mistake_is_one_line_and_exit_2(
     assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_exits_with_130(bev: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: object) -> list[int]:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
+def test_signals_exit_with_130(
+    with_signal: signal.Signals, bev: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(text: str) -> list[int]:
+        signal.raise_signal(with_signal)
+        raise AssertionError("the signal had no effect")
 
     monkeypatch.setattr("bev_perception.cli.simulate.town_seeds", interrupted)
     result = bev("simulate", "--town", "1", "--out", "x")

@@ -72,7 +72,7 @@ def test_simulate_goes_on_where_it_was_stopped(
     assert (out / "town_00003").is_dir()
 
 
-def test_ctrl_c_in_the_middle_leaves_nothing(rig_file: Path, tmp_path: Path) -> None:
+def test_a_signal_in_the_middle_leaves_nothing(rig_file: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bev_perception.cli.main", "simulate", "--town", "1..2",
                "--sets", "100000", "--jobs", "2", "--rig", str(rig_file),
                "--out", str(tmp_path / "out")]  # fmt: skip
@@ -81,7 +81,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing(rig_file: Path, tmp_path: Path) -> 
     while not list(tmp_path.rglob("*.mcap*")) and time.monotonic() < deadline:
         assert process.poll() is None, process.stderr
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, signal.SIGTERM)  # to the parent alone, as a service manager does
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
