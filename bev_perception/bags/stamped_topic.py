@@ -13,6 +13,9 @@ from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.bag_index import message_stamp_ns
 from bev_perception.errors import BagError
 
+_MAX_AHEAD, _MAX_AHEAD_BYTES = 16, 4 << 20
+"""Messages that are read at once; fewer where they are large."""
+
 
 class StampedTopic:
     """Messages of one topic by header stamp, read from the bag one by one.
@@ -30,6 +33,7 @@ class StampedTopic:
         self._connection = connection
         self._entries = sorted(entries)
         self.stamps_ns = [stamp for stamp, _ in self._entries]
+        self._ahead: dict[tuple[int, int], bytes] = {}
 
     @classmethod
     def scan(cls, bag: BagFile, connection: Connection) -> StampedTopic:
@@ -85,10 +89,25 @@ class StampedTopic:
         return self._bag.has_own_definitions(msgtypes)
 
     def _raw(self, stamp_ns: int, log_ns: int) -> bytes:
-        for _, _, raw in self._bag.messages([self._connection], log_ns, log_ns + 1):
-            if message_stamp_ns(self._bag, self._connection, log_ns, raw) == stamp_ns:
-                return raw
-        raise BagError(
-            f"{self._bag.path}: the message of {self.name} at {stamp_ns} ns is gone; "
-            f"the bag was changed while it was read"
-        )
+        if (stamp_ns, log_ns) not in self._ahead:
+            self._read_ahead(log_ns)
+        raw = self._ahead.get((stamp_ns, log_ns))
+        if raw is None:
+            raise BagError(
+                f"{self._bag.path}: the message of {self.name} at {stamp_ns} ns is gone; "
+                f"the bag was changed while it was read"
+            )
+        return raw
+
+    def _read_ahead(self, log_ns: int) -> None:
+        """Keeps some messages from a time on.
+
+        They are mostly asked for in order, and finding one costs as much as reading the next too.
+        """
+        self._ahead, size = {}, 0
+        for _, own_log_ns, raw in self._bag.messages([self._connection], log_ns):
+            if own_log_ns > log_ns and (len(self._ahead) >= _MAX_AHEAD or size > _MAX_AHEAD_BYTES):
+                return
+            stamp_ns = message_stamp_ns(self._bag, self._connection, own_log_ns, raw)
+            self._ahead.setdefault((stamp_ns, own_log_ns), raw)
+            size += len(raw)

@@ -123,7 +123,7 @@ def _description(job: DriveJob, survey: DriveSurvey, storage: str) -> dict[str, 
 
 
 def _origin(job: DriveJob, storage: str) -> dict[str, Any]:
-    return {"key": job.key, "bag": str(job.bag), "storage": storage, "facts": dict(job.facts)}
+    return {"key": job.key, "storage": storage, "facts": dict(job.facts)}
 
 
 def _verdict(survey: DriveSurvey) -> dict[str, str]:

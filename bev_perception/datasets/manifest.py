@@ -21,7 +21,7 @@ from bev_perception.datasets.shard_format import (
 from bev_perception.datasets.shard_writer import unwritable
 
 _OF_DRIVE = (
-    "source", "bag", "verdict", "reason", "sets", "seen", "standing", "first_stamp_ns",
+    "source", "verdict", "reason", "sets", "seen", "standing", "first_stamp_ns",
     "last_stamp_ns", "segments", "images", "distance_m", "rig_hash", "facts", "cuts", "notes",
 )  # fmt: skip
 

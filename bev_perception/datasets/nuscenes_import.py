@@ -152,7 +152,6 @@ def write_scene(job: SceneJob) -> None:
         writer.description.update(
             {
                 "key": job.key,
-                "bag": job.name,
                 "facts": job.facts,
                 "verdict": "fair" if notes else "good",
                 "reason": "",
