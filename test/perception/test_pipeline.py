@@ -95,7 +95,7 @@ def test_levelling_changes_the_map_of_a_pitched_vehicle_unless_switched_off(engi
 
 
 def test_the_table_is_built_again_only_when_something_changed(engine):
-    pipeline = Pipeline(engine, RIG)
+    pipeline = Pipeline(engine, RIG, PipelineSettings(level_tolerance_deg=0.1))
     steps = [
         (make_set(), 1),
         (make_set(seed=1), 1),
