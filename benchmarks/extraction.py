@@ -4,8 +4,8 @@
 Drives of four 448x672 cameras at 10 Hz with all labels of a simulated town, raw and JPEG. A few
 simulated moments are repeated with new stamps and poses, so that long bags cost no rendering. The
 times are those of the whole command: start of its processes, judging, copying, card and report.
-On a machine with other work the wall tells of that work; `undisturbed` is what the processor time of
-the same run makes on as many free cores as there are processes.
+On a machine with other work the wall tells of that work; `undisturbed` is what the processor time
+of the same run makes on as many free cores as there are processes.
 """
 
 from __future__ import annotations
