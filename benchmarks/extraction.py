@@ -75,8 +75,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bags", type=int, default=2)
-    parser.add_argument("--raw-s", type=float, default=40.0, help="length of a raw bag")
-    parser.add_argument("--jpeg-s", type=float, default=300.0, help="length of a JPEG bag")
+    parser.add_argument("--raw-s", type=float, default=60.0, help="length of a raw bag")
+    parser.add_argument("--jpeg-s", type=float, default=600.0, help="length of a JPEG bag")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")

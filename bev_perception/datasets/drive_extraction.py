@@ -27,7 +27,7 @@ from bev_perception.geometry import CameraFrame, FrameSet
 from bev_perception.geometry.rig_file import load_rig_file
 from bev_perception.visualization import encode_image
 
-REFUSED, GOOD = "refused", "good"
+REFUSED, FAIR, GOOD = "refused", "fair", "good"
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,9 @@ def _verdict(survey: DriveSurvey) -> dict[str, str]:
     if not left:
         first = next((cut.detail for cut in survey.cuts if cut.cause == next(iter(causes))), "")
         return {"verdict": REFUSED, "reason": f"no set is fit: {why}{first and f' ({first})'}"}
-    if not causes:
-        return {"verdict": "fair" if survey.notes else GOOD, "reason": ""}
+    if not bad:
+        reason = f"{sum(cut.cause == 'gap' for cut in survey.cuts)} gaps" if causes else ""
+        return {"verdict": FAIR if survey.notes or causes else GOOD, "reason": reason}
     return {"verdict": "cut", "reason": f"{bad} of {survey.seen} sets cut out: {why}"}
 
 

@@ -16,7 +16,7 @@ from bev_perception.visualization import bev_picture, camera_picture
 PREVIEW_NAME = "preview.jpg"
 
 _GRID = BevGrid(-50.0, -50.0, 0.5, 200, 200)
-_CAMERAS_WIDTH = 1100
+_CAMERAS_WIDTH, _MAX_HEIGHT = 1100, 760
 
 
 def draw_preview(
@@ -32,10 +32,13 @@ def draw_preview(
     """
     shown = [box for box in boxes if not box.visibility <= min_visibility]
     cameras = camera_picture(frame_set, rig, shown, row_width=_CAMERAS_WIDTH)
+    if cameras.shape[0] > _MAX_HEIGHT:
+        width = _CAMERAS_WIDTH * _MAX_HEIGHT // cameras.shape[0]
+        cameras = camera_picture(frame_set, rig, shown, row_width=width)
     pose = frame_set.world_T_base
     above = boxes if pose is None else [box.transformed(levelled(pose)) for box in boxes]
     height = cameras.shape[0]
-    view = bev_picture(_GRID, truth=above, width=min(height, _CAMERAS_WIDTH))
+    view = bev_picture(_GRID, truth=above, width=height)
     if view.shape[0] != height:
         scale = height / view.shape[0]
         size = (round(view.shape[1] * scale), height)

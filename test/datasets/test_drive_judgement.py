@@ -116,6 +116,7 @@ def test_time_that_ran_twice_is_cut_out_both_times(tmp_path):
 
 def test_a_gap_is_told_and_begins_a_new_segment(tmp_path):
     drive = extracted(tmp_path, without("", 4, 5, 6, 7), min_distance_m=0.0)
+    assert (drive["verdict"], drive["reason"]) == ("fair", "1 gaps")
     assert [cut["cause"] for cut in drive["cuts"]] == ["gap"]
     assert drive["cuts"][0]["from_s"] == pytest.approx(0.3)
     assert drive["cuts"][0]["to_s"] == pytest.approx(0.8)
