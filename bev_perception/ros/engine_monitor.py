@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import RLock
 
 import numpy as np
@@ -22,13 +22,13 @@ class EngineMonitor:
     """Told of every set; may be called from any thread.
 
     Args:
-        facts: what does not change, for the values: model, device, precision.
-        hardware_id: the device.
+        facts: asked at every status, for the values: model, backend, device, precision. They
+            change when another engine takes over.
     """
 
-    def __init__(self, facts: Mapping[str, str], hardware_id: str = "") -> None:
-        self._facts = dict(facts)
-        self._hardware_id = hardware_id
+    def __init__(self, facts: Callable[[], Mapping[str, str]]) -> None:
+        self._facts = facts
+        self._first_facts = dict(facts())
         self._done = EventStream(_WINDOW_S)
         self._latencies: dict[str, deque[float]] = {}
         self._problem = ""
@@ -59,7 +59,8 @@ class EngineMonitor:
         with self._lock:
             self._done.advance(now_ns)
             level, text = self._judged()
-            return Status("engine", level, f"engine: {text}", self._values(), self._hardware_id)
+            hardware_id = self._facts().get("device", "")
+            return Status("engine", level, f"engine: {text}", self._values(), hardware_id)
 
     def _judged(self) -> tuple[Level, str]:
         silent_s = self._done.silent_s
@@ -79,10 +80,17 @@ class EngineMonitor:
                 f"{rate}, {100 * share:.0f} % of the sets are dropped because the engine is "
                 f"busy; lower the cameras' rate or use a faster device"
             )
+        changed = [
+            f"{name} {value} instead of {self._first_facts.get(name)}"
+            for name, value in self._facts().items()
+            if value != self._first_facts.get(name)
+        ]
+        if changed:
+            return Level.WARN, f"{rate}; memory was short: {', '.join(changed)}"
         return Level.OK, rate
 
     def _values(self) -> dict[str, str]:
-        values = {**self._facts, "rate_hz": f"{self._done.rate_hz:.1f}"}
+        values = {**self._facts(), "rate_hz": f"{self._done.rate_hz:.1f}"}
         values["published"] = str(self._done.totals["received"])
         for kind, count in sorted(self._done.totals.items()):
             if kind != "received":

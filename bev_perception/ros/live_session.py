@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rclpy.clock import Clock, ClockType, JumpHandle, JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -48,7 +48,7 @@ class LiveSession:
         parameters: of the node.
         overrides: what the rig file says, by camera.
         engine: the network.
-        facts: of the network, for diagnostics.
+        facts: of the engine, asked for diagnostics.
         publishers: for the output.
     """
 
@@ -58,7 +58,7 @@ class LiveSession:
         parameters: NodeParameters,
         overrides: Mapping[str, RigFileCamera],
         engine: Engine,
-        facts: Mapping[str, str],
+        facts: Callable[[], Mapping[str, str]],
         publishers: OutputPublishers,
     ) -> None:
         self._node = node

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
@@ -31,7 +31,7 @@ class NodeMonitor:
         node: that publishes; its graph is asked who publishes the inputs.
         parameters: of the node.
         overrides: what the rig file says, by camera.
-        facts: of the engine, for its status.
+        facts: of the engine, asked for its status.
 
     Attributes:
         cameras: monitor by camera.
@@ -44,7 +44,7 @@ class NodeMonitor:
         node: Node,
         parameters: NodeParameters,
         overrides: Mapping[str, RigFileCamera],
-        facts: Mapping[str, str],
+        facts: Callable[[], Mapping[str, str]],
     ) -> None:
         self._node = node
         self.cameras = {
@@ -58,7 +58,7 @@ class NodeMonitor:
             )
             for name in parameters.cameras
         }
-        self.engine = EngineMonitor(facts, facts.get("device", ""))
+        self.engine = EngineMonitor(facts)
         self.transforms = TransformMonitor(parameters.base_frame, parameters.world_frame)
         self._synchronization = SynchronizationMonitor()
         self._clock = ClockMonitor()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from lifecycle_msgs.srv import ChangeState
@@ -141,16 +142,10 @@ class PerceptionNode(LifecycleNode):
         engine.warm_up(len(parameters.cameras))
         if rig_file is not None:
             parameters = replace(parameters, base_frame=rig_file.base_frame)
-        facts = {
-            "model": str(weights),
-            "backend": engine.backend,
-            "device": engine.device,
-            "precision": engine.precision,
-        }
         self._settings = parameters.settings
         latched = parameters.grid_durability == "transient_local"
         publishers = OutputPublishers(self, parameters.base_frame, latched)
-        self._configured = _Configured(parameters, overrides, engine, facts, publishers)
+        self._configured = _Configured(parameters, overrides, weights, engine, publishers)
 
     def _activate(self) -> None:
         configured = self._configured
@@ -194,9 +189,18 @@ class _Configured:
 
     parameters: NodeParameters
     overrides: Mapping[str, RigFileCamera]
+    weights: Path
     engine: Engine
-    facts: Mapping[str, str]
     publishers: OutputPublishers
+
+    def facts(self) -> dict[str, str]:
+        """Of the engine that is in use now."""
+        return {
+            "model": str(self.weights),
+            "backend": self.engine.backend,
+            "device": self.engine.device,
+            "precision": self.engine.precision,
+        }
 
 
 def checked_overrides(

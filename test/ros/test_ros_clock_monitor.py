@@ -62,7 +62,7 @@ def test_the_node_logs_that_its_clock_stands_and_that_it_goes_again(
         "bev", parameter_overrides=[Parameter("use_sim_time", value=True)]
     )
     declare_parameters(node)
-    monitor = NodeMonitor(node, read_parameters(node), {}, {})
+    monitor = NodeMonitor(node, read_parameters(node), {}, dict)
     for _ in range(3):
         monitor.publish(SynchronizerStatistics(), {})
     assert capfd.readouterr().err.count("nobody publishes /clock") == 1

@@ -19,13 +19,13 @@ TF_MESSAGE = "tf2_msgs/msg/TFMessage"
 
 
 def test_an_engine_without_sets_is_stale() -> None:
-    status = EngineMonitor(FACTS, "cpu").status(0)
+    status = EngineMonitor(lambda: FACTS).status(0)
     assert (status.level, status.hardware_id) == (Level.STALE, "cpu")
     assert status.message == "engine: no set of images has come yet; see the cameras' statuses"
 
 
 def test_an_engine_reports_its_rate_and_latencies() -> None:
-    engine = EngineMonitor(FACTS)
+    engine = EngineMonitor(lambda: FACTS)
     for count in range(1, 101):
         engine.set_published({"engine": float(count), "total": 200.0}, count * PERIOD)
     status = engine.status(100 * PERIOD)
@@ -43,7 +43,7 @@ def test_an_engine_reports_its_rate_and_latencies() -> None:
 
 
 def test_an_engine_that_is_too_slow_says_so() -> None:
-    engine = EngineMonitor(FACTS)
+    engine = EngineMonitor(lambda: FACTS)
     for count in range(1, 21):
         engine.set_published({}, count * PERIOD)
         engine.set_dropped("busy")
@@ -54,7 +54,7 @@ def test_an_engine_that_is_too_slow_says_so() -> None:
 
 
 def test_an_engine_error_is_reported_until_a_set_succeeds() -> None:
-    engine = EngineMonitor(FACTS)
+    engine = EngineMonitor(lambda: FACTS)
     engine.set_published({}, PERIOD)
     engine.failed("out of memory; use a smaller model")
     status = engine.status(2 * PERIOD)
@@ -64,6 +64,18 @@ def test_an_engine_error_is_reported_until_a_set_succeeds() -> None:
     )
     engine.set_published({}, 3 * PERIOD)
     assert engine.status(3 * PERIOD).level is Level.OK
+
+
+def test_an_engine_that_took_over_is_named() -> None:
+    facts = {"model": "tiny", "device": "cuda:0", "precision": "bf16"}
+    engine = EngineMonitor(lambda: facts)
+    engine.set_published({}, PERIOD)
+    facts["device"] = "cpu"
+    engine.set_published({}, 2 * PERIOD)
+    status = engine.status(2 * PERIOD)
+    assert (status.level, status.hardware_id) == (Level.WARN, "cpu")
+    assert status.message.endswith("memory was short: device cpu instead of cuda:0")
+    assert status.values["device"] == "cpu"
 
 
 def counts(complete: int, partial: int, received: int) -> SynchronizerStatistics:
