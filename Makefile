@@ -18,7 +18,7 @@ demo: ## A drive on ROS 2 topics: town, perception node, recorder; then a report
 
 test: ## Install what the tests need and run them
 	$(BOOTSTRAP) sim,train,ros,carla,onnx,openvino,dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: ## Format check, lint and types
 	$(BOOTSTRAP) sim,train,ros,carla,onnx,openvino,dev

@@ -67,6 +67,7 @@ DEVELOPMENT = [
     "mypy",
     "pytest>=8",
     "pytest-timeout",
+    "pytest-xdist",
     "pytransform3d",
     "ruff",
     "shapely",

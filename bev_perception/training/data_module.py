@@ -49,9 +49,7 @@ class SegnetData(LightningDataModule):
             self._train,
             batch_sampler=sampler,
             collate_fn=collate,
-            num_workers=config.data.workers,
-            persistent_workers=config.data.workers > 0,
-            worker_init_fn=_start_worker,
+            **_workers(config.data.workers),
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
@@ -67,9 +65,24 @@ class SegnetData(LightningDataModule):
             Subset(self._validation, chosen[rank::processes].tolist()),
             batch_size=self._config.batch_size,
             collate_fn=collate,
-            num_workers=self._config.data.workers,
-            worker_init_fn=_start_worker,
+            **_workers(self._config.data.workers),
         )
+
+
+def _workers(count: int) -> dict[str, Any]:
+    """Arguments of a loader with count processes; 0 loads in this one.
+
+    They are not forked from this process: it has threads, of OpenCV for one, whose locks and
+    pools a fork copies without the threads, and the child would wait for them for ever.
+    """
+    if not count:
+        return {}
+    return {
+        "num_workers": count,
+        "multiprocessing_context": "forkserver",
+        "persistent_workers": True,
+        "worker_init_fn": _start_worker,
+    }
 
 
 def _start_worker(worker: int) -> None:

@@ -6,10 +6,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import cv2
 import pytest
 
-cv2.setNumThreads(1)  # a process forked later, by a loader, hangs where OpenCV had threads
 sys.path.insert(0, str(Path(__file__).parent))  # nuscenes_layout, drive_bags
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import multiprocessing
 import resource
 import signal
 import subprocess
@@ -13,11 +13,13 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from drawn_boxes import a_config, tensors, way_apart
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from bev_perception.datasets import ExtractionSettings, prepare_bags
 from bev_perception.errors import ConfigurationError, TrainingError
 from bev_perception.training.checkpoint_file import LAST_NAME, PREVIOUS_NAME
 from bev_perception.training.module import SegnetModule
@@ -149,16 +151,12 @@ def test_a_gradient_that_is_not_finite_stops_before_it_spoils_the_weights(
 
 def test_a_killed_loader_is_told(tmp_path, bags, cache, monkeypatch):
     """Memory that runs out ends a worker process this way."""
-    from bev_perception.training.dataset import SegnetDataset
 
-    get = SegnetDataset.__getitem__
+    def kill_loaders(batch):
+        for loader in multiprocessing.active_children():
+            loader.kill()
 
-    def killed_at_position_8(self, key):
-        if isinstance(key, tuple) and key[1] == 8:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return get(self, key)
-
-    monkeypatch.setattr(SegnetDataset, "__getitem__", killed_at_position_8)
+    at_batch(monkeypatch, 1, kill_loaders)
     config = a_config(tmp_path, bags, cache, checkpoint_every=1)
     config = replace(config, data=replace(config.data, workers=1))
     with pytest.raises(TrainingError, match=r"loads batches was killed.*of step \d is kept"):
@@ -168,16 +166,18 @@ def test_a_killed_loader_is_told(tmp_path, bags, cache, monkeypatch):
     assert train(replace(config, resume=True), show_progress=False).steps == 6
 
 
-def test_an_error_in_a_loader_keeps_its_own_words(tmp_path, bags, cache, monkeypatch):
-    from bev_perception.training import dataset
-
-    def refusing(*args, **kwargs):
-        raise ConfigurationError("object 7 has a size that is not finite")
-
-    monkeypatch.setattr(dataset, "make_targets", refusing)
-    config = a_config(tmp_path, bags, cache)
+def test_an_error_in_a_loader_keeps_its_own_words(tmp_path, bags, cache):
+    """Labels that are no numbers are met by the process that loads them."""
+    config = a_config(tmp_path, bags, tmp_path / "prepared")
     config = replace(config, data=replace(config.data, workers=1))
-    with pytest.raises(TrainingError, match=r"^object 7 .* not finite; no checkpoint was due yet$"):
+    prepared = prepare_bags(
+        bags, tmp_path / "prepared", ExtractionSettings(config.model.image_size)
+    )
+    for bag in prepared:
+        with np.load(bag.path / "labels.npz") as labels:
+            spoiled = {**labels, "box_sizes": labels["box_sizes"] * np.nan}
+        np.savez(bag.path / "labels.npz", **spoiled)
+    with pytest.raises(TrainingError, match=r"^object \d.* nan.*; no checkpoint was due yet$"):
         train(config, show_progress=False)
 
 
