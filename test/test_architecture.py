@@ -45,7 +45,7 @@ MAY_USE: dict[str, frozenset[str]] = {
 }
 """Rooms that a room may import beside itself and the modules of EVERYWHERE."""
 
-EVERYWHERE = frozenset({"errors", "resources"})
+EVERYWHERE = frozenset({"errors", "parallel", "resources"})
 
 ONLY_IN: dict[str, frozenset[str]] = {
     "torch": frozenset(

@@ -3,23 +3,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from bev_perception.bags import BagWriter
 from bev_perception.cli.labelled_set import write_labelled_set
 from bev_perception.geometry.rig_file import load_rig
+from bev_perception.parallel import run_jobs, stop_if_asked
 from bev_perception.simulation.rig_variation import varied_rig
 from bev_perception.simulation.simulator import Simulator
-
-_stop: Event | None = None
-"""In a worker process: set when the parent was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +61,7 @@ def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> Non
         Simulator(job.seed, rig, job.rate_hz, lidar=job.lidar) as simulator,
     ):
         for simulated in simulator.run(job.num_sets):
-            if _stop is not None and _stop.is_set():
-                raise KeyboardInterrupt
+            stop_if_asked()
             write_labelled_set(
                 writer, simulated.frame_set, simulated.objects, rig, job.jpeg_quality,
                 simulated.points,
@@ -92,26 +84,5 @@ def record_towns(jobs: Sequence[TownJob], processes: int, on_sets: Callable[[int
     if processes <= 1 or len(jobs) <= 1:
         for job in jobs:
             record_town(job, lambda: on_sets(1))
-        return
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    pool = ProcessPoolExecutor(processes, context, _start_worker, (stop, threads))
-    try:
-        futures = {pool.submit(record_town, job): job for job in jobs}
-        for future in as_completed(futures):
-            future.result()
-            on_sets(futures[future].num_sets)
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker(stop: Event, threads: int) -> None:
-    """Workers leave Ctrl-C to the parent, which tells them through the event."""
-    global _stop
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("LP_NUM_THREADS", str(threads))
+    else:
+        run_jobs(record_town, jobs, processes, lambda job: on_sets(job.num_sets))

@@ -9,11 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from bev_perception.bags.encoded_image import encoded_suffix
 from bev_perception.bags.recorded_bag import RecordedBag, RecordedImage
 from bev_perception.datasets.drive_survey import DriveSurvey
-from bev_perception.datasets.parallel import stop_if_asked
 from bev_perception.datasets.shard_format import StoredPicture, StoredSet
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.datasets.text_spool import TextSpool
 from bev_perception.errors import BagError
+from bev_perception.parallel import stop_if_asked
 from bev_perception.visualization import encode_image
 
 _LEAD = 4

@@ -21,7 +21,6 @@ from bev_perception.datasets.box_evidence import (
 from bev_perception.datasets.cuts import Cut, cut_spans, gaps
 from bev_perception.datasets.drive_notes import drive_notes
 from bev_perception.datasets.image_survey import ImageNote, ImageSurvey, survey_images
-from bev_perception.datasets.parallel import stop_if_asked
 from bev_perception.datasets.planned_set import PlannedSet
 from bev_perception.datasets.shard_format import boxes_to_json
 from bev_perception.datasets.shard_settings import ShardSettings
@@ -30,6 +29,7 @@ from bev_perception.datasets.text_spool import TextSpool
 from bev_perception.errors import BevError, DatasetError
 from bev_perception.geometry import Rig, RigidTransform
 from bev_perception.geometry.box_arrays import BoxArrays
+from bev_perception.parallel import stop_if_asked
 from bev_perception.perception import Synchronizer
 
 _GAP_FACTOR = 3.0

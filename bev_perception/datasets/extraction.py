@@ -20,11 +20,11 @@ from bev_perception.datasets.data_set_folder import (
 from bev_perception.datasets.drive_extraction import DriveJob, extract_drive
 from bev_perception.datasets.drive_splits import DEFAULT_SHARES, assign_splits
 from bev_perception.datasets.manifest import drives_with_sets
-from bev_perception.datasets.parallel import require_ray, run_jobs
 from bev_perception.datasets.shard_format import DRIVES_FOLDER, VERSION
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.errors import DatasetError
 from bev_perception.geometry.rig_file import load_rig_file
+from bev_perception.parallel import require_ray, run_jobs
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 from bev_perception.bags.compressed_images import decoded_image
 from bev_perception.bags.encoded_image import encoded_size
 from bev_perception.bags.recorded_bag import RecordedBag, RecordedImage
-from bev_perception.datasets.parallel import stop_if_asked
 from bev_perception.datasets.stamp_order import doubled_spans, wrong_stamps
 from bev_perception.errors import BevError
 from bev_perception.geometry import CameraFrame, Rig, RigCamera
+from bev_perception.parallel import stop_if_asked
 from bev_perception.perception import camera_health
 
 _PLAIN_BYTES, _PLAIN_BYTES_PER_PIXEL = 1024, 0.05

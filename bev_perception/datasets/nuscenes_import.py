@@ -27,7 +27,6 @@ from bev_perception.datasets.drive_preview import PREVIEW_NAME, draw_preview
 from bev_perception.datasets.nuscenes_scene import SceneMoment, scene_moments, scene_rig
 from bev_perception.datasets.nuscenes_splits import official_split
 from bev_perception.datasets.nuscenes_tables import NuScenesTables, Row
-from bev_perception.datasets.parallel import run_jobs, stop_if_asked
 from bev_perception.datasets.shard_format import (
     DRIVES_FOLDER,
     VERSION,
@@ -38,6 +37,7 @@ from bev_perception.datasets.shard_format import (
 from bev_perception.datasets.shard_writer import ShardWriter, room_for
 from bev_perception.errors import BevError, ConfigurationError, DatasetError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig
+from bev_perception.parallel import run_jobs, stop_if_asked
 from bev_perception.visualization import encode_image
 
 LICENCE = "CC BY-NC-SA 4.0"

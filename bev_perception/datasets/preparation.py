@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from bev_perception.datasets.drives import find_bags, open_drive
 from bev_perception.datasets.labelled_set import LabelledSet
-from bev_perception.datasets.parallel import run_jobs, stop_if_asked
 from bev_perception.datasets.prepared_bag import FORMAT_VERSION, PreparedBag, PreparedBagWriter
 from bev_perception.errors import BagError
 from bev_perception.geometry import FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.rig_file import load_rig_file
+from bev_perception.parallel import run_jobs, stop_if_asked
 from bev_perception.perception import Preparation, camera_health
 
 __all__ = ["ExtractionSettings", "find_bags", "prepare_bag", "prepare_bags"]

@@ -17,7 +17,6 @@ from killed_work import work
 from bev_perception.datasets import ShardReader, find_bags, shard_writer
 from bev_perception.datasets.drive_splits import assign_splits, parse_shares
 from bev_perception.datasets.extraction import DataSetPlan, drive_names, extract_bags
-from bev_perception.datasets.parallel import run_jobs
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.errors import (
     ConfigurationError,
@@ -25,6 +24,7 @@ from bev_perception.errors import (
     ProcessError,
     SystemLibraryError,
 )
+from bev_perception.parallel import run_jobs
 
 ALL = ShardSettings(min_distance_m=0.0)
 

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same work on many drives, several processes at a time, here or on a Ray cluster."""
+"""The same work on many drives, several processes at a time, here or on a Ray cluster.
+
+Whoever waits for them leaves them nothing to do when it is interrupted, by Ctrl-C or SIGTERM.
+"""
 
 from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -88,7 +92,8 @@ def _run_in_processes(
     # Spawned, not forked: the parent may hold threads of torch, OpenMP and OpenCV.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _start_worker, (stop,))
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _start_worker, (stop, threads))
     try:
         futures = {pool.submit(work, job): job for job in jobs}
         for future in as_completed(futures):
@@ -106,12 +111,16 @@ def _run_in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(stop: Event) -> None:
-    """Workers leave Ctrl-C to the parent, which tells them through the event."""
+def _start_worker(stop: Event, threads: int) -> None:
+    """Workers leave Ctrl-C to the parent, which tells them through the event.
+
+    Together they have as many threads as there are processors. Mesa asks the environment.
+    """
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
+    os.environ.setdefault("LP_NUM_THREADS", str(threads))
+    cv2.setNumThreads(threads)
 
 
 def _run_on_ray(
