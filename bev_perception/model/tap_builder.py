@@ -15,22 +15,29 @@ of imported checkpoints differs, see sampling.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import Rig
+from bev_perception.geometry import BevGrid, Rig, RigCamera
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.sampling import neighbours, sampling_camera
 from bev_perception.model.taps import GatherTable, TapTable
 from bev_perception.model.visible_voxels import visible_voxels
 
+STRIP_VOXELS = 1 << 16
+"""Voxels looked at together in a large grid, so that what is in between stays in the processor's
+cache and is no new memory each time."""
+
+UNDIVIDED_VOXELS = 1 << 17
+"""Grids of up to so many are looked at as a whole; strips have a cost of their own."""
+
 CHUNK = 16384
-"""Taps made at a time, so that what is in between stays in the processor's cache."""
+"""Taps made at a time, for the same reason."""
 
 
 def build_tap_table(
@@ -54,23 +61,39 @@ def build_tap_table(
             length than the rig.
     """
     flags = _checked_present(rig, config, present)
-    views = {
-        position: visible_voxels(sampling_camera(rig[name], config), config.grid, config.heights_m)
+    cameras = {
+        position: sampling_camera(rig[name], config)
         for position, name in enumerate(rig.names)
         if flags[position]
     }
     num_y, num_x = config.grid.shape
     num_z = len(config.heights_m)
-    sightings = _ordered(views, num_y * num_x * num_z)
-    columns = sightings.count.reshape(num_y, num_x, num_z)
+    count = np.empty((num_y, num_x, num_z), dtype=np.int32)
+    most = max(1, count.size * len(cameras))  # memory that is never written costs nothing
+    cells = np.empty((most, 4), dtype=np.int32)
+    weights = np.empty((most, 4), dtype=np.float32)
+    total = 0
+    for rows, strip in _strips(config):
+        sightings = _sightings(cameras, strip, config.heights_m)
+        count[rows] = sightings.count.reshape(-1, num_x, num_z)
+        part = slice(total, total + len(sightings.u))
+        _write_taps(sightings, config, cells[part], weights[part])
+        total = part.stop
+    offsets = np.zeros(count.size + 1, dtype=np.int32)
+    np.cumsum(count.reshape(-1), out=offsets[1:])
+    offsets *= 4
     result = TapTable(
-        _gather_table(sightings, config),
+        GatherTable(
+            torch.from_numpy(cells[:total].reshape(-1)),
+            torch.from_numpy(offsets),
+            torch.from_numpy(weights[:total].reshape(-1)),
+        ),
         None,
         1,
         len(rig),
         config.feature_shape,
         (num_y, num_x, num_z),
-        np.logical_or.reduce([columns[..., z] > 0 for z in range(num_z)]),
+        np.logical_or.reduce([count[..., z] > 0 for z in range(num_z)]),
     )
     return result.with_backward() if backward else result
 
@@ -91,6 +114,18 @@ def _checked_present(
     return flags
 
 
+def _strips(config: SegnetConfig) -> Iterator[tuple[slice, BevGrid]]:
+    """Strips of the grid: which rows, and the grid of them."""
+    grid = config.grid
+    row_voxels = grid.num_x * len(config.heights_m)
+    whole = grid.num_y * row_voxels <= UNDIVIDED_VOXELS
+    rows = grid.num_y if whole else max(1, STRIP_VOXELS // row_voxels)
+    for first in range(0, grid.num_y, rows):
+        last = min(first + rows, grid.num_y)
+        y_min = grid.y_min + first * grid.resolution
+        yield slice(first, last), replace(grid, y_min=y_min, num_y=last - first)
+
+
 @dataclass(frozen=True)
 class _Sightings:
     """Where each voxel is seen, in the order of voxels, then cameras.
@@ -99,41 +134,46 @@ class _Sightings:
         cameras: (n,) int32 positions in the rig.
         u, v: (n,) pixels.
         count: (voxels,) int32 of cameras that see it; they sum to n.
-        end: (voxels,) int32, one past its last entry.
     """
 
     cameras: NDArray[np.int32]
     u: NDArray[np.float64]
     v: NDArray[np.float64]
     count: NDArray[np.int32]
-    end: NDArray[np.int32]
 
 
-def _ordered(
-    views: Mapping[int, tuple[NDArray[np.intp], NDArray[np.float64]]], num_voxels: int
+def _sightings(
+    cameras: Mapping[int, RigCamera], grid: BevGrid, heights_m: Sequence[float]
 ) -> _Sightings:
-    """Interleaves the voxels (m,) and pixels (m, 2) of each camera's position by voxel."""
-    count = np.zeros(num_voxels, dtype=np.int32)
+    """Interleaves by voxel what the cameras of some positions in the rig see."""
+    views = {
+        position: visible_voxels(camera, grid, heights_m) for position, camera in cameras.items()
+    }
+    count = np.zeros(grid.num_y * grid.num_x * len(heights_m), dtype=np.int32)
     for voxels, _ in views.values():
         count[voxels] += 1
-    slot = np.cumsum(count, dtype=np.int32) - count
-    total = int(slot[-1] + count[-1])
-    cameras = np.empty(total, dtype=np.int32)
+    slot = np.cumsum(count, dtype=np.int32)
+    total = int(slot[-1])
+    slot -= count
+    seen_by = np.empty(total, dtype=np.int32)
     u, v = np.empty(total), np.empty(total)
     for position, (voxels, pixels) in views.items():
         slots = slot[voxels]
-        cameras[slots] = position
+        seen_by[slots] = position
         u[slots], v[slots] = pixels.T
         slot[voxels] = slots + 1
-    return _Sightings(cameras, u, v, count, slot)
+    return _Sightings(seen_by, u, v, count)
 
 
-def _gather_table(sightings: _Sightings, config: SegnetConfig) -> GatherTable:
-    """Four bilinear taps per sighting, divided by the number of cameras that see the voxel."""
+def _write_taps(
+    sightings: _Sightings,
+    config: SegnetConfig,
+    cells: NDArray[np.int32],
+    weights: NDArray[np.float32],
+) -> None:
+    """Four bilinear taps (n, 4) per sighting, divided by the cameras that see the voxel."""
     count = sightings.count
     share = np.repeat(1.0 / np.maximum(count, 1).astype(np.float32), count)
-    cells = np.empty((len(share), 4), dtype=np.int32)
-    weights = np.empty((len(share), 4), dtype=np.float32)
     rows, columns = config.feature_shape
     right, below = int(columns > 1), columns * int(rows > 1)
     for start in range(0, len(share), CHUNK):
@@ -147,10 +187,3 @@ def _gather_table(sightings: _Sightings, config: SegnetConfig) -> GatherTable:
             row_share *= share[part]
             np.multiply(row_share, left_share, out=weights[part, tap])
             np.multiply(row_share, right_share, out=weights[part, tap + 1])
-    offsets = np.zeros(len(count) + 1, dtype=np.int32)
-    np.multiply(sightings.end, 4, out=offsets[1:])
-    return GatherTable(
-        torch.from_numpy(cells.reshape(-1)),
-        torch.from_numpy(offsets),
-        torch.from_numpy(weights.reshape(-1)),
-    )
