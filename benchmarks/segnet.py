@@ -25,6 +25,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -36,8 +38,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bev_perception.geometry import Rig
-from bev_perception.inference import RawOutput, make_engine
-from bev_perception.model import Segnet, SegnetConfig, build_tap_table, preset
+from bev_perception.inference import RawOutput, load_engine
+from bev_perception.model import Segnet, SegnetConfig, build_tap_table, preset, save_weights
 from bev_perception.model.norm import EPSILON, InstanceNorm
 from bev_perception.model.segnet import normalised
 
@@ -149,8 +151,12 @@ def make_program(name: str, task: Task) -> Program:
         device = "cuda" if task.device == "cuda" else "cpu"
         return StraightforwardSegnet(model, rig, device, task.with_feature)
     backend, _, precision = name.partition(":")
-    engine = make_engine(model, task.device, precision, backend)
-    taps = build_tap_table(rig, model.config)
+    with TemporaryDirectory() as folder:
+        weights = Path(folder) / "random.safetensors"
+        save_weights(weights, model, {})
+        del model
+        engine = load_engine(weights, task.device, precision, backend)
+    taps = build_tap_table(rig, engine.config)
     return lambda images: engine.infer(images, taps)
 
 

@@ -15,6 +15,7 @@ from bev_perception.inference.engine_cache import EngineCache
 from bev_perception.inference.exported_graph import GraphSource, ModelSource
 from bev_perception.inference.fallback import FallbackEngine
 from bev_perception.inference.graph_engine import GraphBackend, GraphEngine
+from bev_perception.inference.memory import settle_memory
 from bev_perception.inference.onnx_backend import OnnxBackend
 from bev_perception.inference.onnx_file import FileSource
 from bev_perception.inference.openvino_backend import OpenVinoBackend
@@ -66,10 +67,17 @@ def load_engine(
     path = Path(weights)
     if path.suffix == ".onnx":
         _refuse_torch_options(camera_batch, torch_mode, resize)
-        return _file_engine(FileSource(path), device, precision, backend, cache)
-    model, _ = load_calibrated(path)
-    engine = make_engine(model, device, precision, backend, cache, camera_batch, torch_mode, resize)
-    return _with_cpu(engine, model, cache) if cpu_fallback else engine
+        engine = _file_engine(FileSource(path), device, precision, backend, cache)
+    else:
+        model, _ = load_calibrated(path)
+        engine = make_engine(
+            model, device, precision, backend, cache, camera_batch, torch_mode, resize
+        )
+        if cpu_fallback:
+            engine = _with_cpu(engine, model, cache)
+        del model
+    settle_memory()
+    return engine
 
 
 def make_engine(
