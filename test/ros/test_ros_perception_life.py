@@ -187,9 +187,10 @@ def test_newest_data_win_where_cameras_are_faster_than_the_engine(
         )
     )
     assert message is not None
-    engine_ms = np.median([entry.data for entry in latencies["engine"].messages[2:]])
+    engine_ms = [entry.data for entry in latencies["engine"].messages[2:]]
     total_ms = [entry.data for entry in latencies["total"].messages[2:]]
-    assert np.median(total_ms[-8:]) < 2.5 * engine_ms + 50.0, "sets wait in a queue"
+    assert np.median(total_ms[-8:]) < 2.5 * np.median(engine_ms) + 50.0, "sets wait in a queue"
+    assert max(total_ms) < 4.0 * max(engine_ms) + 100.0, "a set was kept for later"
     stamps = [stamp_of(grid) for grid in grids.messages]
     assert stamps == sorted(set(stamps))
 
