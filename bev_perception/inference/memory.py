@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -20,6 +21,8 @@ def settle_memory() -> None:
     takes the same memory again and again; given back each time, it would be cleared page by
     page each time. For the whole process; does nothing where the C library is not glibc.
     """
+    if not sys.platform.startswith("linux"):
+        return
     gc.collect()
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim") and hasattr(library, "mallopt"):
