@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ from bev_perception.ros.playback_pace import PlaybackPace
 from bev_perception.ros.player import Player
 from bev_perception.ros.player_settings import PlayerSettings
 from bev_perception.ros.static_transforms import StaticTransforms
+
+BEST_EFFORT = "/numbers"
+MAY_LOSE = 2
+"""Messages of BEST_EFFORT that the middleware may lose on a machine whose cores are taken."""
 
 
 @pytest.fixture
@@ -86,15 +90,21 @@ def test_a_played_and_recorded_bag_has_the_same_messages(
     assert recorder.stop() == 0
     before, after = read(bag), read(again)
     for topic, entries in before.items():
-        assert len(after[topic]) == len(entries)
-        for (_, got), (_, sent) in zip(after[topic], entries):
-            assert got == sent + bytes(-len(sent) % 4)  # DDS fills messages up to four bytes
-    for topic in ("/numbers", "/texts"):
-        wanted, seen = ([stamp for stamp, _ in entries[topic]] for entries in (before, after))
-        delays = [(s - seen[0] - (w - wanted[0])) / SECOND for s, w in zip(seen, wanted)]
-        assert np.median(np.abs(delays)) < 0.2
-        assert np.max(np.abs(delays)) < 1.0, "more than the scheduler's"
+        wanted = [sent + bytes(-len(sent) % 4) for _, sent in entries]  # DDS fills up to four bytes
+        assert is_subsequence([got for _, got in after[topic]], wanted)
+        may_lose = MAY_LOSE if topic == BEST_EFFORT else 0
+        assert len(after[topic]) >= len(entries) - may_lose
+    sent_ns, seen_ns = ([stamp for stamp, _ in entries["/texts"]] for entries in (before, after))
+    delays = [(s - seen_ns[0] - (w - sent_ns[0])) / SECOND for s, w in zip(seen_ns, sent_ns)]
+    assert np.median(np.abs(delays)) < 0.2
+    assert np.max(np.abs(delays)) < 1.0, "more than the scheduler's"
     assert qos(again) == qos(bag)
+
+
+def is_subsequence(part: Sequence[bytes], whole: Sequence[bytes]) -> bool:
+    """Whether part is whole in its order, some entries left out."""
+    rest = iter(whole)
+    return all(entry in rest for entry in part)
 
 
 def read(bag: Path) -> dict[str, list[tuple[int, bytes]]]:
