@@ -28,6 +28,7 @@ MAY_USE: dict[str, frozenset[str]] = {
         {"geometry", "model", "inference", "perception", "bags", "datasets", "visualization"}
     ),
     "training": frozenset({"geometry", "model", "datasets", "evaluation", "visualization"}),
+    "doctor": frozenset({"geometry", "bags", "perception", "residual_pose", "visualization"}),
     "visualization": frozenset({"geometry"}),
     "ros": frozenset(
         {
@@ -38,6 +39,7 @@ MAY_USE: dict[str, frozenset[str]] = {
             "bags",
             "simulation",
             "carla_world",
+            "doctor",
             "visualization",
         }
     ),
