@@ -46,6 +46,7 @@ class Pipeline:
         calibration: in use from the next set on; see calibrate.
         tables_built: tap tables that sets had to wait for.
         on_inference: called in process when the network begins.
+        on_answer: called in process when the network has answered.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Pipeline:
         self.calibration = Calibration(rig, engine.config)
         self.tables_built = 0
         self.on_inference: Callable[[], object] = lambda: None
+        self.on_answer: Callable[[], object] = lambda: None
         self._tracker = Tracker()
         self._helper = ThreadPoolExecutor(max_workers=1) if (os.cpu_count() or 1) > 1 else None
 
@@ -122,6 +124,7 @@ class Pipeline:
         table_at = perf_counter()
         raw = self._inferred(prepared, table.taps, resize)
         engine_at = perf_counter()
+        self.on_answer()
         grid = self.engine.config.grid
         objects = find_objects(grid, raw.probability, raw.center, raw.offset, settings)
         if raw.class_probability is not None:

@@ -32,6 +32,7 @@ class EngineMonitor:
         self._done = EventStream(_WINDOW_S)
         self._latencies: dict[str, deque[float]] = {}
         self._problem = ""
+        self._hang = ""
         self._lock = RLock()
 
     def set_published(self, timings_ms: Mapping[str, float], now_ns: int) -> None:
@@ -54,8 +55,13 @@ class EngineMonitor:
             self._problem = problem
             self._done.count("failed")
 
+    def hangs(self, problem: str) -> None:
+        """The network does not answer, and why that matters; empty when it does again."""
+        with self._lock:
+            self._hang = problem
+
     def status(self, now_ns: int) -> Status:
-        """OK; WARN when sets are dropped; ERROR when they fail; STALE when none come."""
+        """OK; WARN when sets are dropped; ERROR when they fail or hang; STALE when none come."""
         with self._lock:
             self._done.advance(now_ns)
             level, text = self._judged()
@@ -64,6 +70,8 @@ class EngineMonitor:
 
     def _judged(self) -> tuple[Level, str]:
         silent_s = self._done.silent_s
+        if self._hang:
+            return Level.ERROR, self._hang
         if self._problem:
             return Level.ERROR, self._problem
         if silent_s is None:

@@ -32,6 +32,7 @@ from bev_perception.ros.publishers import OutputPublishers
 from bev_perception.ros.rig_upkeep import RigUpkeep
 from bev_perception.ros.set_handover import ImageSet, SetHandover
 from bev_perception.ros.set_processor import SetProcessor
+from bev_perception.ros.timing_watch import CLOSED_WHILE_HANGING, TimingWatch
 from bev_perception.ros.transform_input import TransformInput
 
 SAME_JUMP_NS = 1_000_000_000
@@ -108,6 +109,7 @@ class LiveSession:
             self._diagnose,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
+        self._timing_watch = TimingWatch(node, self._processor.watchdog, monitor, self._diagnose)
         self._jump_handle = self._watch_clock(parameters.sync_timeout_ns)
         self._inputs = [
             CameraInput(node, monitor.cameras[name], parameters, self._on_image, self._on_info)
@@ -132,7 +134,9 @@ class LiveSession:
         self._jump_handle.unregister()
         self._anchor_timer.close()
         self._node.destroy_timer(self._diagnostics_timer)
-        self._handover.close()
+        self._timing_watch.close()
+        if not self._handover.close():
+            self._node.get_logger().error(CLOSED_WHILE_HANGING)
         self._rig_upkeep.close()
         self._node.destroy_guard_condition(self._rig_ready)
         self._monitor.close()

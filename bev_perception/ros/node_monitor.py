@@ -21,6 +21,7 @@ from bev_perception.ros.engine_monitor import EngineMonitor
 from bev_perception.ros.live_rig import CameraInfoMissingError
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.synchronization_monitor import SynchronizationMonitor
+from bev_perception.ros.timing_monitor import TimingMonitor
 from bev_perception.ros.transform_monitor import TransformMonitor
 
 
@@ -36,6 +37,7 @@ class NodeMonitor:
     Attributes:
         cameras: monitor by camera.
         engine: told of every set.
+        timing: told of every set, too.
         transforms: told of every pose.
     """
 
@@ -59,6 +61,7 @@ class NodeMonitor:
             for name in parameters.cameras
         }
         self.engine = EngineMonitor(facts)
+        self.timing = TimingMonitor(parameters.latency_budget_ms)
         self.transforms = TransformMonitor(parameters.base_frame, parameters.world_frame)
         self._synchronization = SynchronizationMonitor()
         self._clock = ClockMonitor()
@@ -91,6 +94,7 @@ class NodeMonitor:
         statuses.append(self._synchronization.status(statistics, now_ns))
         statuses.append(self.transforms.status(now_ns))
         statuses.append(self.engine.status(now_ns))
+        statuses.append(self.timing.status(now_ns))
         statuses.append(self._clock_status(clock_ns, now_ns))
         self._publisher.publish(diagnostic_array(clock_ns, self._node.get_name(), statuses))
 

@@ -198,6 +198,20 @@ PARAMETERS: dict[str, ParameterEntry] = {
         choices=("volatile", "transient_local"),
     ),
     "diagnostics_period_s": ParameterEntry(1.0, "time between diagnostics, seconds", 0.05, 60.0),
+    "latency_budget_ms": ParameterEntry(
+        250,
+        "a set takes no longer from its newest image's arrival to all published, milliseconds; "
+        "overruns are counted in diagnostics; 0: no budget",
+        0,
+        60_000,
+    ),
+    "watchdog_s": ParameterEntry(
+        0.6,
+        "a set in work for longer, and four times longer than usual, hangs: diagnostics say so at "
+        "once and it is not published any more, seconds; 0: never",
+        0.0,
+        60.0,
+    ),
     "autostart": ParameterEntry(
         True, "whether the node configures and activates itself; false leaves it to a manager"
     ),

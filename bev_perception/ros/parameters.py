@@ -45,6 +45,8 @@ class NodeParameters:
     sync_timeout_ms: int
     min_cameras: int
     tf_timeout_ms: int
+    latency_budget_ms: int
+    watchdog_s: float
     image_reliability: str
     image_depth: int
     grid_durability: str

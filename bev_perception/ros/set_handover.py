@@ -19,6 +19,9 @@ from bev_perception.ros.worker import NewestWorker
 
 ImageSet = SynchronizedSet[PendingImage]
 
+CLOSE_PATIENCE_S = 5.0
+"""How long the end waits for a set in hand; a network that hangs may never give it back."""
+
 
 class SetHandover:
     """All methods are for the executor's thread.
@@ -93,11 +96,12 @@ class SetHandover:
                 self._count_dropped(dropped.images, cause)
         self._held = None
 
-    def close(self) -> None:
-        """Ends the threads after the set in hand."""
+    def close(self) -> bool:
+        """Ends the threads after the set in hand; whether that set has ended in time."""
         self._overdue.close()
-        self._worker.stop()
+        has_ended = self._worker.stop(CLOSE_PATIENCE_S)
         self._processor.close()
+        return has_ended
 
     def _give_up(self) -> None:
         self._hand_over_all(self._queue.give_up())

@@ -26,6 +26,7 @@ from bev_perception.ros.ego_pose import EgoPose
 from bev_perception.ros.node_monitor import NodeMonitor
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.publishers import OutputPublishers
+from bev_perception.ros.watchdog import Watchdog
 
 MILLISECOND = 1_000_000
 
@@ -62,6 +63,7 @@ class SetProcessor:
     Attributes:
         settings: of the pipeline; what is set holds from the next set on.
         on_inference: called in the thread of process when the network begins.
+        watchdog: told of every set's stages.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class SetProcessor:
     ) -> None:
         self.settings: PipelineSettings = parameters.settings
         self.on_inference: Callable[[], object] = lambda: None
+        self.watchdog = Watchdog(parameters.watchdog_s)
+        self._is_closed = False
         self._engine = engine
         self._min_cameras = parameters.min_cameras
         self._publishers = publishers
@@ -104,7 +108,8 @@ class SetProcessor:
         if self._pipeline is None:
             pipeline = Pipeline(self._engine, rig, self.settings)
             pipeline.calibration = pipeline.calibrate(rig)
-            pipeline.on_inference = self.on_inference
+            pipeline.on_inference = self._begin_inference
+            pipeline.on_answer = lambda: self.watchdog.enter("objects")
             self._pipeline = pipeline
         else:
             self._calibration = self._pipeline.calibrate(rig, self._last_set)
@@ -119,22 +124,32 @@ class SetProcessor:
             self._table = self._tables.submit(self._pipeline.expect, pose.world_T_base)
 
     def close(self) -> None:
-        """Ends the tables' thread; nothing is processed any more."""
+        """Ends the tables' thread; nothing is processed or published any more."""
+        self._is_closed = True
         self._tables.shutdown()
 
     def process(self, live_set: LiveSet) -> None:
         """One set, from messages to messages."""
         self._is_busy = True
+        self.watchdog.begin("decode")
         try:
             self._process(live_set)
         finally:
+            self.watchdog.end()
             self._is_busy = False
+
+    def _begin_inference(self) -> None:
+        self.watchdog.enter("engine")
+        self.on_inference()
 
     def _process(self, live_set: LiveSet) -> None:
         pipeline = self._pipeline
         if pipeline is None:
             return
         started_ns = time.monotonic_ns()
+        if self.watchdog.is_stale(live_set.received_ns):
+            self._drop_late(live_set, "wait")
+            return
         pipeline.calibration = self._calibration or pipeline.calibration
         if pipeline.settings is not self.settings:
             pipeline.settings = self.settings
@@ -144,7 +159,15 @@ class SetProcessor:
             self._monitor.engine.set_dropped("too few cameras")
             return
         self._last_set = _frame_set(live_set, frames, pipeline.rig)
+        self.watchdog.enter("prepare")
         output = _perceive(pipeline, self._last_set)
+        if self._is_closed:
+            return
+        if self.watchdog.hang() is not None:
+            decode_ms = (decoded_ns - started_ns) / MILLISECOND
+            self._drop_late(live_set, _longest_stage({**output.timings_ms, "decode": decode_ms}))
+            return
+        self.watchdog.enter("publish")
         for camera, health in output.health.items():
             self._monitor.cameras[camera].health(health)
         perceived_ns = time.monotonic_ns()
@@ -164,9 +187,19 @@ class SetProcessor:
         }
         self._publishers.publish_latencies(timings_ms)
         self._monitor.engine.set_published(timings_ms, published_ns)
+        self._monitor.timing.set_published(timings_ms, published_ns)
         if self._on_first_output is not None:
             self._on_first_output(sum(health.ok for health in output.health.values()))
             self._on_first_output = None
+
+    def _drop_late(self, live_set: LiveSet, stage: str) -> None:
+        """Not published: what it shows has been too long ago."""
+        now_ns = time.monotonic_ns()
+        total_ms = (now_ns - live_set.received_ns) / MILLISECOND
+        self._monitor.engine.set_dropped("too late")
+        self._monitor.timing.set_too_late(total_ms, stage, now_ns)
+        for camera in live_set.images.frames:
+            self._monitor.cameras[camera].images_dropped("too late")
 
     def _decoded(self, live_set: LiveSet, rig: Rig) -> dict[str, CameraFrame]:
         """Images of the rig's cameras, those left out that cannot be read."""
@@ -179,6 +212,12 @@ class SetProcessor:
             except BagError as error:
                 self._monitor.cameras[camera].image_refused(str(error), Cause.UNDECODABLE)
         return frames
+
+
+def _longest_stage(timings_ms: Mapping[str, float]) -> str:
+    return max(
+        (stage for stage in timings_ms if stage != "total"), key=lambda stage: timings_ms[stage]
+    )
 
 
 def _frame_set(live_set: LiveSet, frames: Mapping[str, CameraFrame], rig: Rig) -> FrameSet:

@@ -67,12 +67,20 @@ class NewestWorker(Generic[Work]):
             replaced, self._waiting = self._waiting, None
         return replaced
 
-    def stop(self) -> None:
-        """Ends the thread after the work in hand; what waits is not done."""
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Ends the thread after the work in hand; what waits is not done.
+
+        Args:
+            timeout_s: longest time to wait for that work; None for as long as it takes.
+
+        Returns:
+            Whether it has ended; if not, the thread is left to itself and ends with the process.
+        """
         with self._condition:
             self._stopped = True
             self._condition.notify_all()
-        self._thread.join()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:

@@ -138,9 +138,14 @@ class RosProcesses:
 
 
 def perception_starter(processes: RosProcesses, weights: Path) -> Callable[..., RosProcess]:
-    """start(name, **parameters) of the perception node, wired to the topics of Cameras."""
+    """start(name, command, **parameters) of the perception node, wired to the topics of Cameras.
 
-    def start(name: str = "bev", **parameters: Any) -> RosProcess:
+    command is another module that runs it, and that module's arguments.
+    """
+
+    def start(
+        name: str = "bev", command: tuple[object, ...] = (PERCEPTION,), **parameters: Any
+    ) -> RosProcess:
         values = {"weights": str(weights), "device": "cpu", "num_threads": 1, **parameters}
         compressed = values.get("image_transport") == "compressed"
         remappings = {"__node": name}
@@ -148,6 +153,7 @@ def perception_starter(processes: RosProcesses, weights: Path) -> Callable[..., 
             image = f"/camera/{camera}/image_raw" + ("/compressed" if compressed else "")
             remappings[f"~/input/{camera}/image"] = image
             remappings[f"~/input/{camera}/camera_info"] = f"/camera/{camera}/camera_info"
-        return processes(PERCEPTION, parameters=values, remappings=remappings)
+        module, *arguments = command
+        return processes(str(module), *arguments, parameters=values, remappings=remappings)
 
     return start
