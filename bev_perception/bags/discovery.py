@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from rosbags.interfaces import Connection
 
@@ -35,6 +36,19 @@ _FOREIGN = "/carla/"
 _GENERIC_NAMES = frozenset({"camera", "cam", "color", "rgb", "image", "sensors"})
 
 
+class SeenTopic(Protocol):
+    """A topic of a bag (a Connection) or of the running system, and its messages' number."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def msgtype(self) -> str: ...
+
+    @property
+    def msgcount(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class CameraTopics:
     """Where one camera is in a bag.
@@ -55,7 +69,7 @@ class CameraTopics:
 
 
 def find_cameras(
-    connections: Sequence[Connection], rig_file: RigFile | None = None
+    connections: Sequence[SeenTopic], rig_file: RigFile | None = None
 ) -> dict[str, CameraTopics]:
     """Cameras by name: those of the rig file in its order, else all conventional ones.
 
@@ -175,7 +189,7 @@ def camera_names(bases: Sequence[str]) -> list[str]:
 
 
 def _conventional(
-    images: Mapping[str, Connection], infos: Collection[str]
+    images: Mapping[str, SeenTopic], infos: Collection[str]
 ) -> dict[str, CameraTopics]:
     """The best image topic of every topic base, by camera name."""
     best: dict[str, tuple[tuple[bool, int, bool], str]] = {}
