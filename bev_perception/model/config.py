@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid
 from bev_perception.geometry.class_sets import VEHICLES, checked_class_set
+from bev_perception.model.lift_config import GROUND_LIFTS, LIFTS, LiftSettings, VirtualCamera
 
 ENCODERS = ("resnet101", "resnet50", "resnet18", "light")
 ENCODER_STRIDE = 16
@@ -52,6 +53,11 @@ class SegnetConfig:
         sensor: one of SENSORS, what the network takes beside images.
         classes: groups of geometry.class_sets that the segmentation tells apart, one channel
             each.
+        lift: one of LIFTS, how image features become a BEV feature. The ground's lifts have the
+            one height 0, whatever heights_m says.
+        lift_settings: of the lifts that learn something.
+        virtual_cameras: the canonical rig that images are turned to; empty leaves them as they
+            are. See perception/rectification.py.
 
     Raises:
         ConfigurationError: a value makes no model.
@@ -69,9 +75,12 @@ class SegnetConfig:
     mirrored_decoder: bool = False
     sensor: str = "none"
     classes: tuple[str, ...] = VEHICLES
+    lift: str = "bilinear"
+    lift_settings: LiftSettings = field(default_factory=LiftSettings)
+    virtual_cameras: tuple[VirtualCamera, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, known in (("encoder", ENCODERS), ("sampling", SAMPLINGS), ("sensor", SENSORS)):
+        for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigurationError(
                     f"unknown {name} {getattr(self, name)!r}, expected one of {', '.join(known)}"
@@ -100,6 +109,27 @@ class SegnetConfig:
                 raise ConfigurationError(f"{name} needs three positive counts, got {widths}")
         if self.latent_dim < 1:
             raise ConfigurationError(f"latent_dim must be positive, got {self.latent_dim}")
+        object.__setattr__(self, "virtual_cameras", tuple(self.virtual_cameras))
+        self._check_lift()
+
+    def _check_lift(self) -> None:
+        if self.lift in GROUND_LIFTS:
+            object.__setattr__(self, "heights_m", (0.0,))
+        if self.lift == "attention" and self.latent_dim % self.lift_settings.heads:
+            raise ConfigurationError(
+                f"lift attention divides latent_dim by its heads, got {self.latent_dim} and "
+                f"{self.lift_settings.heads}"
+            )
+        if self.lift != "bilinear" and self.sampling != "exact":
+            raise ConfigurationError(
+                f"sampling {self.sampling} is the lift bilinear's of imported checkpoints, got "
+                f"lift {self.lift}"
+            )
+        if self.lift == "ground_late" and self.sensor != "none":
+            raise ConfigurationError(
+                f"lift ground_late judges each camera alone and takes no sensor beside them, got "
+                f"{self.sensor}"
+            )
 
     @property
     def feature_stride(self) -> int:
@@ -110,6 +140,11 @@ class SegnetConfig:
     def feature_shape(self) -> tuple[int, int]:
         """(rows, columns) of one camera's feature map."""
         return self.image_size[0] // FEATURE_STRIDE, self.image_size[1] // FEATURE_STRIDE
+
+    @property
+    def lift_planes(self) -> int:
+        """How many planes of features the lift stacks before the compressor."""
+        return len(self.heights_m) if self.lift == "bilinear" else 1
 
     @property
     def num_classes(self) -> int:
@@ -124,12 +159,15 @@ class SegnetConfig:
         return channels.get(self.sensor, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values that from_dict restores."""
-        values = asdict(self)
-        values["grid"] = self.grid.to_dict()
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
-        }
+        """Plain JSON values that from_dict restores; parts that are off are left out."""
+        values = {**asdict(self), "grid": self.grid.to_dict()}
+        if self.lift in _PLAIN_LIFTS:
+            del values["lift_settings"]
+        if self.lift == "bilinear":
+            del values["lift"]
+        if not self.virtual_cameras:
+            del values["virtual_cameras"]
+        return {key: _plain(value) for key, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SegnetConfig:
@@ -146,6 +184,24 @@ class SegnetConfig:
                 f"known are {', '.join(sorted(known))}"
             )
         try:
-            return cls(**{**values, "grid": BevGrid(**values["grid"])})
+            nested: dict[str, Any] = {"grid": BevGrid(**values["grid"])}
+            if "lift_settings" in values:
+                nested["lift_settings"] = LiftSettings(**values["lift_settings"])
+            cameras = values.get("virtual_cameras", ())
+            nested["virtual_cameras"] = tuple(VirtualCamera(**camera) for camera in cameras)
+            return cls(**{**values, **nested})
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(f"model configuration is incomplete: {error}") from error
+
+
+_PLAIN_LIFTS = ("bilinear", "ground", "ground_late")
+"""They learn nothing that settings could shape."""
+
+_CHOICES = {"encoder": ENCODERS, "sampling": SAMPLINGS, "sensor": SENSORS, "lift": LIFTS}
+
+
+def _plain(value: Any) -> Any:
+    """Tuples become lists, at every depth."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value

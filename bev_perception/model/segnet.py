@@ -64,7 +64,7 @@ class Segnet(nn.Module):
         self.config = config
         latent = config.latent_dim
         self.encoder = ImageEncoder(config.encoder, latent, config.light_widths)
-        self.compressor = make_compressor(len(config.heights_m), latent)
+        self.compressor = make_compressor(config.lift_planes, latent)
         self.sensor_convolution = (
             nn.Conv2d(config.sensor_channels, latent, 3, padding=1, bias=False)
             if config.sensor_channels
