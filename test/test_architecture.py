@@ -21,6 +21,7 @@ MAY_USE: dict[str, frozenset[str]] = {
     "perception": frozenset({"geometry", "inference", "model"}),
     "bags": frozenset({"geometry"}),
     "samples": frozenset({"geometry", "bags"}),
+    "faults": frozenset({"geometry", "bags"}),
     "simulation": frozenset({"geometry"}),
     "carla_world": frozenset({"geometry"}),
     "datasets": frozenset({"geometry", "perception", "bags", "visualization"}),
