@@ -3,33 +3,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry.axes import invert_rigid
+from bev_perception.geometry.usual_mountings import (
+    HEIGHTS_M,
+    REACH_M,
+    name_direction,
+    outward_m,
+    side_of,
+)
 from bev_perception.samples.declaration import Declaration
 from bev_perception.samples.evidence import SEEN_WEIGHT, Check, Moment, correlation, look_up
 from bev_perception.samples.interpretation import base_T_cameras, world_T_base
 
-HEIGHTS_M = (0.2, 4.5)
-"""Of cameras on cars, vans and buses above the ground."""
-
-REACH_M = (12.0, 3.0)
-"""Farthest that a camera is mounted from base_link, along and across."""
-
 MIN_POINTS = 150
 """Of the ground, seen twice, before their colours are compared."""
-
-_DIRECTIONS = {
-    "frontleft": 45, "frontright": -45, "rearleft": 135, "rearright": -135,
-    "backleft": 135, "backright": -135, "leftfront": 45, "rightfront": -45,
-    "leftrear": 135, "rightrear": -135, "leftback": 135, "rightback": -135,
-    "front": 0, "left": 90, "rear": 180, "back": 180, "right": -90, "forward": 0,
-}  # fmt: skip
-"""Degrees to the left of ahead that a name tells."""
 
 _NAME_TOLERANCE_DEG = 60.0
 _LEVEL_SIN = 0.9
@@ -126,25 +118,11 @@ def ground_checks(
     return checks
 
 
-def name_direction(name: str) -> float | None:
-    """Degrees to the left of ahead that a camera's name tells; None where it tells none."""
-    letters = re.sub(r"[^a-z]", "", name.lower().replace("camera", "").replace("cam", ""))
-    for word, degrees in _DIRECTIONS.items():
-        if word in letters:
-            return float(degrees)
-    return None
-
-
 def _outward(poses: NDArray[np.float64]) -> list[Check]:
     """Cameras of a rig look away from each other's middle, not across the vehicle."""
-    if len(poses) < 3:
+    outward = outward_m(poses)
+    if outward is None:
         return []
-    positions, axes = poses[:, :2, 3], poses[:, :2, 2]
-    lengths = np.linalg.norm(axes, axis=1)
-    spread = positions - positions.mean(axis=0)
-    if np.linalg.norm(spread, axis=1).max() < 0.1 or lengths.min() < 0.1:
-        return []
-    outward = (spread * axes).sum(axis=1) / lengths
     value = float((outward > -0.3).mean())
     words = f"metres from the rig's middle along each view {_span(outward)}, expected positive"
     return [Check("looking outward", value, 0.75, words)]
@@ -159,16 +137,11 @@ def _named(poses: NDArray[np.float64], declaration: Declaration) -> list[Check]:
         known += 1
         azimuth = float(np.degrees(np.arctan2(pose[1, 2], pose[0, 2])))
         if abs((azimuth - told + 180) % 360 - 180) > _NAME_TOLERANCE_DEG:
-            wrong.append(f"{name} looks {_side(azimuth)}")
+            wrong.append(f"{name} looks {side_of(azimuth)}")
     if not known:
         return []
     words = ", ".join(wrong) if wrong else "cameras look where their names say"
     return [Check("names", 1 - len(wrong) / known, 1.0, words)]
-
-
-def _side(azimuth_deg: float) -> str:
-    sides = ("ahead", "left", "back", "right")
-    return f"{sides[round(azimuth_deg / 90) % 4]} ({azimuth_deg:.0f} deg)"
 
 
 def _stored_relations(moments: Sequence[Moment], declaration: Declaration) -> list[Check]:

@@ -16,6 +16,7 @@ from sample_export import write_drive
 from bev_perception.bags import BagReader
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig
+from bev_perception.geometry.usual_mountings import name_direction
 from bev_perception.perception import Synchronizer, frame_sets
 from bev_perception.samples import (
     CHOICES,
@@ -25,7 +26,6 @@ from bev_perception.samples import (
     find_drives,
     simple_bev_declaration,
 )
-from bev_perception.samples.camera_evidence import name_direction
 from bev_perception.simulation import SimulatedSet
 
 NAMES = ("front", "left", "rear", "right")
