@@ -13,6 +13,7 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid
 from bev_perception.geometry.class_sets import VEHICLES, checked_class_set
 from bev_perception.model.lift_config import GROUND_LIFTS, LIFTS, LiftSettings, VirtualCamera
+from bev_perception.model.memory_config import MemoryConfig
 
 ENCODERS = ("resnet101", "resnet50", "resnet18", "light")
 ENCODER_STRIDE = 16
@@ -58,6 +59,7 @@ class SegnetConfig:
         lift_settings: of the lifts that learn something.
         virtual_cameras: the canonical rig that images are turned to; empty leaves them as they
             are. See perception/rectification.py.
+        memory: what the network remembers of the sets before.
 
     Raises:
         ConfigurationError: a value makes no model.
@@ -78,6 +80,7 @@ class SegnetConfig:
     lift: str = "bilinear"
     lift_settings: LiftSettings = field(default_factory=LiftSettings)
     virtual_cameras: tuple[VirtualCamera, ...] = ()
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -130,6 +133,11 @@ class SegnetConfig:
                 f"lift ground_late judges each camera alone and takes no sensor beside them, got "
                 f"{self.sensor}"
             )
+        if self.lift == "ground_late" and self.memory.is_on:
+            raise ConfigurationError(
+                f"lift ground_late judges each camera alone and has no BEV feature to remember, "
+                f"got memory {self.memory.kind}"
+            )
 
     @property
     def feature_stride(self) -> int:
@@ -167,6 +175,8 @@ class SegnetConfig:
             del values["lift"]
         if not self.virtual_cameras:
             del values["virtual_cameras"]
+        if not self.memory.is_on:
+            del values["memory"]
         return {key: _plain(value) for key, value in values.items()}
 
     @classmethod
@@ -187,6 +197,8 @@ class SegnetConfig:
             nested: dict[str, Any] = {"grid": BevGrid(**values["grid"])}
             if "lift_settings" in values:
                 nested["lift_settings"] = LiftSettings(**values["lift_settings"])
+            if "memory" in values:
+                nested["memory"] = MemoryConfig.from_dict(values["memory"])
             cameras = values.get("virtual_cameras", ())
             nested["virtual_cameras"] = tuple(VirtualCamera(**camera) for camera in cameras)
             return cls(**{**values, **nested})

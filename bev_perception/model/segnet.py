@@ -12,7 +12,9 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.model.bev_decoder import BevDecoder, make_compressor, make_head
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.encoder import ImageEncoder
+from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.model.lift import lift
+from bev_perception.model.memory_fusion import make_memory
 from bev_perception.model.taps import TapTable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -42,6 +44,8 @@ class SegnetOutput(NamedTuple):
         segmentation: (B, K, Y, X) float32 logits of occupancy, one channel per class.
         center: (B, 1, Y, X) float32 in 0..1, after the sigmoid.
         offset: (B, 2, Y, X) float32 metres, x then y, from the cell to its object's centre.
+        velocity: (B, 2, Y, X) float32 metres per second over ground, x then y; of a network
+            with memory, else None.
     """
 
     raw_feature: Tensor
@@ -49,6 +53,7 @@ class SegnetOutput(NamedTuple):
     segmentation: Tensor
     center: Tensor
     offset: Tensor
+    velocity: Tensor | None = None
 
     @property
     def occupancy(self) -> Tensor:
@@ -64,6 +69,7 @@ class Segnet(nn.Module):
         self.config = config
         latent = config.latent_dim
         self.encoder = ImageEncoder(config.encoder, latent, config.light_widths)
+        self.lifting = make_lift(config)
         self.compressor = make_compressor(config.lift_planes, latent)
         self.sensor_convolution = (
             nn.Conv2d(config.sensor_channels, latent, 3, padding=1, bias=False)
@@ -75,6 +81,8 @@ class Segnet(nn.Module):
         self.segmentation_head = make_head(latent, config.num_classes)
         self.center_head = make_head(latent, 1)
         self.offset_head = make_head(latent, 2)
+        self.memory = make_memory(config)
+        self.velocity_head = None if self.memory is None else make_head(latent, 2)
 
     @property
     def feature_stride(self) -> int:
@@ -84,24 +92,27 @@ class Segnet(nn.Module):
     def forward(
         self,
         images: Tensor,
-        taps: TapTable,
+        taps: LiftGeometry,
         with_feature: bool = True,
         sensor_map: Tensor | None = None,
+        memory: MemoryStep | None = None,
     ) -> SegnetOutput:
         """One pass.
 
         Args:
             images: (B, S, 3, H, W) uint8 or floating in 0..255, RGB. A view of
                 (B, S, H, W, 3) memory is the fast case.
-            taps: of the same B rigs with S cameras; leaves missing cameras out.
+            taps: of the same B rigs with S cameras, for the configured lift; leaves missing cameras out.
             with_feature: False leaves the feature head out.
             sensor_map: (B, config.sensor_channels, Y, X), see sensor_map.py; None for a network
                 that takes images alone.
+            memory: of the B streams, which goes on; None for sets without any before them.
 
         Raises:
             ConfigurationError: the network needs a sensor map and got none, or the reverse.
         """
-        return self.decode(self.lift(self.encode(images), taps, sensor_map), with_feature)
+        bev = self.lift(self.encode(images), taps, sensor_map)
+        return self.decode(self.remember(bev, taps, memory), with_feature)
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (B, S, 3, H, W) to features (B, S, latent_dim, H / 8, W / 8)."""
@@ -109,19 +120,29 @@ class Segnet(nn.Module):
         flat = flat.contiguous(memory_format=torch.channels_last)
         return self.encoder(flat).unflatten(0, images.shape[:2])
 
-    def lift(self, features: Tensor, taps: TapTable, sensor_map: Tensor | None = None) -> Tensor:
+    def lift(
+        self, features: Tensor, taps: LiftGeometry, sensor_map: Tensor | None = None
+    ) -> Tensor:
         """Features (B, S, C, h, w) to the BEV feature (B, C, Y, X) before the decoder."""
         if (self.sensor_convolution is None) != (sensor_map is None):
             raise ConfigurationError(
                 f"this network takes {_INPUTS[self.config.sensor]}, and it got "
                 f"{'images alone' if sensor_map is None else 'a sensor map beside them'}"
             )
-        voxels = lift(features, taps)
+        voxels = lifted(features, taps, self.lifting)
         if self.sensor_convolution is None or sensor_map is None:
             return self.compressor(voxels)
         # One convolution over both, as convolutions add up over their input channels.
         measured = self.sensor_convolution(sensor_map.to(voxels.dtype))
         return self.compressor[1:](self.compressor[0](voxels) + measured)
+
+    def remember(self, bev: Tensor, taps: TapTable, memory: MemoryStep | None = None) -> Tensor:
+        """The lift's BEV feature (B, C, Y, X) with what is remembered, which it stores, too."""
+        if self.memory is None:
+            return bev
+        step = memory or MemoryStep.nothing(len(bev), self.config.memory)
+        seen = torch.from_numpy(taps.seen).to(bev.device).view(-1, 1, *bev.shape[2:])
+        return self.memory(bev, step, seen)
 
     def decode(self, bev: Tensor, with_feature: bool = True) -> SegnetOutput:
         """BEV feature (B, C, Y, X) to the heads."""
@@ -136,4 +157,5 @@ class Segnet(nn.Module):
             segmentation=self.segmentation_head(raw).float(),
             center=self.center_head(raw).float().sigmoid(),
             offset=self.offset_head(raw).float(),
+            velocity=None if self.velocity_head is None else self.velocity_head(raw).float(),
         )

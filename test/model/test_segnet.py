@@ -166,7 +166,8 @@ def test_batch_of_rigs_equals_each_alone():
         for position, table in enumerate(tables):
             alone = model(images[position : position + 1], table)
             for one, many in zip(alone, together, strict=True):
-                torch.testing.assert_close(one[0], many[position], atol=1e-4, rtol=1e-4)
+                if one is not None and many is not None:  # no memory, so no velocity
+                    torch.testing.assert_close(one[0], many[position], atol=1e-4, rtol=1e-4)
 
 
 def test_image_of_a_missing_camera_changes_nothing():

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one stream of sets left behind, and when that is worth nothing any more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bev_perception.geometry.planar import EgoMoment, PlanarPose
+from bev_perception.model.memory_config import MemoryConfig
+
+SECOND = 1_000_000_000
+SLACK_M, SLACK_DEG = 2.0, 10.0
+"""A pose may jump by so much without being taken for another place: corrections do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A BEV feature of a set before.
+
+    Attributes:
+        moment: of that set.
+        feature: (C, Y, X) in its levelled base_link.
+    """
+
+    moment: EgoMoment
+    feature: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class QueueState:
+    """Features taken by time and by distance, newest first.
+
+    Attributes:
+        by_time, by_distance: entries; one that was due for both is in both.
+        due_ns: when the next one is due by time; None for at once.
+    """
+
+    by_time: tuple[Entry, ...] = ()
+    by_distance: tuple[Entry, ...] = ()
+    due_ns: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is remembered."""
+        return not self.by_time and not self.by_distance
+
+    def without_old(self, stamp_ns: int, config: MemoryConfig) -> QueueState:
+        """Less what was taken by time too long ago."""
+        oldest = stamp_ns - int(config.max_age_s * SECOND)
+        young = tuple(entry for entry in self.by_time if entry.moment.stamp_ns >= oldest)
+        return self if len(young) == len(self.by_time) else replace(self, by_time=young)
+
+    def pushed(self, entry: Entry, config: MemoryConfig) -> QueueState:
+        """With the entry where it is due.
+
+        By time the due moments keep their beat, so that the mean rate is as configured however
+        the stamps of the sets jitter.
+        """
+        stamp_ns, by_time, due_ns = entry.moment.stamp_ns, self.by_time, self.due_ns
+        if due_ns is None or stamp_ns >= due_ns:
+            interval = max(int(config.interval_s * SECOND), 1)
+            late = 0 if due_ns is None else (stamp_ns - due_ns) % interval
+            by_time = (entry, *by_time)[: config.time_slots]
+            due_ns = stamp_ns - late + interval
+        by_distance = self.by_distance
+        if config.distance_slots and self._is_far(entry.moment, config.distance_m):
+            by_distance = (entry, *by_distance)[: config.distance_slots]
+        return QueueState(by_time, by_distance, due_ns)
+
+    def _is_far(self, moment: EgoMoment, distance_m: float) -> bool:
+        if not self.by_distance:
+            return True
+        last = self.by_distance[0].moment.world_T_level
+        moved = math.hypot(moment.world_T_level.x - last.x, moment.world_T_level.y - last.y)
+        return moved >= distance_m
+
+
+@dataclass(frozen=True, eq=False)
+class GroundState:
+    """A recurrent state that lies still on the ground.
+
+    Attributes:
+        values: (C + 1, Y, X): the state, then how much of each cell is known, 0 to 1.
+        world_T_anchor: where its grid lies.
+    """
+
+    values: Tensor | None = None
+    world_T_anchor: PlanarPose = field(default_factory=PlanarPose)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is remembered."""
+        return self.values is None
+
+
+State = QueueState | GroundState
+
+
+@dataclass(frozen=True)
+class Kinematics:
+    """How the vehicle moved between the last two sets.
+
+    Attributes:
+        speed: metres per second.
+        yaw_rate: radians per second.
+        since_s: seconds between them, 0 where there was none.
+    """
+
+    speed: float = 0.0
+    yaw_rate: float = 0.0
+    since_s: float = 0.0
+
+    @property
+    def scaled(self) -> NDArray[np.float32]:
+        """(3,) of the order of 1."""
+        return np.array([self.speed / 10.0, self.yaw_rate, self.since_s], dtype=np.float32)
+
+
+class FeatureMemory:
+    """The memory of one stream; begin and store take turns, for one set after the other.
+
+    It empties itself where a set does not go on from the one before: time runs backwards or
+    stands for too long, or the vehicle is suddenly elsewhere. A set whose pose is not known
+    neither uses nor changes it. A set that comes again (with the same stamp) is answered as
+    before and changes nothing.
+
+    Attributes:
+        recalled: whether the set that began last had anything to remember.
+        times_emptied: how often it emptied itself.
+        reason: why it did so last; "" if it never did.
+    """
+
+    def __init__(self, config: MemoryConfig) -> None:
+        self.config = config
+        self.recalled = False
+        self.times_emptied = 0
+        self.reason = ""
+        self._empty: State = QueueState() if config.kind == "queue" else GroundState()
+        self._now = self._before = self._empty
+        self._moment: EgoMoment | None = None
+        self._kinematics = Kinematics()
+        self._stores = False
+        self._has_pose = True
+
+    @property
+    def status(self) -> str:
+        """What it holds, in words for people."""
+        if not self._has_pose:
+            return "not used: the vehicle's pose is not known"
+        if self._now.is_empty:
+            return f"empty: {self.reason}" if self.reason else "empty"
+        if isinstance(self._now, QueueState):
+            return (
+                f"{len(self._now.by_time)} features by time, "
+                f"{len(self._now.by_distance)} by distance"
+            )
+        return "one state"
+
+    def begin(self, moment: EgoMoment | None) -> tuple[State, Kinematics]:
+        """What is remembered at the beginning of a set.
+
+        Args:
+            moment: of the set; None where the vehicle's pose is not known.
+        """
+        self._has_pose, self._stores = moment is not None, False
+        if moment is None:
+            self.recalled = False
+            return self._empty, Kinematics()
+        last = self._moment
+        if last is not None and moment.stamp_ns == last.stamp_ns and self._is_near(last, moment):
+            self.recalled = not self._before.is_empty
+            return self._before, self._kinematics
+        reason = "" if last is None else discontinuity(last, moment, self.config)
+        if reason:
+            self._now = self._empty
+            self.times_emptied += 1
+            self.reason, last = reason, None
+        if isinstance(self._now, QueueState):
+            self._now = self._now.without_old(moment.stamp_ns, self.config)
+        self._before, self._moment, self._stores = self._now, moment, True
+        self._kinematics = Kinematics() if last is None else kinematics(last, moment)
+        self.recalled = not self._now.is_empty
+        return self._now, self._kinematics
+
+    def store(self, state: State) -> None:
+        """What is to be remembered after the set that began last."""
+        if self._stores:
+            self._now = state
+
+    def _is_near(self, last: EgoMoment, moment: EgoMoment) -> bool:
+        return not discontinuity(last, moment, self.config)
+
+
+def discontinuity(last: EgoMoment, moment: EgoMoment, config: MemoryConfig) -> str:
+    """Why a set does not go on from the one before; "" where it does."""
+    elapsed_s = (moment.stamp_ns - last.stamp_ns) / SECOND
+    if elapsed_s < 0.0:
+        return f"time ran {-elapsed_s:.2f} s backwards"
+    if elapsed_s > config.max_gap_s:
+        return f"no set for {elapsed_s:.2f} s, more than {config.max_gap_s:g} s"
+    motion = last.world_T_level.inverse() @ moment.world_T_level
+    if not motion.distance <= config.max_speed_m_per_s * elapsed_s + SLACK_M:
+        return f"the vehicle jumped by {motion.distance:.1f} m within {elapsed_s:.2f} s"
+    turn_deg = abs(math.degrees(motion.yaw))
+    if turn_deg > config.max_turn_deg_per_s * elapsed_s + SLACK_DEG:
+        return f"the vehicle jumped by {turn_deg:.0f} degrees within {elapsed_s:.2f} s"
+    return ""
+
+
+def kinematics(last: EgoMoment, moment: EgoMoment) -> Kinematics:
+    """Mean speed and yaw rate between two sets."""
+    elapsed_s = (moment.stamp_ns - last.stamp_ns) / SECOND
+    if elapsed_s <= 0.0:
+        return Kinematics()
+    motion = last.world_T_level.inverse() @ moment.world_T_level
+    return Kinematics(motion.distance / elapsed_s, motion.yaw / elapsed_s, elapsed_s)
+
+
+@dataclass(frozen=True)
+class MemoryStep:
+    """The memories of B streams and the moments of the sets that go on with them.
+
+    Attributes:
+        memories: one per stream.
+        moments: one each; None where the vehicle's pose is not known.
+    """
+
+    memories: Sequence[FeatureMemory]
+    moments: Sequence[EgoMoment | None]
+
+    @classmethod
+    def nothing(cls, batch_size: int, config: MemoryConfig) -> MemoryStep:
+        """Of sets without any before them."""
+        return cls([FeatureMemory(config) for _ in range(batch_size)], [None] * batch_size)
