@@ -60,7 +60,7 @@ def build_tap_table(
         ConfigurationError: a camera's image size is not the model's, or present has another
             length than the rig.
     """
-    flags = _checked_present(rig, config, present)
+    flags = checked_present(rig, config, present)
     cameras = {
         position: sampling_camera(rig[name], config)
         for position, name in enumerate(rig.names)
@@ -74,7 +74,7 @@ def build_tap_table(
     weights = np.empty((most, 4), dtype=np.float32)
     total = 0
     for rows, strip in _strips(config):
-        sightings = _sightings(cameras, strip, config.heights_m)
+        sightings = find_sightings(cameras, strip, config.heights_m)
         count[rows] = sightings.count.reshape(-1, num_x, num_z)
         part = slice(total, total + len(sightings.u))
         _write_taps(sightings, config, cells[part], weights[part])
@@ -98,9 +98,10 @@ def build_tap_table(
     return result.with_backward() if backward else result
 
 
-def _checked_present(
+def checked_present(
     rig: Rig, config: SegnetConfig, present: Sequence[bool] | None
 ) -> tuple[bool, ...]:
+    """Per camera whether its image came; see build_tap_table."""
     flags = (True,) * len(rig) if present is None else tuple(bool(flag) for flag in present)
     if len(flags) != len(rig):
         raise ConfigurationError(f"present has {len(flags)} entries, the rig {len(rig)} cameras")
@@ -127,7 +128,7 @@ def _strips(config: SegnetConfig) -> Iterator[tuple[slice, BevGrid]]:
 
 
 @dataclass(frozen=True)
-class _Sightings:
+class Sightings:
     """Where each voxel is seen, in the order of voxels, then cameras.
 
     Attributes:
@@ -142,9 +143,9 @@ class _Sightings:
     count: NDArray[np.int32]
 
 
-def _sightings(
+def find_sightings(
     cameras: Mapping[int, RigCamera], grid: BevGrid, heights_m: Sequence[float]
-) -> _Sightings:
+) -> Sightings:
     """Interleaves by voxel what the cameras of some positions in the rig see."""
     views = {
         position: visible_voxels(camera, grid, heights_m) for position, camera in cameras.items()
@@ -162,11 +163,11 @@ def _sightings(
         seen_by[slots] = position
         u[slots], v[slots] = pixels.T
         slot[voxels] = slots + 1
-    return _Sightings(seen_by, u, v, count)
+    return Sightings(seen_by, u, v, count)
 
 
 def _write_taps(
-    sightings: _Sightings,
+    sightings: Sightings,
     config: SegnetConfig,
     cells: NDArray[np.int32],
     weights: NDArray[np.float32],
