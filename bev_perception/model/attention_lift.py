@@ -72,7 +72,7 @@ class PillarAttention(nn.Module):
             self.to_offsets.bias.copy_(self._star())
 
     def _star(self) -> Tensor:
-        """Offsets at first: the projected point itself, and further points in a head's direction."""
+        """Offsets at first: the projected point itself, others in a head's direction."""
         angles = torch.arange(self.heads) * (2.0 * math.pi / self.heads)
         directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
         steps = torch.arange(self.points).float()

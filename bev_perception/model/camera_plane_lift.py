@@ -34,7 +34,7 @@ class CameraPlaneLift(nn.Module):
     def forward(self, features: Tensor, planes: TapTable) -> Tensor:
         """Features (B, S, C, h, w) to (B, C, Y, X); 0 where no camera sees."""
         seen = seen_by(planes).unsqueeze(2)  # (B, S, 1, Y, X)
-        batch, cameras, _, num_y, num_x = seen.shape
+        batch, cameras, _, num_y, _ = seen.shape
         warped = lift(features, planes)  # (B, C, S * Y, X)
         each = warped.unflatten(2, (cameras, num_y)).transpose(1, 2).flatten(0, 1)
         judged: Tensor = self.judge(each.contiguous(memory_format=torch.channels_last))

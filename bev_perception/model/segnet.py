@@ -13,9 +13,9 @@ from bev_perception.model.bev_decoder import BevDecoder, make_compressor, make_h
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.encoder import ImageEncoder
 from bev_perception.model.feature_memory import MemoryStep
-from bev_perception.model.lift import lift
+from bev_perception.model.lift_geometry import LiftGeometry
+from bev_perception.model.lifts import lifted, make_lift
 from bev_perception.model.memory_fusion import make_memory
-from bev_perception.model.taps import TapTable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -102,7 +102,8 @@ class Segnet(nn.Module):
         Args:
             images: (B, S, 3, H, W) uint8 or floating in 0..255, RGB. A view of
                 (B, S, H, W, 3) memory is the fast case.
-            taps: of the same B rigs with S cameras, for the configured lift; leaves missing cameras out.
+            taps: of the same B rigs with S cameras, for the configured lift; leaves missing cameras
+                out.
             with_feature: False leaves the feature head out.
             sensor_map: (B, config.sensor_channels, Y, X), see sensor_map.py; None for a network
                 that takes images alone.
@@ -136,7 +137,7 @@ class Segnet(nn.Module):
         measured = self.sensor_convolution(sensor_map.to(voxels.dtype))
         return self.compressor[1:](self.compressor[0](voxels) + measured)
 
-    def remember(self, bev: Tensor, taps: TapTable, memory: MemoryStep | None = None) -> Tensor:
+    def remember(self, bev: Tensor, taps: LiftGeometry, memory: MemoryStep | None = None) -> Tensor:
         """The lift's BEV feature (B, C, Y, X) with what is remembered, which it stores, too."""
         if self.memory is None:
             return bev
