@@ -7,6 +7,7 @@ from bev_perception.inference.engine import (
     EngineMemoryError,
     RawOutput,
     check_inputs,
+    infer,
     takes_raw_images,
 )
 from bev_perception.inference.loading import BACKENDS, load_engine, make_engine, why_unavailable
@@ -22,6 +23,7 @@ __all__ = [
     "RawOutput",
     "TorchEngine",
     "check_inputs",
+    "infer",
     "load_engine",
     "make_engine",
     "takes_raw_images",

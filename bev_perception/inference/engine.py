@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bev_perception.errors import EngineError
 from bev_perception.model import GatherTable, ImageResize, SegnetConfig, TapTable
+from bev_perception.model.feature_memory import MemoryStep
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,15 @@ class RawOutput:
         center: (Y, X) float32 in 0..1, centre map.
         offset: (2, Y, X) float32 metres, x then y, from the cell to its object's centre.
         class_probability: (K, Y, X) float32 in 0..1 of each class; None for a network of one.
+        velocity: (2, Y, X) float32 metres per second over ground, x then y; None without memory,
+            and for sets before which there is nothing to remember.
     """
 
     probability: NDArray[np.float32]
     center: NDArray[np.float32]
     offset: NDArray[np.float32]
     class_probability: NDArray[np.float32] | None = None
+    velocity: NDArray[np.float32] | None = None
 
 
 class Engine(Protocol):
@@ -83,6 +87,38 @@ def takes_raw_images(engine: Engine) -> bool:
     return bool(getattr(engine, "takes_raw_images", False))
 
 
+class RememberingEngine(Engine, Protocol):
+    """Runs a network with memory, too: what it remembers is its caller's."""
+
+    def infer(
+        self,
+        images: NDArray[np.uint8],
+        taps: TapTable,
+        resize: ImageResize | None = None,
+        memory: MemoryStep | None = None,
+    ) -> RawOutput:
+        """See Engine.infer.
+
+        Args:
+            images, taps, resize: see Engine.infer.
+            memory: of the one stream that these images go on with; None for a set for itself.
+        """
+
+
+def infer(
+    engine: Engine,
+    images: NDArray[np.uint8],
+    taps: TapTable,
+    resize: ImageResize | None = None,
+    memory: MemoryStep | None = None,
+) -> RawOutput:
+    """Engine.infer, with a memory where there is one; networks with memory run in engines that
+    take it."""
+    if memory is not None:
+        return cast(RememberingEngine, engine).infer(images, taps, resize, memory)
+    return engine.infer(images, taps) if resize is None else engine.infer(images, taps, resize)
+
+
 class EngineMemoryError(EngineError):
     """The device has too little memory for the network."""
 
@@ -97,19 +133,21 @@ def is_memory_error(error: BaseException) -> bool:
     )
 
 
-def raw_output(maps: Tensor) -> RawOutput:
+def raw_output(maps: Tensor, velocity: Tensor | None = None) -> RawOutput:
     """The output from a network's maps.
 
     Args:
         maps: (K + 3, Y, X) float32: occupancy of K classes and centre before the sigmoid, offset
             x and y.
+        velocity: (2, Y, X) float32.
     """
+    speeds = None if velocity is None else velocity.contiguous().cpu().numpy()
     shares = maps[:-2].sigmoid().contiguous().cpu().numpy()
     offset = maps[-2:].clone(memory_format=torch.contiguous_format).cpu().numpy()
     classes, center = shares[:-1], shares[-1]
     if len(classes) == 1:
-        return RawOutput(classes[0], center, offset)
-    return RawOutput(classes.max(axis=0), center, offset, classes)
+        return RawOutput(classes[0], center, offset, velocity=speeds)
+    return RawOutput(classes.max(axis=0), center, offset, classes, speeds)
 
 
 def any_table(config: SegnetConfig, num_cameras: int) -> TapTable:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput
+from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput, infer
 from bev_perception.model import ImageResize, SegnetConfig, TapTable
+from bev_perception.model.feature_memory import MemoryStep
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -57,14 +58,18 @@ class FallbackEngine:
         return self._engine.takes_raw_images
 
     def infer(
-        self, images: NDArray[np.uint8], taps: TapTable, resize: ImageResize | None = None
+        self,
+        images: NDArray[np.uint8],
+        taps: TapTable,
+        resize: ImageResize | None = None,
+        memory: MemoryStep | None = None,
     ) -> RawOutput:
-        """See Engine.infer."""
+        """See Engine.infer and RememberingEngine.infer."""
         try:
-            return self._engine.infer(images, taps, resize)
+            return infer(self._engine, images, taps, resize, memory)
         except EngineMemoryError as error:
             self._fall_back(error)
-        return self._engine.infer(images, taps, resize)
+        return infer(self._engine, images, taps, resize, memory)
 
     def warm_up(self, num_cameras: int) -> None:
         """See Engine.warm_up."""

@@ -29,6 +29,7 @@ from bev_perception.inference.engine import (
 from bev_perception.inference.fused_lift import use_fused_lift
 from bev_perception.inference.torch_execution import EagerExecution, GraphExecution
 from bev_perception.model import GatherTable, ImageResize, Segnet, SegnetConfig, TapTable
+from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.model.fused_convolutions import fuse_convolutions
 from bev_perception.model.inference_form import InferenceSegnet
 from bev_perception.model.winograd import use_winograd
@@ -141,9 +142,13 @@ class TorchEngine:
 
     @torch.inference_mode()
     def infer(
-        self, images: NDArray[np.uint8], taps: TapTable, resize: ImageResize | None = None
+        self,
+        images: NDArray[np.uint8],
+        taps: TapTable,
+        resize: ImageResize | None = None,
+        memory: MemoryStep | None = None,
     ) -> RawOutput:
-        """See Engine.infer.
+        """See Engine.infer and RememberingEngine.infer.
 
         Raises:
             EngineMemoryError: the device has too little memory, also for one camera at a time.
@@ -152,7 +157,7 @@ class TorchEngine:
         tensor = torch.from_numpy(np.ascontiguousarray(images))
         while True:
             try:
-                return raw_output(self._execution(tensor, taps, resize))
+                return self._output(self._execution(tensor, taps, resize), taps, memory)
             except (RuntimeError, MemoryError) as error:
                 if not is_memory_error(error):
                     raise
@@ -199,7 +204,23 @@ class TorchEngine:
             pairs = zip(images.split(size), resize.split(size))
             parts = [network.encode(part, matrices) for part, matrices in pairs]
         rows = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return network.decode(network.lift(rows, table)).float()
+        plane = network.lift(rows, table)
+        return plane if network.memory is not None else network.decode(plane).float()
+
+    def _output(self, result: Tensor, taps: TapTable, memory: MemoryStep | None) -> RawOutput:
+        """From the maps, or from the BEV feature of a network with memory.
+
+        The memory is no part of a CUDA graph, as what it holds differs from set to set.
+        """
+        network = self._network
+        if network.memory is None:
+            return raw_output(result)
+        seen = torch.from_numpy(taps.seen).to(self._device)
+        # A recorded graph writes its next feature to where this one is.
+        plane = result.clone() if self._as_graph else result
+        maps = network.decode(network.remember(plane, seen, memory)).float()
+        recalled = memory is not None and memory.memories[0].recalled
+        return raw_output(maps[:-2], maps[-2:] if recalled else None)
 
     def warm_up(self, num_cameras: int) -> None:
         """Runs on black images, so that the first real ones do not wait for preparations.

@@ -146,6 +146,7 @@ class FeatureMemory:
         self._moment: EgoMoment | None = None
         self._kinematics = Kinematics()
         self._stores = False
+        self._is_stored = False
         self._has_pose = True
 
     @property
@@ -174,7 +175,7 @@ class FeatureMemory:
             return self._empty, Kinematics()
         last = self._moment
         if last is not None and moment.stamp_ns == last.stamp_ns and self._is_near(last, moment):
-            self.recalled = not self._before.is_empty
+            self.recalled, self._stores = not self._before.is_empty, not self._is_stored
             return self._before, self._kinematics
         reason = "" if last is None else discontinuity(last, moment, self.config)
         if reason:
@@ -183,7 +184,8 @@ class FeatureMemory:
             self.reason, last = reason, None
         if isinstance(self._now, QueueState):
             self._now = self._now.without_old(moment.stamp_ns, self.config)
-        self._before, self._moment, self._stores = self._now, moment, True
+        self._before, self._moment = self._now, moment
+        self._stores, self._is_stored = True, False
         self._kinematics = Kinematics() if last is None else kinematics(last, moment)
         self.recalled = not self._now.is_empty
         return self._now, self._kinematics
@@ -191,7 +193,7 @@ class FeatureMemory:
     def store(self, state: State) -> None:
         """What is to be remembered after the set that began last."""
         if self._stores:
-            self._now = state
+            self._now, self._is_stored = state, True
 
     def _is_near(self, last: EgoMoment, moment: EgoMoment) -> bool:
         return not discontinuity(last, moment, self.config)

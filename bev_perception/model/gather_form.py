@@ -155,6 +155,11 @@ class GatherSegnet(nn.Module):
 
     def __init__(self, model: Segnet) -> None:
         super().__init__()
+        if model.config.memory.is_on:
+            raise ConfigurationError(
+                f"this network has a memory of kind {model.config.memory.kind}, and exported "
+                f"graphs answer every set for itself; run its weights file with backend cpu or cuda"
+            )
         self.network = InferenceSegnet(model)
         _make_exportable(self.network)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.model.image_resize import ImageResize, resized
 from bev_perception.model.lift import gather
 from bev_perception.model.norm import InstanceNorm
@@ -62,9 +63,11 @@ class InferenceSegnet(nn.Module):
         self.encoder.backbone.conv1 = fold_deviation(network.encoder.backbone.conv1)
         self.compressor = network.compressor
         self.decoder = network.decoder
-        self.heads = merged_heads(
-            [network.segmentation_head, network.center_head, network.offset_head]
-        )
+        self.memory = network.memory
+        heads = [network.segmentation_head, network.center_head, network.offset_head]
+        if network.velocity_head is not None:
+            heads.append(network.velocity_head)
+        self.heads = merged_heads(heads)
         self.mean: Tensor
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN) * 255.0)
 
@@ -114,11 +117,25 @@ class InferenceSegnet(nn.Module):
             plane = layer(plane)
         return plane
 
-    def decode(self, plane: Tensor) -> Tensor:
-        """A plane (1, C, Y, X) to maps (K + 3, Y, X).
+    def remember(self, plane: Tensor, seen: Tensor, step: MemoryStep | None) -> Tensor:
+        """A plane (1, C, Y, X) with what is remembered, which is stored, too.
 
-        They are occupancy of K classes and centre before the sigmoid, and the offset's x and y
-        in metres.
+        Args:
+            plane: of the lift; must stay as it is.
+            seen: (Y, X) bool, cells at which cameras look.
+            step: of the one stream; None for a set without any before it.
+        """
+        if self.memory is None:
+            return plane
+        step = step or MemoryStep.nothing(1, self.config.memory)
+        fused: Tensor = self.memory(plane, step, seen.view(1, 1, *plane.shape[2:]))
+        return fused
+
+    def decode(self, plane: Tensor) -> Tensor:
+        """A plane (1, C, Y, X) to maps (K + 3, Y, X), or (K + 5, Y, X) with memory.
+
+        They are occupancy of K classes and centre before the sigmoid, the offset's x and y in
+        metres, and with memory the velocity's x and y in metres per second.
         """
         if self.config.mirrored_decoder:
             return self.heads(self.decoder(plane.flip(-2)).flip(-2))[0]

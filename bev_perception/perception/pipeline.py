@@ -15,14 +15,17 @@ import numpy as np
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry import BevOutput, CameraHealth, FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
-from bev_perception.inference import Engine, RawOutput, takes_raw_images
+from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
 from bev_perception.model import ImageResize, TapTable
+from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.perception.calibration import Calibration, settled_attitude
 from bev_perception.perception.health import camera_health
 from bev_perception.perception.object_classes import classified
+from bev_perception.perception.object_velocities import with_velocities
 from bev_perception.perception.objects import find_objects
 from bev_perception.perception.preparation import PreparedSet, check_size
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
+from bev_perception.perception.stream_memory import StreamMemory
 from bev_perception.perception.tracker import Tracker
 
 STAGES = ("prepare", "table", "engine", "objects", "total")
@@ -33,8 +36,9 @@ class Pipeline:
     """Preparation, tap table, engine, unknown cells, objects and, if chosen, tracking.
 
     What it says of a set depends on that set alone, but for the ids and velocities of
-    tracking. One thread processes. Between two sets it may change the settings, or put another
-    calibration in place, which another thread may have made meanwhile.
+    tracking, and for networks with memory. One thread processes. Between two sets it may change
+    the settings, or put another calibration in place, which another thread may have made
+    meanwhile.
 
     Args:
         engine: the network.
@@ -45,6 +49,7 @@ class Pipeline:
         settings: in use from the next set on.
         calibration: in use from the next set on; see calibrate.
         tables_built: tap tables that sets had to wait for.
+        memory: what the network remembers of the sets before.
         on_inference: called in process when the network begins.
         on_answer: called in process when the network has answered.
     """
@@ -58,6 +63,7 @@ class Pipeline:
         self.tables_built = 0
         self.on_inference: Callable[[], object] = lambda: None
         self.on_answer: Callable[[], object] = lambda: None
+        self.memory = StreamMemory(engine.config.memory)
         self._tracker = Tracker()
         self._helper = ThreadPoolExecutor(max_workers=1) if (os.cpu_count() or 1) > 1 else None
 
@@ -122,7 +128,8 @@ class Pipeline:
         self.tables_built += calibration.tables_built - built
         self.on_inference()
         table_at = perf_counter()
-        raw = self._inferred(prepared, table.taps, resize)
+        step = self.memory.step(frame_set.stamp_ns, pose, table.level_T_base)
+        raw = self._inferred(prepared, table.taps, resize, step)
         engine_at = perf_counter()
         self.on_answer()
         grid = self.engine.config.grid
@@ -133,6 +140,8 @@ class Pipeline:
         if settings.track:
             world_T_level = None if pose is None else pose @ table.level_T_base.inverse()
             objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
+        if raw.velocity is not None:
+            objects = with_velocities(objects, grid, raw.velocity, raw.probability)
         moments = (started, prepared_at, table_at, engine_at, perf_counter())
         return BevOutput(
             stamp_ns=frame_set.stamp_ns,
@@ -157,13 +166,15 @@ class Pipeline:
         return preparation.prepare(frame_set, calibration.images, self._helper), None
 
     def _inferred(
-        self, prepared: PreparedSet, taps: TapTable, resize: ImageResize | None
+        self,
+        prepared: PreparedSet,
+        taps: TapTable,
+        resize: ImageResize | None,
+        step: MemoryStep | None,
     ) -> RawOutput:
         if not prepared.present.any():
             return self._nothing()
-        if resize is None:
-            return self.engine.infer(prepared.images, taps)
-        return self.engine.infer(prepared.images, taps, resize)
+        return infer(self.engine, prepared.images, taps, resize, step)
 
     def _nothing(self) -> RawOutput:
         shape = self.engine.config.grid.shape
