@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry import Rig, RigidTransform
-from bev_perception.model import SegnetConfig, TapTable, build_tap_table
+from bev_perception.model import LiftGeometry, SegnetConfig, build_lift_geometry
 from bev_perception.perception.preparation import Preparation
 from bev_perception.perception.unknown import seen_cells
 
@@ -32,7 +32,7 @@ class LiftTable:
     """
 
     level_T_base: RigidTransform
-    taps: TapTable
+    taps: LiftGeometry
     unknown: NDArray[np.bool_]
 
 
@@ -89,7 +89,7 @@ class Calibration:
 
     def _built(self, present: tuple[bool, ...], level_T_base: RigidTransform) -> LiftTable:
         config = self._config
-        taps = build_tap_table(self.preparation.rig.moved(level_T_base), config, present)
+        taps = build_lift_geometry(self.preparation.rig.moved(level_T_base), config, present)
         seen = taps.seen
         if self.preparation.adds_rows:
             rig = self.rig.moved(level_T_base)

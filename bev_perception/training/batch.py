@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bev_perception.datasets.targets import Targets
-from bev_perception.model import TapTable
+from bev_perception.model import LiftGeometry
+from bev_perception.model.lift_geometry import batched
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,23 @@ class Example:
     """
 
     images: NDArray[np.uint8]
-    taps: TapTable
+    taps: LiftGeometry
     targets: Targets
+
+
+class CellLabels(Protocol):
+    """What is taught of every cell of B moments; attributes as Batch has them."""
+
+    @property
+    def segmentation(self) -> Tensor: ...
+    @property
+    def valid(self) -> Tensor: ...
+    @property
+    def center(self) -> Tensor: ...
+    @property
+    def offset(self) -> Tensor: ...
+    @property
+    def occupied(self) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class Batch:
     """
 
     images: Tensor
-    taps: TapTable
+    taps: LiftGeometry
     segmentation: Tensor
     valid: Tensor
     center: Tensor
@@ -75,7 +92,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     images = torch.from_numpy(np.stack([example.images for example in examples]))
     return Batch(
         images=images.permute(0, 1, 4, 2, 3),
-        taps=TapTable.batch([example.taps for example in examples]),
+        taps=batched([example.taps for example in examples]),
         segmentation=_stack([target.classes for target in targets]),
         valid=_stack([target.valid[None] for target in targets]),
         center=_stack([target.center[None] for target in targets]),

@@ -15,7 +15,7 @@ from bev_perception.datasets.prepared_bag import PreparedBag, Sample
 from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig, RigCamera
-from bev_perception.model import SegnetConfig, TapTable, build_tap_table
+from bev_perception.model import LiftGeometry, SegnetConfig, build_lift_geometry
 from bev_perception.training.augmentation import AugmentationConfig, augmented
 from bev_perception.training.batch import Example
 
@@ -35,14 +35,14 @@ class TapTableCache:
     def __init__(self, config: SegnetConfig, max_bytes: int = 1 << 30) -> None:
         self._config = config
         self._max_bytes = max_bytes
-        self._tables: OrderedDict[bytes, TapTable] = OrderedDict()
+        self._tables: OrderedDict[bytes, LiftGeometry] = OrderedDict()
 
-    def table(self, rig: Rig, present: NDArray[np.bool_]) -> TapTable:
+    def table(self, rig: Rig, present: NDArray[np.bool_]) -> LiftGeometry:
         """The table of a prepared, levelled rig."""
         key = _rig_key(rig, present)
         table = self._tables.pop(key, None)
         if table is None:
-            table = build_tap_table(rig, self._config, present.tolist(), backward=True)
+            table = build_lift_geometry(rig, self._config, present.tolist(), backward=True)
             room = self._max_bytes - table.num_bytes
             while self._tables and sum(kept.num_bytes for kept in self._tables.values()) > room:
                 self._tables.popitem(last=False)
