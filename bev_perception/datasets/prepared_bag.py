@@ -4,8 +4,8 @@
 One directory per bag:
 
 - ``images.raw``: (N, S, H, W, 3) uint8 RGB, uncompressed, mapped into memory when read;
-- ``labels.npz``: per set the stamp, cameras present and levelling, and all boxes; mountings of
-  the cameras per set only where some set has its own;
+- ``labels.npz``: per set the stamp, cameras present, levelling and ego pose (NaN where it is not
+  known), and all boxes; mountings of the cameras per set only where some set has its own;
 - ``description.json``: shapes, the prepared rig, the bag's name.
 
 Boxes are kept, not rasters, so that grid and target settings can change without extraction.
@@ -42,12 +42,16 @@ class Sample:
         present: (S,) bool.
         rig: the prepared rig in levelled base_link.
         objects: boxes in levelled base_link.
+        stamp_ns: nanoseconds.
+        world_T_level: pose of levelled base_link; None where the ego pose is not known.
     """
 
     images: NDArray[np.uint8]
     present: NDArray[np.bool_]
     rig: Rig
     objects: tuple[ObjectBox, ...]
+    stamp_ns: int = 0
+    world_T_level: RigidTransform | None = None
 
 
 class PreparedBag:
@@ -101,6 +105,11 @@ class PreparedBag:
         """Stamp of one set, nanoseconds."""
         return int(self._labels["stamps_ns"][index])
 
+    @property
+    def knows_poses(self) -> bool:
+        """Whether it was prepared with ego poses; those of earlier versions were not."""
+        return "world_poses" in self._labels
+
     def sample(self, index: int) -> Sample:
         """One moment; its images are a read-only view of the file."""
         level_T_base = RigidTransform(self._labels["level_rotations"][index], np.zeros(3))
@@ -110,7 +119,15 @@ class PreparedBag:
             present=self._labels["present"][index],
             rig=self._rig_of(index).moved(level_T_base),
             objects=tuple(self._box(int(number)).transformed(level_T_base) for number in chosen),
+            stamp_ns=self.stamp_ns(index),
+            world_T_level=self._world_T_level(index, level_T_base),
         )
+
+    def _world_T_level(self, index: int, level_T_base: RigidTransform) -> RigidTransform | None:
+        if not self.knows_poses or np.isnan(self._labels["world_poses"][index]).any():
+            return None
+        world_T_base = RigidTransform.from_matrix(self._labels["world_poses"][index])
+        return world_T_base @ level_T_base.inverse()
 
     def _rig_of(self, index: int) -> Rig:
         mountings = self._labels.get("mountings")
@@ -147,7 +164,7 @@ class PreparedBagWriter:
         self._image_shape = (len(rig), *image_size, 3)
         self._description = description
         self._rows: dict[str, list[Any]] = {
-            name: [] for name in ("stamps_ns", "present", "level_rotations")
+            name: [] for name in ("stamps_ns", "present", "level_rotations", "world_poses")
         }
         self._boxes: list[tuple[int, ObjectBox]] = []
         self._own_mountings: dict[int, NDArray[np.float64]] = {}
@@ -179,10 +196,12 @@ class PreparedBagWriter:
         level_T_base: RigidTransform,
         objects: Sequence[ObjectBox],
         own_rig: Rig | None = None,
+        world_T_base: RigidTransform | None = None,
     ) -> None:
         """One set: images (S, H, W, 3), present (S,), boxes in base_link (not levelled).
 
-        The cameras of own_rig are mounted otherwise than the bag's at this moment.
+        The cameras of own_rig are mounted otherwise than the bag's at this moment; world_T_base is
+        the ego pose where it is known.
         """
         if images.shape != self._image_shape:
             raise ValueError(f"images are {images.shape}, expected {self._image_shape}")
@@ -193,6 +212,8 @@ class PreparedBagWriter:
         self._rows["stamps_ns"].append(stamp_ns)
         self._rows["present"].append(present)
         self._rows["level_rotations"].append(level_T_base.rotation)
+        unknown = np.full((4, 4), np.nan)
+        self._rows["world_poses"].append(unknown if world_T_base is None else world_T_base.matrix)
 
     def _finish(self) -> None:
         count = len(self._rows["stamps_ns"])
@@ -202,6 +223,7 @@ class PreparedBagWriter:
             stamps_ns=np.array(self._rows["stamps_ns"], dtype=np.int64),
             present=np.array(self._rows["present"], dtype=bool).reshape(count, -1),
             level_rotations=np.array(self._rows["level_rotations"]).reshape(count, 3, 3),
+            world_poses=np.array(self._rows["world_poses"]).reshape(count, 4, 4),
             box_sets=np.array([index for index, _ in self._boxes], dtype=np.int64),
             box_labels=np.array([OBJECT_CLASSES.index(box.label) for box in boxes], np.int64),
             box_ids=np.array([box.object_id for box in boxes], dtype=np.int64),
