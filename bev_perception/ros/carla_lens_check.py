@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bev_perception.geometry import PinholeCamera
+from bev_perception.geometry.carla_focal import tan_of_degrees
 from bev_perception.ros.carla_defects import Defect
 
 FOCAL_TOLERANCE = 1e-3
@@ -59,7 +60,8 @@ def check_lens(declared: PinholeCamera, found: FoundLens) -> LensVerdict:
             f"rig file"
         )
     defects = []
-    if _is_close(fx, tan_of_degrees(declared)) and _is_close(fy, tan_of_degrees(declared)):
+    wrong = _wrong_focal(declared)
+    if _is_close(fx, wrong) and _is_close(fy, wrong):
         defects.append(Defect.TAN_OF_DEGREES)
     elif not (_is_close(fx, declared.fx) and _is_close(fy, declared.fy)):
         return LensVerdict(problem=_focal_problem(declared, fx, fy))
@@ -74,13 +76,9 @@ def check_lens(declared: PinholeCamera, found: FoundLens) -> LensVerdict:
     return LensVerdict(tuple(defects), _distortion_problem(declared, found.d))
 
 
-def tan_of_degrees(declared: PinholeCamera) -> float:
-    """The focal length that a wrong formula of some releases gives, pixels; often negative.
-
-    See carla-simulator/carla pull request 9462.
-    """
+def _wrong_focal(declared: PinholeCamera) -> float:
     fov_deg = round(declared.horizontal_fov_deg, 9)  # as the blueprint's attribute had it
-    return declared.width / (2.0 * math.tan(fov_deg) * math.pi / 360.0)
+    return tan_of_degrees(declared.width, fov_deg)
 
 
 def _is_close(found: float, expected: float) -> bool:
