@@ -105,12 +105,20 @@ class QueueFusion(_Fusion):
         slots, scalars = self._recalled(bev, step, begun)
         mixed = self.norm(self.mix(_channels_last(torch.cat([bev, slots], 1))) + self._place(bev))
         fused = bev + self.to_bev(functional.gelu(mixed + self.constant(scalars, bev)))
+        self._push(bev, step, [state for state, _ in begun])
+        return fused
+
+    def observe(self, bev: Tensor, step: MemoryStep, seen: Tensor) -> None:
+        """Stores BEV features as forward does, without an answer."""
+        begun = [memory.begin(moment) for memory, moment in zip(step.memories, step.moments)]
+        self._push(bev, step, [state for state, _ in begun])
+
+    def _push(self, bev: Tensor, step: MemoryStep, states: Sequence[object]) -> None:
         for index, (memory, moment) in enumerate(zip(step.memories, step.moments)):
             if moment is not None:
-                state = begun[index][0]
+                state = states[index]
                 assert isinstance(state, QueueState)
                 memory.store(state.pushed(Entry(moment, bev[index]), self.config))
-        return fused
 
     def _place(self, bev: Tensor) -> Tensor:
         placed: Tensor = self.place(self.positions.to(bev.dtype))
@@ -186,6 +194,10 @@ class GruFusion(_Fusion):
         self._store(step, states, motions, on_ground, (update, update * candidate, open_cells))
         fused: Tensor = bev + self.to_bev(after)
         return fused
+
+    def observe(self, bev: Tensor, step: MemoryStep, seen: Tensor) -> None:
+        """Changes the states as forward does; the answer costs next to nothing here."""
+        self(bev, step, seen)
 
     def _cell(
         self, bev: Tensor, before: Tensor, known: Tensor, scalars: Sequence[np.ndarray]

@@ -142,8 +142,17 @@ class Segnet(nn.Module):
         if self.memory is None:
             return bev
         step = memory or MemoryStep.nothing(len(bev), self.config.memory)
-        seen = torch.from_numpy(taps.seen).to(bev.device).view(-1, 1, *bev.shape[2:])
-        return self.memory(bev, step, seen)
+        return self.memory(bev, step, self._seen(bev, taps))
+
+    def observe(self, images: Tensor, taps: LiftGeometry, memory: MemoryStep) -> None:
+        """Only remembers: a set whose answer nobody asks for; arguments as forward's."""
+        if self.memory is not None:
+            bev = self.lift(self.encode(images), taps)
+            self.memory.observe(bev, memory, self._seen(bev, taps))
+
+    def _seen(self, bev: Tensor, taps: LiftGeometry) -> Tensor:
+        """(B, 1, Y, X) bool."""
+        return torch.from_numpy(taps.seen).to(bev.device).view(-1, 1, *bev.shape[2:])
 
     def decode(self, bev: Tensor, with_feature: bool = True) -> SegnetOutput:
         """BEV feature (B, C, Y, X) to the heads."""

@@ -16,7 +16,7 @@ from bev_perception.errors import CalibrationError
 from bev_perception.geometry import BevOutput, CameraHealth, FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
 from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
-from bev_perception.model import ImageResize, TapTable
+from bev_perception.model import ImageResize, LiftGeometry
 from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.perception.calibration import Calibration, settled_attitude
 from bev_perception.perception.health import camera_health
@@ -168,7 +168,7 @@ class Pipeline:
     def _inferred(
         self,
         prepared: PreparedSet,
-        taps: TapTable,
+        taps: LiftGeometry,
         resize: ImageResize | None,
         step: MemoryStep | None,
     ) -> RawOutput:

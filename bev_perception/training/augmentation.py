@@ -16,7 +16,7 @@ from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import RigidTransform
 from bev_perception.training.image_quality import ImageQualityConfig, degraded
-from bev_perception.training.mirroring import mirrored_box, mirrored_rig
+from bev_perception.training.mirroring import mirrored_box, mirrored_pose, mirrored_rig
 from bev_perception.training.miscalibration import MiscalibrationConfig, miscalibrated
 from bev_perception.training.views import ViewConfig, drawn_views, with_views
 
@@ -98,11 +98,13 @@ def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Gene
 
 def mirrored(sample: Sample) -> Sample:
     """Left and right exchanged, see training.mirroring."""
+    pose = sample.world_T_level
     return replace(
         sample,
         images=sample.images[:, :, ::-1],
         rig=mirrored_rig(sample.rig),
         objects=tuple(mirrored_box(box) for box in sample.objects),
+        world_T_level=None if pose is None else mirrored_pose(pose),
     )
 
 
@@ -111,10 +113,12 @@ def turned(sample: Sample, yaw: float) -> Sample:
     if yaw == 0.0:
         return sample
     turned_T_base = RigidTransform.from_euler(yaw=yaw)
+    pose = sample.world_T_level
     return replace(
         sample,
         rig=sample.rig.moved(turned_T_base),
         objects=tuple(box.transformed(turned_T_base) for box in sample.objects),
+        world_T_level=None if pose is None else pose @ turned_T_base.inverse(),
     )
 
 

@@ -107,9 +107,13 @@ class SegnetDataset(Dataset[Example]):
     def __getitem__(self, key: int | tuple[int, int]) -> Example:
         """One example; (index, position) draws the variation that belongs to the position."""
         index, position = key if isinstance(key, tuple) else (key, key)
-        sample = padded(self.variation(index, position), self._num_cameras)
+        return self.example(self.variation(index, position))
+
+    def example(self, sample: Sample, taught: bool = True) -> Example:
+        """What the network gets of a sample; with taught false its targets are empty."""
+        sample = padded(sample, self._num_cameras)
         taps = self._tables.table(sample.rig, sample.present)
-        targets = make_targets(sample.objects, self._grid, self._targets)
+        targets = make_targets(sample.objects if taught else (), self._grid, self._targets)
         if self._augmentation is not None and self._augmentation.ignore_unseen:
             targets = replace(targets, valid=targets.valid & taps.seen)
         return Example(images=sample.images, taps=taps, targets=targets)
@@ -124,11 +128,11 @@ def padded(sample: Sample, num_cameras: int) -> Sample:
     stand_in = next(iter(cameras.values()))
     cameras.update({f"padding_{number}": stand_in for number in range(extra)})
     blank = np.zeros((extra, *sample.images.shape[1:]), dtype=np.uint8)
-    return Sample(
+    return replace(
+        sample,
         images=np.concatenate([sample.images, blank]),
         present=np.concatenate([sample.present, np.zeros(extra, dtype=bool)]),
         rig=Rig(cameras),
-        objects=sample.objects,
     )
 
 

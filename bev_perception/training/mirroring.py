@@ -45,6 +45,11 @@ def mirrored_box(box: ObjectBox) -> ObjectBox:
     )
 
 
+def mirrored_pose(world_T_base: RigidTransform) -> RigidTransform:
+    """The pose of the mirrored vehicle in a world mirrored at its plane y = 0."""
+    return _mirrored_pose(world_T_base, _MIRROR_Y)
+
+
 def _mirrored_rig_camera(entry: RigCamera) -> RigCamera:
     pose = _mirrored_pose(entry.base_T_camera, _MIRROR_X)
     return RigCamera(mirrored_camera(entry.camera), pose, entry.frame_id)
