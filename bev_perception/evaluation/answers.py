@@ -33,6 +33,11 @@ class Respondent(Protocol):
         """What it looks for, groups of geometry.class_sets."""
         ...
 
+    @property
+    def remembers(self) -> bool:
+        """Whether what it says of a set depends on the sets before."""
+        ...
+
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
         """Sets of a drive with the outputs for them; those without an output are left out."""
         ...
@@ -50,6 +55,7 @@ class EngineRespondent:
         self._engine = engine
         self.settings = settings or PipelineSettings()
         self.classes = engine.config.classes
+        self.remembers = engine.config.memory.is_on
 
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
         """See Respondent."""
@@ -75,6 +81,7 @@ class RecordedRespondent:
         self._node = node
         self.settings = settings or PipelineSettings()
         self.classes = VEHICLES
+        self.remembers = False  # its outputs hold what it remembered
 
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
         """See Respondent.

@@ -55,6 +55,7 @@ def judge_drive(
         BagError: the drive cannot be read, or none of its sets could be judged.
     """
     scores = []
+    evaluator.begin_drive()
     for labelled, output in respondent.answers(drive, drive.sets(stride)):
         truth = [box.transformed(output.level_T_base) for box in labelled.objects]
         confusion = evaluator.update(output, truth)

@@ -22,6 +22,7 @@ from bev_perception.evaluation.panoptic import PanopticCounts, panoptic_counts
 from bev_perception.evaluation.probability_histogram import ProbabilityHistogram
 from bev_perception.evaluation.regions import DEFAULT_REGIONS, MAIN_REGIONS, NEAR, Region
 from bev_perception.evaluation.results import known, result_values
+from bev_perception.evaluation.sequence_measures import SequenceMeasures
 from bev_perception.evaluation.wide_grid import embedded, widened
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox
 from bev_perception.geometry.class_sets import class_index
@@ -66,6 +67,11 @@ class Evaluator:
         self._panoptic: dict[str, PanopticCounts] = defaultdict(PanopticCounts)
         self._timings: dict[str, list[float]] = defaultdict(list)
         self._num_sets = 0
+        self._sequence = SequenceMeasures(self._targets.min_visibility, threshold, max_distance_m)
+
+    def begin_drive(self) -> None:
+        """Sets to come are another drive's: its objects were never seen before."""
+        self._sequence.begin_drive()
 
     def update(
         self, output: BevOutput, objects: Iterable[ObjectBox]
@@ -117,6 +123,7 @@ class Evaluator:
                 self._precision.compute(),
                 self._panoptic,
             ),
+            **self._sequence.compute(),
             "median_ms": {
                 stage: round(float(np.median(values)), 2) for stage, values in self._timings.items()
             },
@@ -134,6 +141,7 @@ class Evaluator:
                 region,
                 self._max_distance_m,
             )
+        self._sequence.update(output, objects, visible)
         candidates = self._candidates(output)
         scores = [box.score for box in candidates]
         self._precision.update(_centers(candidates), scores, truth, visible)

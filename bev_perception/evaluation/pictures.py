@@ -14,6 +14,7 @@ from bev_perception.datasets.drives import open_drive
 from bev_perception.datasets.labelled_set import LabelledDrive, LabelledSet
 from bev_perception.evaluation.answers import Respondent
 from bev_perception.evaluation.frame_scores import FrameScore
+from bev_perception.geometry import BevOutput
 from bev_perception.geometry.rig_file import RigFile
 from bev_perception.visualization import comparison_picture, frame_picture
 
@@ -44,11 +45,12 @@ def draw_moments(
     pictures = {}
     for source, stamps in wanted.items():
         with open_drive(Path(source), rig_file) as drive:
+            remembered = _remembered(drive, respondents, stamps)
             for labelled in drive.sets():
                 stamp_ns = labelled.frame_set.stamp_ns
                 if stamp_ns in stamps:
                     stamps.discard(stamp_ns)
-                    picture = _picture(drive, labelled, respondents)
+                    picture = _picture(drive, labelled, respondents, remembered)
                     if picture is not None:
                         pictures[drive.name, stamp_ns] = picture
                 if not stamps:
@@ -56,14 +58,36 @@ def draw_moments(
     return pictures
 
 
+def _remembered(
+    drive: LabelledDrive, respondents: Mapping[str, Respondent], stamps: Iterable[int]
+) -> dict[tuple[str, int], BevOutput]:
+    """What those say at some stamps who need all sets before, by name and stamp."""
+    wanted, outputs = set(stamps), {}
+    for name, respondent in respondents.items():
+        if not respondent.remembers:
+            continue
+        for labelled, output in respondent.answers(drive, drive.sets()):
+            if labelled.frame_set.stamp_ns in wanted:
+                outputs[name, labelled.frame_set.stamp_ns] = output
+            if labelled.frame_set.stamp_ns >= max(wanted):
+                break
+    return outputs
+
+
 def _picture(
-    drive: LabelledDrive, labelled: LabelledSet, respondents: Mapping[str, Respondent]
+    drive: LabelledDrive,
+    labelled: LabelledSet,
+    respondents: Mapping[str, Respondent],
+    remembered: Mapping[tuple[str, int], BevOutput],
 ) -> NDArray[np.uint8] | None:
     outputs = {
-        name: output
-        for name, respondent in respondents.items()
-        for _, output in respondent.answers(drive, [labelled])
+        name: remembered[name, stamp_ns]
+        for name, stamp_ns in remembered
+        if stamp_ns == labelled.frame_set.stamp_ns
     }
+    for name, respondent in respondents.items():
+        if not respondent.remembers:
+            outputs |= {name: output for _, output in respondent.answers(drive, [labelled])}
     if len(outputs) < len(respondents):
         return None
     rig = labelled.rig or drive.rig
