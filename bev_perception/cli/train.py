@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from bev_perception.training.configuration import TrainConfig
 
 
+USUAL_METHOD = "fixmatch"
+"""What --unlabelled bags are learned from by where no method is named."""
+
+
 def _add_arguments(parser: Parser) -> None:
     from bev_perception.training.configuration import TrainConfig
 
@@ -26,6 +30,23 @@ def _add_arguments(parser: Parser) -> None:
         nargs="*",
         metavar="BAG",
         help="bags, or folders of bags, to learn from, beside those of data.train",
+    )
+    parser.add_argument(
+        "--labelled",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="BAG",
+        help="the same, for a command line that also has --unlabelled",
+    )
+    parser.add_argument(
+        "--unlabelled",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="BAG",
+        help="bags, or folders of bags, to learn from without labels, beside those of "
+        "data.unlabelled; see --semi_supervised.method",
     )
     parser.add_argument(
         "--config",
@@ -50,6 +71,31 @@ def _forget_required(parser: Parser) -> None:
         action.required = False
 
 
+def configuration(arguments: Arguments) -> tuple[TrainConfig, int]:
+    """The run that a command line asks for, and how many pictures to draw instead of it.
+
+    Raises:
+        ConfigurationError: its options make no run.
+    """
+    from bev_perception.training.configuration import TrainConfig
+
+    parser = Parser(prog="bev train")
+    _add_arguments(parser)
+    values = parser.instantiate_classes(arguments).as_dict()
+    bags = tuple(Path(bag) for bag in (*values.pop("bags"), *values.pop("labelled")))
+    unlabelled = tuple(Path(bag) for bag in values.pop("unlabelled"))
+    values.pop("config")
+    preview = values.pop("preview")
+    config = TrainConfig(**values)
+    data = config.data
+    data = replace(data, train=(*bags, *data.train), unlabelled=(*unlabelled, *data.unlabelled))
+    method = config.semi_supervised
+    if unlabelled and method.method == "none":
+        method = replace(method, method=USUAL_METHOD)
+        print(f"--semi_supervised.method {USUAL_METHOD}, because there are --unlabelled bags")
+    return replace(config, data=data, semi_supervised=method), preview
+
+
 def _run(arguments: Arguments) -> None:
     from bev_perception.cli.output_directory import (
         UNWRITABLE,
@@ -57,18 +103,10 @@ def _run(arguments: Arguments) -> None:
         remove_empty,
         writing_to,
     )
-    from bev_perception.training.configuration import TrainConfig
     from bev_perception.training.distributed import processes_of_torchrun
     from bev_perception.training.train import train
 
-    parser = Parser(prog="bev train")
-    _add_arguments(parser)
-    values = parser.instantiate_classes(arguments).as_dict()
-    bags = tuple(Path(bag) for bag in values.pop("bags"))
-    values.pop("config")
-    preview = values.pop("preview")
-    config = TrainConfig(**values)
-    config = replace(config, data=replace(config.data, train=(*bags, *config.data.train)))
+    config, preview = configuration(arguments)
     _check_numbers(config.to_dict())
     _check_accelerator(config.accelerator)
     cache = config.data.cache_dir or config.out / "prepared"
@@ -138,6 +176,11 @@ COMMAND = Command(
             "see what the network will see, images and boxes augmented, before training",
             "bev train out/train_towns --config config/recipes/tiny_robust.yaml --preview 8 "
             "--out out/look",
+        ),
+        (
+            "a few labelled drives, and many that nobody has labelled",
+            "bev train --labelled out/labelled --unlabelled out/recordings "
+            "--config config/recipes/tiny.yaml --out out/train",
         ),
         (
             "go on with a training that was stopped",

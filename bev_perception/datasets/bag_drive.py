@@ -49,15 +49,16 @@ class BagDrive:
         """Calibration of all its cameras."""
         return self._reader.rig()
 
-    def sets(self, stride: int = 1) -> Iterator[LabelledSet]:
-        """Every stride-th synchronised set, those without labels left out.
+    def sets(self, stride: int = 1, labelled_only: bool = True) -> Iterator[LabelledSet]:
+        """Every stride-th synchronised set; those without labels are left out or have no boxes.
 
         Raises:
             BagError: the bag is damaged or its labels are impossible.
         """
         reader = self._reader
-        found = frame_sets(reader, Synchronizer(self.rig.names))
-        for number, frame_set in enumerate(found):
-            objects = None if number % stride else reader.objects(frame_set.stamp_ns)
-            if objects is not None:
-                yield LabelledSet(frame_set, objects)
+        for number, frame_set in enumerate(frame_sets(reader, Synchronizer(self.rig.names))):
+            if number % stride:
+                continue
+            objects = reader.objects(frame_set.stamp_ns)
+            if objects is not None or not labelled_only:
+                yield LabelledSet(frame_set, objects or ())

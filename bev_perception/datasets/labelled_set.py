@@ -40,8 +40,8 @@ class LabelledDrive(Protocol):
         """Calibration of the images as they come."""
         ...
 
-    def sets(self, stride: int = 1) -> Iterator[LabelledSet]:
-        """Every stride-th moment that is labelled, in order.
+    def sets(self, stride: int = 1, labelled_only: bool = True) -> Iterator[LabelledSet]:
+        """Every stride-th moment in order; those without labels are left out or have no boxes.
 
         Raises:
             BevError: what is stored is damaged.

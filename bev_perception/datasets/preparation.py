@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,6 +18,7 @@ from bev_perception.errors import BagError
 from bev_perception.geometry import FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.rig_file import load_rig_file
+from bev_perception.geometry.virtual_camera import VirtualCamera
 from bev_perception.parallel import run_jobs, stop_if_asked
 from bev_perception.perception import Preparation, camera_health
 
@@ -32,11 +33,15 @@ class ExtractionSettings:
         image_size: (height, width) of prepared images.
         stride: keep every stride-th set.
         rig_file: rig file that names topics or calibrates cameras of bags, or None.
+        labelled_only: leave sets without labels out; else they come without boxes.
+        virtual_cameras: the canonical rig that images are turned to, see Preparation.
     """
 
     image_size: tuple[int, int]
     stride: int = 1
     rig_file: Path | None = None
+    labelled_only: bool = True
+    virtual_cameras: tuple[VirtualCamera, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def prepare_bags(
         show_progress: draw a bar.
 
     Raises:
-        BagError, DatasetError: a drive cannot be read, or none of its sets is labelled.
+        BagError, DatasetError: a drive cannot be read, or has no set that settings let in.
         ConfigurationError: the rig file cannot be used; known before any bag is read.
         ProcessError: a worker process was killed; what is prepared stays.
     """
@@ -80,21 +85,23 @@ def prepare_bags(
 
 
 def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
-    """One drive into one prepared bag, complete or not at all; sets without labels are left out.
+    """One drive into one prepared bag, complete or not at all.
 
     Raises:
-        BagError, DatasetError: the drive cannot be read, or none of its sets is labelled.
+        BagError, DatasetError: the drive cannot be read, or has no set that settings let in.
     """
     rig_file = None if settings.rig_file is None else load_rig_file(settings.rig_file)
     with open_drive(bag, rig_file) as drive:
         rig = drive.rig
-        preparation = Preparation(rig, settings.image_size)
+        preparation = Preparation(rig, settings.image_size, settings.virtual_cameras)
         description = {"bag": drive.name, "version": FORMAT_VERSION}
         kept = 0
         with PreparedBagWriter(place, preparation.rig, settings.image_size, description) as writer:
-            for labelled in drive.sets(settings.stride):
+            for labelled in drive.sets(settings.stride, settings.labelled_only):
                 stop_if_asked()
                 kept += _add(writer, preparation, labelled)
+            if not kept and not settings.labelled_only:
+                raise BagError(f"{bag} has no camera set with an image that can be used")
             if not kept:
                 raise BagError(
                     f"{bag} has no camera set with labels within its time; training needs objects "
@@ -120,7 +127,7 @@ def _add(writer: PreparedBagWriter, preparation: Preparation, labelled: Labelled
         prepared.present,
         RigidTransform.identity() if pose is None else levelled(pose),
         labelled.objects,
-        labelled.rig,
+        None if labelled.rig is None else preparation.mounted(labelled.rig),
     )
     return True
 
@@ -146,5 +153,9 @@ def _key(bag: Path, settings: ExtractionSettings) -> str:
         "stride": settings.stride,
         "rig_file": settings.rig_file and Path(settings.rig_file).read_text(encoding="utf-8"),
     }
+    if not settings.labelled_only:
+        facts["labelled_only"] = False
+    if settings.virtual_cameras:
+        facts["virtual_cameras"] = [asdict(camera) for camera in settings.virtual_cameras]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     return f"{bag.stem}-{digest}"

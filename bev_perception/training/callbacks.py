@@ -6,15 +6,15 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
 from tqdm import tqdm
+
+from bev_perception.training.averaging import move_average
 
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,28 +22,12 @@ _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class AveragedWeights(WeightAveraging):
     """Exponential moving average of the weights, used to validate and in the end.
 
-    The decay starts low, (1 + n) / (10 + n) after n steps, so that the random first weights
-    are soon forgotten.
-
     Args:
-        decay: per step, reached after about 10 / (1 - decay) steps.
+        decay: per step, see move_average.
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(use_buffers=True, multi_avg_fn=self._average)
-        self._decay = decay
-
-    @torch.no_grad()
-    def _average(
-        self, averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int
-    ) -> None:
-        """All tensors of one type at once, in place: some hundred small ones took longer."""
-        steps = int(count)
-        decay = min(self._decay, (1.0 + steps) / (10.0 + steps))
-        if averaged[0].is_floating_point():
-            torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
-        else:
-            torch._foreach_copy_(list(averaged), list(current))
+        super().__init__(use_buffers=True, multi_avg_fn=partial(move_average, decay=decay))
 
 
 class Stopper(Callback):

@@ -13,6 +13,7 @@ from bev_perception.model import SegnetConfig
 from bev_perception.model.presets import tiny_config
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.loss_config import LossConfig
+from bev_perception.training.semi_supervised.config import SemiSupervisedConfig
 
 PRECISIONS = ("auto", "fp32", "bf16")
 SCHEDULES = ("onecycle", "constant")
@@ -25,6 +26,9 @@ class DataConfig:
     Attributes:
         train: bags or folders of bags to learn from.
         validation: bags or folders of bags to watch; none is allowed.
+        unlabelled: bags or folders of bags to learn from without labels; see semi_supervised.
+        labelled_fraction: share of the drives of train whose labels are used, drawn by the
+            seed; the others count as unlabelled.
         cache_dir: where prepared bags are kept; default "prepared" in the output folder.
         rig_file: rig file for bags that need one.
         stride: use every stride-th camera set.
@@ -35,6 +39,8 @@ class DataConfig:
 
     train: tuple[Path, ...] = ()
     validation: tuple[Path, ...] = ()
+    unlabelled: tuple[Path, ...] = ()
+    labelled_fraction: float = 1.0
     cache_dir: Path | None = None
     rig_file: Path | None = None
     stride: int = 1
@@ -46,6 +52,10 @@ class DataConfig:
         for name in ("stride", "max_validation_sets", "extraction_processes"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 < self.labelled_fraction <= 1.0:
+            raise ConfigurationError(
+                f"labelled_fraction must be more than 0 and at most 1, got {self.labelled_fraction}"
+            )
         if self.workers < 0:
             raise ConfigurationError(f"workers must not be negative, got {self.workers}")
 
@@ -103,6 +113,7 @@ class TrainConfig:
         targets: how boxes become targets.
         augmentation: variations of the training samples.
         losses: what is minimised.
+        semi_supervised: how samples without labels are learned from.
         optimizer: how weights change.
         batch_size: samples per step and process.
         accumulate: batches whose gradients are averaged into one step.
@@ -127,6 +138,7 @@ class TrainConfig:
     targets: TargetSettings = field(default_factory=TargetSettings)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     losses: LossConfig = field(default_factory=LossConfig)
+    semi_supervised: SemiSupervisedConfig = field(default_factory=SemiSupervisedConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 4
     accumulate: int = 1
@@ -157,6 +169,13 @@ class TrainConfig:
         if self.precision not in PRECISIONS:
             raise ConfigurationError(
                 f"unknown precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
+            )
+
+        if self.data.unlabelled and not self.semi_supervised.uses_unlabelled:
+            raise ConfigurationError(
+                f"data.unlabelled is given, but semi_supervised.method "
+                f"{self.semi_supervised.method} learns from labels alone; choose mixmatch, "
+                f"remixmatch or fixmatch"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -14,24 +15,31 @@ from bev_perception.training.batch import collate
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.dataset import SegnetDataset
 from bev_perception.training.sampling import EndlessBatchSampler
+from bev_perception.training.semi_supervised.unlabelled_data import SemiSupervisedDataset
 
 
 class SegnetData(LightningDataModule):
     """Batches for one run; training goes on at the trainer's step.
 
     Args:
-        train: augmented samples.
+        train: augmented samples, perhaps with others that have no labels.
         validation: samples as recorded; may be empty.
         config: the run.
+        collate_train: stacks examples of train.
     """
 
     def __init__(
-        self, train: SegnetDataset, validation: SegnetDataset, config: TrainConfig
+        self,
+        train: SegnetDataset | SemiSupervisedDataset,
+        validation: SegnetDataset,
+        config: TrainConfig,
+        collate_train: Callable[[Sequence[Any]], Any] = collate,
     ) -> None:
         super().__init__()
         self._train = train
         self._validation = validation
         self._config = config
+        self._collate_train = collate_train
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Endless batches from the trainer's current step on."""
@@ -48,7 +56,7 @@ class SegnetData(LightningDataModule):
         return DataLoader(
             self._train,
             batch_sampler=sampler,
-            collate_fn=collate,
+            collate_fn=self._collate_train,
             **_workers(config.data.workers),
         )
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bev_perception.model import SegnetOutput
-from bev_perception.training.batch import Batch
+from bev_perception.training.batch import CellLabels
 from bev_perception.training.loss_config import LossConfig
 
 SMOOTHING_CELLS = 1.0
@@ -229,7 +229,7 @@ def offset_term(
 
 def total_losses(
     output: SegnetOutput,
-    batch: Batch,
+    batch: CellLabels,
     config: LossConfig,
     weighting: UncertaintyWeighting,
     classes: Sequence[str] = (),
@@ -238,7 +238,7 @@ def total_losses(
 
     Args:
         output: of the network.
-        batch: that it answered.
+        batch: the truth about the moments that it answered.
         config: which losses.
         weighting: see make_weighting.
         classes: names of the segmentation's channels; where there are several, the result

@@ -62,6 +62,13 @@ class SegnetModule(LightningModule):
         """Total loss of a batch."""
         output = self(batch)
         losses = self.losses(output, batch)
+        self.note_step(losses, output, batch, batch_idx)
+        return losses["total"]
+
+    def note_step(
+        self, losses: dict[str, Tensor], output: SegnetOutput, batch: Batch, batch_idx: int
+    ) -> None:
+        """Logs a step's losses, and now and then a picture of the answer to its batch."""
         self._last_losses = {name: value.detach() for name, value in losses.items()}
         self.log_dict({f"train/{name}": value for name, value in self._last_losses.items()})
         weights = self.weighting.log_variances.detach()
@@ -69,7 +76,6 @@ class SegnetModule(LightningModule):
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         if batch_idx % (self.config.picture_every * self.config.accumulate) == 0:
             self._picture("train", output, batch)
-        return losses["total"]
 
     def configure_gradient_clipping(
         self,

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from bev_perception.datasets.prepared_bag import PreparedBag
+from bev_perception.geometry.rig_statistics import RIG_KEY, RigStatistics
 from bev_perception.training.configuration import TrainConfig
+from bev_perception.training.splits import Splits
 
 
 def describe_run(
     config: TrainConfig,
-    train: Sequence[PreparedBag],
-    validation: Sequence[PreparedBag],
+    bags: Splits,
     steps: int,
     minutes: float,
     metrics: dict[str, float],
@@ -29,13 +30,17 @@ def describe_run(
 
     Paths are shortened so that metadata tells about the data and not about the machine.
     """
+    data = {"train": _describe(bags.train), "validation": _describe(bags.validation)}
+    if bags.unlabelled:
+        data["unlabelled"] = _describe(bags.unlabelled)
     return {
         "command": command_line(),
         "recipe": _shortened(config.to_dict()),
-        "data": {"train": _describe(train), "validation": _describe(validation)},
+        "data": data,
         "steps": steps,
         "minutes": round(minutes, 1),
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
+        RIG_KEY: RigStatistics.of(bag.rig for bag in bags.train).to_dict(),
         "torch": torch.__version__,
         "date": datetime.now(timezone.utc).date().isoformat(),
     }

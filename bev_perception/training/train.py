@@ -15,7 +15,6 @@ from pathlib import Path
 import yaml
 from lightning.pytorch import Callback, Trainer, seed_everything
 
-from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.evaluation.calibrate import calibration_values
@@ -30,7 +29,6 @@ from bev_perception.training.checkpoint_file import (
 )
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.data_module import SegnetData
-from bev_perception.training.dataset import SegnetDataset
 from bev_perception.training.distributed import (
     Processes,
     first_of_machine_first,
@@ -40,6 +38,8 @@ from bev_perception.training.distributed import (
 from bev_perception.training.fitting import fit
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.provenance import describe_run
+from bev_perception.training.semi_supervised.assembly import make_data, make_module
+from bev_perception.training.splits import Splits, prepared_splits
 from bev_perception.training.synchronized_norm import synchronize_batch_norms
 from bev_perception.training.trainer import make_trainer, process_count, runs_on_gpu
 
@@ -62,14 +62,6 @@ class TrainResult:
     weights: Path
     steps: int
     metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Prepared bags to learn from and to watch."""
-
-    train: list[PreparedBag]
-    validation: list[PreparedBag]
 
 
 def train(
@@ -101,7 +93,7 @@ def train(
         model = _initial_model(config)
         shows = show_progress and processes.rank == 0
         with first_of_machine_first(processes):
-            bags = _prepared(config, shows)
+            bags = prepared_splits(config, shows)
         return _train(config, model, bags, processes, shows, callbacks)
 
 
@@ -124,12 +116,7 @@ def _train(
         remove_partial_checkpoints(config.out)
     if count > 1:
         synchronize_batch_norms(model, runs_on_gpu(config))
-    module = SegnetModule(model, config)
-    data = SegnetData(
-        SegnetDataset(bags.train, config.model, config.targets, config.augmentation, config.seed),
-        SegnetDataset(bags.validation, config.model, config.targets),
-        config,
-    )
+    module, data = make_module(model, config), make_data(bags, config)
     stopper, progress = Stopper(config.max_minutes), StepProgress(shows)
     keeper = CheckpointKeeper(config, num_samples, count)
     callbacks: list[Callback] = [stopper, progress, keeper, *further_callbacks]
@@ -141,9 +128,7 @@ def _train(
     calibration = _calibration(module, bags.validation) if bags.validation else {}
     weights = config.out / WEIGHTS_NAME
     if trainer.is_global_zero:
-        metadata = describe_run(
-            config, bags.train, bags.validation, trainer.global_step, minutes, metrics
-        )
+        metadata = describe_run(config, bags, trainer.global_step, minutes, metrics)
         save_weights(weights, module.model, metadata | calibration)
     return TrainResult(weights, trainer.global_step, metrics)
 
@@ -166,31 +151,6 @@ def _calibration(module: SegnetModule, validation: Sequence[PreparedBag]) -> dic
     except BevError as error:
         _LOGGER.warning("the probabilities are not calibrated: %s", error)
         return {}
-
-
-def _prepared(config: TrainConfig, show_progress: bool) -> Splits:
-    if not config.data.train:
-        raise ConfigurationError("no bags to train on; name bags or folders in data.train")
-    train_paths = find_bags(config.data.train)
-    validation_paths = find_bags(config.data.validation) if config.data.validation else []
-    shared = {path.resolve() for path in train_paths} & {
-        path.resolve() for path in validation_paths
-    }
-    if shared:
-        raise ConfigurationError(
-            f"{len(shared)} bags are in data.train and in data.validation, for example "
-            f"{sorted(shared)[0]}; the splits must be disjoint"
-        )
-    settings = ExtractionSettings(config.model.image_size, config.data.stride, config.data.rig_file)
-    cache = config.data.cache_dir or config.out / "prepared"
-    bags = prepare_bags(
-        [*train_paths, *validation_paths],
-        cache,
-        settings,
-        config.data.extraction_processes,
-        show_progress,
-    )
-    return Splits(bags[: len(train_paths)], bags[len(train_paths) :])
 
 
 def _initial_model(config: TrainConfig) -> Segnet:

@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from bev_perception.training import callbacks
-from bev_perception.training.callbacks import AveragedWeights, LoadingTime
+from bev_perception.training.averaging import move_average
+from bev_perception.training.callbacks import LoadingTime
 
 
 def test_averaged_weights_forget_the_first_ones_and_then_follow_slowly():
     decay = 0.7
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-    averaged = AveragedModel(model, multi_avg_fn=AveragedWeights(decay)._average, use_buffers=True)
+    averaged = AveragedModel(
+        model, multi_avg_fn=partial(move_average, decay=decay), use_buffers=True
+    )
     expected, history = None, torch.Generator().manual_seed(5)
     for step in range(40):
         value = torch.rand((), generator=history).item()

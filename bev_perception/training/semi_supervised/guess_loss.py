@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How wrong the student is about what the teacher guesses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bev_perception.model import SegnetOutput
+from bev_perception.training.losses import (
+    UncertaintyWeighting,
+    center_loss,
+    masked_mean,
+    offset_loss,
+)
+from bev_perception.training.semi_supervised.labels import TaughtCells
+
+
+def guess_loss(
+    output: SegnetOutput,
+    guess: TaughtCells,
+    weighting: UncertaintyWeighting,
+    squared: bool = False,
+    positive_weight: float = 1.0,
+) -> Tensor:
+    """Terms of segmentation, centre and offset in the balance that labels have found, scalar.
+
+    The balance is not learned from guesses: a student that agrees with its teacher would else
+    make guesses ever more important.
+
+    Args:
+        output: of the student.
+        guess: for the same moments.
+        weighting: of the labelled terms.
+        squared: mean squared error of probabilities (MixMatch), else cross entropy.
+        positive_weight: factor on the occupied cells' share of the cross entropy; that of the
+            labelled loss for guesses of 0 and 1, 1 for probabilities, which have it already.
+    """
+    logits, wanted = output.segmentation.float(), guess.segmentation
+    if squared:
+        cells = (logits.sigmoid() - wanted) ** 2
+    else:
+        weight = logits.new_tensor(positive_weight)
+        cells = functional.binary_cross_entropy_with_logits(
+            logits, wanted, pos_weight=weight, reduction="none"
+        )
+    terms = torch.stack(
+        [
+            masked_mean(cells, guess.valid),
+            center_loss(output.center, guess.center, guess.valid),
+            offset_loss(output.offset, guess.offset, guess.occupied, guess.valid),
+        ]
+    )
+    balance = terms.new_tensor(weighting.factors) * torch.exp(-weighting.log_variances.detach())
+    return (balance * terms).sum()

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The drives of a run, prepared: to learn from, to look at without labels, to be judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
+from bev_perception.datasets.prepared_bag import PreparedBag
+from bev_perception.errors import ConfigurationError
+from bev_perception.training.configuration import TrainConfig
+from bev_perception.training.semi_supervised.label_split import labelled_part
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Prepared bags.
+
+    Attributes:
+        train: whose labels are learned from.
+        validation: to watch.
+        unlabelled: whose images are learned from and whose boxes are not looked at; with those
+            of train, as their images teach, too.
+    """
+
+    train: list[PreparedBag]
+    validation: list[PreparedBag]
+    unlabelled: list[PreparedBag]
+
+
+def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
+    """Prepares what the run needs and the cache does not hold.
+
+    Raises:
+        BevError: a bag cannot be read, or the splits are not disjoint.
+    """
+    data = config.data
+    if not data.train:
+        raise ConfigurationError("no bags to train on; name bags or folders in data.train")
+    train_paths = find_bags(data.train)
+    validation_paths = find_bags(data.validation) if data.validation else []
+    unlabelled_paths = find_bags(data.unlabelled) if data.unlabelled else []
+    _check_disjoint(validation_paths, {"train": train_paths, "unlabelled": unlabelled_paths})
+    labelled_paths = labelled_part(train_paths, data.labelled_fraction, config.seed)
+    if not config.semi_supervised.uses_unlabelled:
+        train_paths = labelled_paths
+    settings = ExtractionSettings(config.model.image_size, data.stride, data.rig_file)
+
+    def prepared(paths: Sequence[Path], settings: ExtractionSettings) -> list[PreparedBag]:
+        cache = data.cache_dir or config.out / "prepared"
+        return prepare_bags(paths, cache, settings, data.extraction_processes, show_progress)
+
+    bags = prepared([*train_paths, *validation_paths], settings)
+    of_path = dict(zip([*train_paths, *validation_paths], bags))
+    unlabelled: list[PreparedBag] = []
+    if config.semi_supervised.uses_unlabelled:
+        images_alone = replace(settings, labelled_only=False)
+        unlabelled = [of_path[path] for path in train_paths]
+        unlabelled += prepared(unlabelled_paths, images_alone)
+    return Splits(
+        [of_path[path] for path in labelled_paths],
+        [of_path[path] for path in validation_paths],
+        unlabelled,
+    )
+
+
+def _check_disjoint(validation: Iterable[Path], others: dict[str, list[Path]]) -> None:
+    watched = {path.resolve() for path in validation}
+    for name, paths in others.items():
+        shared = sorted(watched & {path.resolve() for path in paths})
+        if shared:
+            raise ConfigurationError(
+                f"{len(shared)} bags are in data.{name} and in data.validation, for example "
+                f"{shared[0]}; the splits must be disjoint"
+            )

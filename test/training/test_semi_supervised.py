@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning beside labels: what is guessed, what is mixed, what must not be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from drawn_boxes import MODEL, a_config, tensors, write_bag
+
+from bev_perception.datasets.preparation import ExtractionSettings, prepare_bags
+from bev_perception.errors import BagError, ConfigurationError
+from bev_perception.geometry import BevGrid
+from bev_perception.model import Segnet, load_weights
+from bev_perception.training import DataConfig, TrainConfig
+from bev_perception.training.augmentation import AugmentationConfig
+from bev_perception.training.batch import collate
+from bev_perception.training.dataset import SegnetDataset
+from bev_perception.training.losses import UncertaintyWeighting
+from bev_perception.training.semi_supervised.config import METHODS, SemiSupervisedConfig
+from bev_perception.training.semi_supervised.guess_loss import guess_loss
+from bev_perception.training.semi_supervised.guesses import (
+    OccupancyRates,
+    aligned,
+    confident,
+    sharpened,
+)
+from bev_perception.training.semi_supervised.label_split import labelled_part
+from bev_perception.training.semi_supervised.labels import TaughtCells
+from bev_perception.training.semi_supervised.mixing import bev_features, drawn_mix
+from bev_perception.training.semi_supervised.teacher import Teacher
+from bev_perception.training.semi_supervised.unlabelled_data import (
+    SemiSupervisedDataset,
+    collate_semi_supervised,
+)
+from bev_perception.training.train import train
+from bev_perception.training.views import ViewConfig
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+GUESSING = [method for method in METHODS if SemiSupervisedConfig(method).uses_unlabelled]
+
+
+@pytest.fixture(scope="module")
+def prepared(bags, cache):
+    return prepare_bags(bags, cache, ExtractionSettings(MODEL.image_size), show_progress=False)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """A bag without any label."""
+    return write_bag(tmp_path_factory.mktemp("unlabelled") / "recording", 3, 5, labelled=False)
+
+
+def moments(prepared, method, weak=None, **settings):
+    """What training by a method sees: labels from the first bag, images from the second."""
+    weak = weak or AugmentationConfig()
+    labelled = SegnetDataset(prepared[:1], MODEL, augmentation=weak)
+    config = SemiSupervisedConfig(method, **settings)
+    return SemiSupervisedDataset(labelled, prepared[1:], config, MODEL, weak, seed=3)
+
+
+def test_sharpening_is_the_quotient_of_powers():
+    p = torch.tensor([0.02, 0.3, 0.5, 0.9], dtype=torch.float64)
+    powers = p**2 / (p**2 + (1 - p) ** 2)
+    torch.testing.assert_close(sharpened(p, 0.5), powers)
+    torch.testing.assert_close(sharpened(p, 1.0), p)
+
+
+def test_alignment_multiplies_both_answers_by_their_rates():
+    p, wanted, found = torch.tensor(0.3), torch.tensor(0.1), torch.tensor(0.2)
+    yes, no = p * wanted / found, (1 - p) * (1 - wanted) / (1 - found)
+    torch.testing.assert_close(aligned(p, wanted, found), yes / (yes + no))
+
+
+def test_guesses_get_the_rates_of_the_labels_in_every_ring_of_distance():
+    """A teacher that sees twice as many vehicles far away, and none too many nearby."""
+    grid = BevGrid.centered(20.0, 1.0)
+    far = torch.from_numpy(np.linalg.norm(grid.cell_centers, axis=-1) >= 10.0)
+    rates = OccupancyRates(grid, num_classes=1)
+    generator = torch.Generator().manual_seed(0)
+    labels = (torch.rand(64, 1, *grid.shape, generator=generator) < 0.1).float()
+    guesses = torch.where(far, 0.2, 0.1).expand(64, 1, *grid.shape)
+    everywhere = torch.ones(64, 1, *grid.shape)
+    unchanged = rates.aligned(guesses)
+    torch.testing.assert_close(unchanged, guesses)  # before anything is known
+    for _ in range(3):
+        rates.update(labels, everywhere, guesses, everywhere)
+    mean = rates.aligned(guesses).mean(dim=(0, 1))
+    assert mean[far].mean() == pytest.approx(float(labels[:, 0, far].mean()), rel=0.02)
+    assert mean[~far].mean() == pytest.approx(float(labels[:, 0, ~far].mean()), rel=0.02)
+
+
+def test_only_sure_cells_teach():
+    p = torch.tensor([0.01, 0.05, 0.06, 0.69, 0.7, 1.0])
+    assert confident(p, 0.7, 0.05).tolist() == [1, 1, 0, 0, 1, 1]
+    output, guess = random_answer_and_guess()
+    nothing = replace(guess, valid=torch.zeros_like(guess.valid))
+    loss = guess_loss(output, nothing, UncertaintyWeighting())
+    assert loss.item() == 0.0
+    changed = replace(guess, valid=guess.valid.clone())
+    changed.valid[..., :5] = 0.0
+    before = guess_loss(output, changed, UncertaintyWeighting())
+    changed.segmentation[..., :5] = 0.5
+    changed.center[..., :5] = 0.9
+    assert guess_loss(output, changed, UncertaintyWeighting()) == before
+
+
+def random_answer_and_guess():
+    torch.manual_seed(1)
+    model = Segnet(MODEL)
+    output = model.decode(torch.randn(2, MODEL.latent_dim, *MODEL.grid.shape), False)
+    shape = (2, 1, *MODEL.grid.shape)
+    center, offset = torch.rand(shape), torch.randn(2, 2, *MODEL.grid.shape)
+    return output, TaughtCells(torch.rand(shape), torch.ones(shape), center, offset)
+
+
+def test_agreement_with_the_teacher_costs_nothing_in_squares():
+    output, guess = random_answer_and_guess()
+    same = replace(
+        guess,
+        segmentation=output.segmentation.sigmoid(),
+        center=output.center,
+        offset=output.offset,
+    )
+    assert guess_loss(output, same, UncertaintyWeighting(), squared=True).item() < 1e-10
+    assert guess_loss(output, guess, UncertaintyWeighting(), squared=True).item() > 0.1
+
+
+@pytest.mark.parametrize("method", GUESSING)
+def test_teacher_and_student_are_taught_on_the_same_cells(prepared, method):
+    """The white boxes lie in the same cells for both, however images are varied.
+
+    A network that only marks bright features in the bird's-eye view must mark the same side.
+    """
+    grey_levels = dict(brightness=0.0, contrast=0.0, gamma=0.0, tint=0.0)
+    views = ViewConfig(turn_deg=3.0, roll_deg=2.0, zoom=0.1, shift=0.05)
+    strong = AugmentationConfig(views=views, camera_dropout=0.3, **grey_levels)
+    weak = AugmentationConfig(mirror=True, turn_steps=4, **grey_levels)
+    data = moments(prepared, method, weak, strong=strong)
+    for position in range(12):
+        example = data.unlabelled_example(position, 0)
+        sights = (*example.weak, *example.strong)
+        maps = [brightness(sight) for sight in sights]
+        for other in maps[1:]:
+            both = np.isfinite(maps[0]) & np.isfinite(other)
+            assert np.corrcoef(maps[0][both], other[both])[0, 1] > 0.6
+
+
+def brightness(sight):
+    """(Y, X) mean of the lifted grey levels, ranked; NaN where no camera looks."""
+    from bev_perception.model.lift import lift
+
+    grey = torch.from_numpy(sight.images.astype(np.float32)).mean(-1)[None, :, None]
+    cells = torch.nn.functional.avg_pool2d(grey.flatten(0, 1), 8).unflatten(0, grey.shape[:2])
+    levels = lift(cells, sight.taps)[0].amax(dim=0).numpy()
+    return np.where(sight.taps.seen, levels, np.nan)
+
+
+def test_boxes_of_samples_without_labels_are_never_looked_at(prepared, monkeypatch):
+    data = moments(prepared, "remixmatch")
+    expected = data[(0, 7)].unlabelled[0]
+    bag = prepared[1]
+    sample = bag.sample
+
+    def relabelled(index):
+        return replace(sample(index), objects=None)
+
+    monkeypatch.setattr(bag, "sample", relabelled)
+    found = data[(0, 7)].unlabelled[0]
+    for one, other in zip((*expected.weak, *expected.strong), (*found.weak, *found.strong)):
+        assert np.array_equal(one.images, other.images)
+
+
+def test_a_position_decides_everything_that_is_drawn(prepared):
+    one, again = moments(prepared, "fixmatch")[(1, 5)], moments(prepared, "fixmatch")[(1, 5)]
+    other = moments(prepared, "fixmatch")[(1, 6)]
+    image = one.unlabelled[0].strong[0].images
+    assert np.array_equal(image, again.unlabelled[0].strong[0].images)
+    assert not np.array_equal(image, other.unlabelled[0].strong[0].images)
+
+
+def test_features_of_several_batches_are_those_of_each(prepared):
+    """Encoding together must not mix up whose images are whose."""
+    torch.manual_seed(0)
+    model = Segnet(MODEL).eval()
+    data = moments(prepared, "mixmatch", ratio=2)
+    batch = collate_semi_supervised([data[(0, 0)], data[(1, 1)]])
+    parts = [batch.labelled, *batch.weak]
+    for part, found in zip(parts, bev_features(model, parts)):
+        expected = model.lift(model.encode(part.images), part.taps)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_mix_of_a_moment_with_itself_is_the_moment():
+    random = np.random.default_rng(0)
+    bev = torch.randn(3, 2, 4, 4)
+    mix = drawn_mix(3, 0.75, random, mostly_own=True)
+    assert 0.5 <= mix.share <= 1.0
+    mixed = mix.of(bev)
+    expected = mix.share * bev + (1 - mix.share) * bev[mix.partners]
+    torch.testing.assert_close(mixed, expected)
+    alone = replace(mix, share=1.0)
+    torch.testing.assert_close(alone.of(bev), bev)
+
+
+def test_a_teacher_follows_and_never_learns(prepared):
+    torch.manual_seed(0)
+    student = Segnet(MODEL)
+    teacher = Teacher(student, decay=0.9)
+    batch = collate([SegnetDataset(prepared[:1], MODEL)[0]])
+    data = moments(prepared, "fixmatch")
+    weak = collate_semi_supervised([data[(0, 0)]]).weak
+    before = teacher.guess(weak)
+    assert not before.segmentation.requires_grad
+    assert not any(weight.requires_grad for weight in teacher.parameters())
+    student(batch.images, batch.taps).segmentation.sum().backward()
+    with torch.no_grad():
+        for weight in student.parameters():
+            weight.add_(0.1)
+    torch.testing.assert_close(teacher.guess(weak).segmentation, before.segmentation)
+    for _ in range(100):
+        teacher.follow(student)
+    student.eval()
+    expected = student(weak[0].images, weak[0].taps).segmentation.sigmoid()
+    torch.testing.assert_close(teacher.guess(weak).segmentation, expected, rtol=1e-3, atol=1e-4)
+
+
+def a_run(out, bags, cache, method, recording, **changes):
+    config = a_config(out, bags, cache, **changes)
+    settings = SemiSupervisedConfig(method, ramp_steps=2)
+    data = replace(config.data, unlabelled=(recording,) if settings.uses_unlabelled else ())
+    return replace(config, data=data, semi_supervised=settings)
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "none"])
+def test_every_method_trains(tmp_path, bags, cache, recording, method):
+    config = a_run(tmp_path, bags, cache, method, recording, max_steps=3)
+    _, metadata = load_weights(train(config, show_progress=False).weights)
+    assert metadata["recipe"]["semi_supervised"]["method"] == method
+    expected = {"bags": ["one", "recording"], "sets": 6} if method in GUESSING else None
+    assert metadata["data"].get("unlabelled") == expected
+
+
+def test_a_run_with_a_teacher_resumes_exactly(tmp_path, bags, cache, recording):
+    whole, parts = (
+        a_run(tmp_path / name, bags, cache, "remixmatch", recording, max_steps=4)
+        for name in ("whole", "parts")
+    )
+    expected = tensors(train(whole, show_progress=False).weights)
+    assert train(replace(parts, max_minutes=1e-6), show_progress=False).steps == 1
+    resumed = train(replace(parts, resume=True), show_progress=False)
+    for name, value in tensors(resumed.weights).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_larger_share_of_labels_holds_the_smaller_one(tmp_path):
+    drives = [tmp_path / str(number) for number in range(40)]
+    few, more = (labelled_part(drives, fraction, seed=2) for fraction in (0.05, 0.3))
+    assert len(few) == 2
+    assert len(more) == 12
+    assert set(few) < set(more)
+    assert few != labelled_part(drives, 0.05, seed=3)
+    assert len(labelled_part(drives, 0.001, seed=0)) == 1
+    assert labelled_part(drives, 1.0, seed=0) == drives
+
+
+def test_bags_without_labels_are_refused_where_labels_are_needed(tmp_path, cache, recording):
+    with pytest.raises(BagError, match="no camera set with labels"):
+        prepare_bags(
+            [recording], tmp_path, ExtractionSettings(MODEL.image_size), show_progress=False
+        )
+
+
+def test_settings_that_contradict_each_other_are_refused(tmp_path, recording):
+    data = DataConfig(train=(tmp_path / "a",), unlabelled=(recording,))
+    with pytest.raises(ConfigurationError, match="learns from labels alone"):
+        TrainConfig(data=data)
+    with pytest.raises(ConfigurationError, match="unknown method 'fixmath'"):
+        SemiSupervisedConfig("fixmath")
+    with pytest.raises(ConfigurationError, match="free_threshold must be less"):
+        SemiSupervisedConfig("fixmatch", free_threshold=0.8)
