@@ -87,7 +87,8 @@ def _picture(
     }
     for name, respondent in respondents.items():
         if not respondent.remembers:
-            outputs |= {name: output for _, output in respondent.answers(drive, [labelled])}
+            answers = respondent.answers(drive, [labelled])
+            outputs.update((name, output) for _, output in answers)
     if len(outputs) < len(respondents):
         return None
     rig = labelled.rig or drive.rig
