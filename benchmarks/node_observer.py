@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -44,6 +44,7 @@ class NodeObserver:
         outputs: number of messages by topic, since begin.
         diagnosed: whether diagnostics came since begin.
         engine: what the node says of it: model, device and the like.
+        troubles: messages of the newest diagnostics that are not OK, by part of the node.
     """
 
     def __init__(self, node: Node) -> None:
@@ -52,6 +53,7 @@ class NodeObserver:
         self.outputs: Counter[str] = Counter()
         self.diagnosed = False
         self.engine: dict[str, str] = {}
+        self.troubles: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._counts_before: Counter[str] = Counter()
         deep = QoSProfile(depth=100)
@@ -82,6 +84,11 @@ class NodeObserver:
         """What the node has dropped since begin: sets by "engine: cause", images by camera."""
         return self._counts - self._counts_before
 
+    @property
+    def total_drops(self) -> Counter[str]:
+        """The same since the node's start."""
+        return self._counts
+
     def _receive(self, name: str, data: bytes) -> None:
         self.outputs[name] += 1
         if name == "occupancy_grid":
@@ -94,6 +101,11 @@ class NodeObserver:
 
     def _receive_counts(self, message: Any) -> None:
         self.diagnosed = True
+        self.troubles = {
+            status.name.removeprefix("bev: "): status.message
+            for status in message.status
+            if status.level != DiagnosticStatus.OK
+        }
         for status in message.status:
             if status.name.endswith(": engine"):
                 values = {entry.key: entry.value for entry in status.values}

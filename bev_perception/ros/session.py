@@ -94,7 +94,7 @@ class Session:
         from rclpy.parameter import Parameter
         from rclpy.signals import SignalHandlerOptions
 
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         sim_time = Parameter("use_sim_time", value=self._use_sim_time)
         self.node = rclpy.create_node(self._name, parameter_overrides=[sim_time])
         self._executor = SingleThreadedExecutor()
