@@ -18,7 +18,8 @@ MAY_USE: dict[str, frozenset[str]] = {
     "geometry": frozenset(),
     "model": frozenset({"geometry"}),
     "inference": frozenset({"geometry", "model"}),
-    "perception": frozenset({"geometry", "inference", "model"}),
+    "residual_pose": frozenset({"geometry"}),
+    "perception": frozenset({"geometry", "inference", "model", "residual_pose"}),
     "bags": frozenset({"geometry"}),
     "samples": frozenset({"geometry", "bags"}),
     "faults": frozenset({"geometry", "bags"}),
@@ -29,7 +30,7 @@ MAY_USE: dict[str, frozenset[str]] = {
         {"geometry", "model", "inference", "perception", "bags", "datasets", "visualization"}
     ),
     "training": frozenset({"geometry", "model", "datasets", "evaluation", "visualization"}),
-    "doctor": frozenset({"geometry", "bags", "perception", "visualization"}),
+    "doctor": frozenset({"geometry", "bags", "perception", "residual_pose", "visualization"}),
     "visualization": frozenset({"geometry"}),
     "ros": frozenset(
         {
@@ -37,6 +38,7 @@ MAY_USE: dict[str, frozenset[str]] = {
             "model",
             "inference",
             "perception",
+            "residual_pose",
             "bags",
             "simulation",
             "carla_world",
@@ -48,7 +50,7 @@ MAY_USE: dict[str, frozenset[str]] = {
 }
 """Rooms that a room may import beside itself and the modules of EVERYWHERE."""
 
-EVERYWHERE = frozenset({"errors", "parallel", "resources"})
+EVERYWHERE = frozenset({"errors", "parallel", "resources", "untrusted"})
 
 ONLY_IN: dict[str, frozenset[str]] = {
     "torch": frozenset(
