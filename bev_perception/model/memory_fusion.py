@@ -160,7 +160,7 @@ class GruFusion(_Fusion):
 
     Gates and candidate are computed where the vehicle is now, from the state aligned to it. What
     they change is aligned back: state <- (1 - A z) state + A (z candidate), A the alignment. So a
-    cell that the gate leaves alone keeps its value exactly, however often the vehicle moves; a
+    cell that the gate leaves alone keeps its value, however often the vehicle moves; a
     state that is resampled at every set would be blurred by a metre within seconds.
     """
 
@@ -188,7 +188,7 @@ class GruFusion(_Fusion):
         before, known = aligned(on_ground, motions, self.grid).split([bev.shape[1], 1], 1)
         scalars = [np.append(motion.scaled, float(not state.is_empty)) for state, motion in begun]
         update, candidate = self._cell(bev, before, known, scalars)
-        open_cells = seen.to(bev) * self.near.to(bev.dtype)
+        open_cells = (seen.to(bev) * self.near.to(bev.dtype)).expand(len(bev), -1, -1, -1)
         update = update * open_cells
         after = before + update * (candidate - before)
         self._store(step, states, motions, on_ground, (update, update * candidate, open_cells))
