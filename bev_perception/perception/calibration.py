@@ -16,6 +16,7 @@ from bev_perception.geometry import Rig, RigidTransform
 from bev_perception.model import LiftGeometry, SegnetConfig, build_lift_geometry
 from bev_perception.perception.preparation import Preparation
 from bev_perception.perception.unknown import seen_cells
+from bev_perception.residual_pose import NO_CORRECTION, PoseCorrection
 
 KEPT_BYTES = 1 << 27
 """Memory that the tap tables of one calibration may take; the newest one always stays."""
@@ -65,34 +66,43 @@ class Calibration:
         self.tables_built = 0
         self._config = config
         self._kept_bytes = kept_bytes
-        self._tables: OrderedDict[tuple[tuple[bool, ...], RigidTransform], LiftTable]
-        self._tables = OrderedDict()
+        self._tables: OrderedDict[
+            tuple[tuple[bool, ...], RigidTransform, PoseCorrection], LiftTable
+        ] = OrderedDict()
         self._lock = Lock()
 
-    def table(self, present: tuple[bool, ...], level_T_base: RigidTransform) -> LiftTable:
+    def table(
+        self,
+        present: tuple[bool, ...],
+        level_T_base: RigidTransform,
+        correction: PoseCorrection = NO_CORRECTION,
+    ) -> LiftTable:
         """The lift's table, built if it is not kept.
 
         Args:
             present: per camera in rig order, whether its image can be used.
             level_T_base: the vehicle's attitude, see settled_attitude.
+            correction: of the rig, as images show it.
         """
-        key = present, level_T_base
+        key = present, level_T_base, correction
         with self._lock:
             table = self._tables.get(key)
             if table is None:
-                table = self._tables[key] = self._built(present, level_T_base)
+                table = self._tables[key] = self._built(present, level_T_base, correction)
             self._tables.move_to_end(key)
             limit = KEPT_BYTES if self._kept_bytes is None else self._kept_bytes
             while len(self._tables) > 1 and self._num_bytes() > limit:
                 self._tables.popitem(last=False)
         return table
 
-    def _built(self, present: tuple[bool, ...], level_T_base: RigidTransform) -> LiftTable:
+    def _built(
+        self, present: tuple[bool, ...], level_T_base: RigidTransform, correction: PoseCorrection
+    ) -> LiftTable:
         config = self._config
-        taps = build_lift_geometry(self.preparation.rig.moved(level_T_base), config, present)
+        taps = build_lift_geometry(correction.applied(self.preparation.rig).moved(level_T_base), config, present)
         seen = taps.seen
         if self.preparation.adds_rows:
-            rig = self.rig.moved(level_T_base)
+            rig = correction.applied(self.rig).moved(level_T_base)
             seen = seen_cells(rig, config.grid, config.heights_m, present)
         unknown = ~seen
         unknown.setflags(write=False)

@@ -24,9 +24,11 @@ from bev_perception.perception.object_classes import classified
 from bev_perception.perception.object_velocities import with_velocities
 from bev_perception.perception.objects import find_objects
 from bev_perception.perception.preparation import PreparedSet, check_size
+from bev_perception.perception.residual_correction import ResidualCorrection
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
 from bev_perception.perception.stream_memory import StreamMemory
 from bev_perception.perception.tracker import Tracker
+from bev_perception.residual_pose import NO_CORRECTION, PoseCorrection, PoseResidual
 
 STAGES = ("prepare", "table", "engine", "objects", "total")
 """Keys of BevOutput.timings_ms."""
@@ -66,6 +68,7 @@ class Pipeline:
         self.memory = StreamMemory(engine.config.memory)
         self._tracker = Tracker()
         self._helper = ThreadPoolExecutor(max_workers=1) if (os.cpu_count() or 1) > 1 else None
+        self._residual = ResidualCorrection(self._helper)
 
     @property
     def rig(self) -> Rig:
@@ -75,6 +78,16 @@ class Pipeline:
     @rig.setter
     def rig(self, rig: Rig) -> None:
         self.calibration = Calibration(rig, self.engine.config)
+
+    @property
+    def residual(self) -> PoseResidual | None:
+        """Measured errors of attitude and height; None where they are not looked for."""
+        return self._residual.residual if self.settings.residual_pose else None
+
+    @property
+    def correction(self) -> PoseCorrection:
+        """What is taken out of the lift of the next set."""
+        return self._residual.correction if self.settings.residual_pose else NO_CORRECTION
 
     def calibrate(self, rig: Rig, like: FrameSet | None = None) -> Calibration:
         """Makes everything that another rig needs, its tap table included.
@@ -103,7 +116,7 @@ class Pipeline:
         """
         calibration = self.calibration
         present = (True,) * len(calibration.rig)
-        calibration.table(present, _attitude(world_T_base, self.settings))
+        calibration.table(present, _attitude(world_T_base, self.settings), self.correction)
 
     def process(self, frame_set: FrameSet) -> BevOutput:
         """One moment.
@@ -117,6 +130,7 @@ class Pipeline:
         """
         settings, calibration = self.settings, self.calibration
         started = perf_counter()
+        correction = self._residual.settle(calibration) if settings.residual_pose else NO_CORRECTION
         health = _health(frame_set, calibration.rig)
         usable = {name: frame for name, frame in frame_set.frames.items() if health[name].ok}
         prepared, resize = self._prepared(replace(frame_set, frames=usable), calibration)
@@ -124,7 +138,8 @@ class Pipeline:
         pose = frame_set.world_T_base
         built = calibration.tables_built
         present = tuple(prepared.present.tolist())
-        table = calibration.table(present, _attitude(pose, settings))
+        attitude = _attitude(pose, settings)
+        table = calibration.table(present, attitude, correction)
         self.tables_built += calibration.tables_built - built
         self.on_inference()
         table_at = perf_counter()
@@ -142,6 +157,11 @@ class Pipeline:
             objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
         if raw.velocity is not None:
             objects = with_velocities(objects, grid, raw.velocity, raw.probability)
+        if settings.residual_pose:
+            self._residual.observe(
+                replace(frame_set, frames=usable),
+                lambda changed: calibration.table(present, attitude, changed),
+            )
         moments = (started, prepared_at, table_at, engine_at, perf_counter())
         return BevOutput(
             stamp_ns=frame_set.stamp_ns,

@@ -30,6 +30,8 @@ class PipelineSettings:
             table's by more than this. 0.03 degrees cost a tenth of a point of IoU within 25 m,
             0.1 degrees one point (benchmarks/levelling.py).
         track: whether objects get ids and velocities over time.
+        residual_pose: whether errors of the cameras' attitude and height that neither calibration
+            nor ego pose know of are measured in the images and taken out of the lift.
     """
 
     occupancy_threshold: float = 0.5
@@ -43,6 +45,7 @@ class PipelineSettings:
     level: bool = True
     level_tolerance_deg: float = 0.03
     track: bool = False
+    residual_pose: bool = False
 
     def __post_init__(self) -> None:
         for name in ("occupancy_threshold", "center_threshold"):
