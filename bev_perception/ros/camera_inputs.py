@@ -19,6 +19,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bev_perception.bags.headers import BEHIND_STAMP
+from bev_perception.bags.images import SUPPORTED_ENCODINGS
 from bev_perception.errors import BagError
 from bev_perception.geometry import CameraFrame
 from bev_perception.ros.camera_monitor import CameraMonitor
@@ -29,6 +30,7 @@ from bev_perception.ros.image_messages import (
     received_image,
 )
 from bev_perception.ros.parameters import NodeParameters
+from bev_perception.ros.repeated_images import RepeatedImages
 from bev_perception.ros.stamps import stamp_ns
 
 try:
@@ -94,6 +96,7 @@ class CameraInput:
         self._on_image = on_image
         self._on_info = on_info
         self._last_info = b""
+        self._repeated = RepeatedImages()
         image_qos = QoSProfile(
             depth=parameters.image_depth,
             reliability=ReliabilityPolicy[parameters.image_reliability.upper()],
@@ -131,10 +134,13 @@ class CameraInput:
             return
         stamp = stamp_ns(message.header.stamp)
         self._monitor.image_received(stamp, received_ns, message.header.frame_id)
+        self._monitor.doubts.image_repeated(self._repeated.look(data, stamp), received_ns)
         if not self._compressed:
             problem = raw_image_problem(message)
             if problem:
-                self._monitor.image_refused(problem, Cause.WRONG_ENCODING)
+                is_known = message.encoding in SUPPORTED_ENCODINGS
+                cause = Cause.UNDECODABLE if is_known else Cause.WRONG_ENCODING
+                self._monitor.image_refused(problem, cause)
                 return
         self._on_image(PendingImage(self._monitor.name, stamp, received_ns, topic, message))
 

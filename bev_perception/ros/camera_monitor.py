@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from threading import RLock
 
 from bev_perception.geometry import CameraHealth
+from bev_perception.ros.camera_doubts import CameraDoubts, Fault, Sightings
+from bev_perception.ros.camera_shares import ImageShares
 from bev_perception.ros.camera_status import (
     DEFAULT_THRESHOLDS,
     CameraStatus,
@@ -22,27 +24,19 @@ from bev_perception.ros.camera_status import (
 from bev_perception.ros.camera_topics import CameraTopics
 from bev_perception.ros.endpoints import Publisher
 from bev_perception.ros.event_stream import SECOND, EventStream
+from bev_perception.ros.lingering import Lingering
 
-Fault = tuple[Level, str]
-"""How bad, and what is and what to do in words."""
-
-_LATE_ADVICE = "compare its clock and delay with the other cameras', or raise sync_timeout_ms"
-_STAMP_ADVICE = "its driver must stamp every image with its own, growing time"
-_AHEAD_ADVICE = "its stamps run ahead of the other cameras'; compare the clocks"
-_DROPS = {
-    "late": (Cause.LATE, _LATE_ADVICE),
-    "duplicate": (Cause.BAD_STAMPS, _STAMP_ADVICE),
-    "out of order": (Cause.BAD_STAMPS, _STAMP_ADVICE),
-    "overflow": (Cause.BAD_STAMPS, _AHEAD_ADVICE),
-}
-"""Of the synchroniser's causes those that are the camera's own."""
+_INFO_CHANGES = "changed CameraInfo"
 
 _UNSTEADY = {
     Cause.STOPPED,
     Cause.WRONG_ENCODING,
     Cause.UNDECODABLE,
     Cause.WRONG_SIZE,
+    Cause.CHANGING_INFO,
     Cause.BLACK_IMAGE,
+    Cause.NOISE,
+    Cause.FROZEN,
     Cause.LATE,
     Cause.BAD_STAMPS,
 }
@@ -64,6 +58,7 @@ class CameraMonitor:
     Attributes:
         frame_id: optical frame.
         topics: what is subscribed to, and who publishes it.
+        doubts: told of contents and stamps that are suspicious.
     """
 
     def __init__(
@@ -86,13 +81,16 @@ class CameraMonitor:
         self._needs_info = needs_info
         self._needs_transform = needs_transform
         self._stream = EventStream(thresholds.window_s)
+        self._shares = ImageShares(self._stream, thresholds)
         self._stamp_ns: int | None = None
         self._refusals: dict[Cause, str] = {}
         self._health: tuple[CameraHealth, int] | None = None
         self._has_info = False
         self._info_problem = ""
         self._transform_problem = ""
-        self._faults: dict[Cause, tuple[Fault, int]] = {}
+        self._faults: dict[Cause, Fault] = {}
+        self._lingering = {cause: Lingering(thresholds.clear_after_s) for cause in _UNSTEADY}
+        self.doubts = CameraDoubts(info_topic, thresholds)
         self._lock = RLock()
 
     def image_received(self, stamp_ns: int, now_ns: int, frame_id: str = "") -> None:
@@ -129,6 +127,18 @@ class CameraMonitor:
         """A CameraInfo has come."""
         self._has_info = True
 
+    def info_changed(self) -> None:
+        """It says something else than the one before."""
+        with self._lock:
+            self._stream.count(_INFO_CHANGES)
+
+    def newest_stamp_ns(self, now_ns: int) -> int | None:
+        """Of the newest image, where it came within the last second."""
+        with self._lock:
+            self._advance(now_ns)
+            silent_s = self._stream.silent_s
+            return self._stamp_ns if silent_s is not None and silent_s < 1.0 else None
+
     def info_problem(self, problem: str) -> None:
         """Why the newest CameraInfo cannot be used; empty when it can."""
         self._info_problem = problem
@@ -153,6 +163,13 @@ class CameraMonitor:
             self.topics.info_publishers = tuple(info)
             self.topics.image_topics = tuple(image_topics)
 
+    def verdict(self, now_ns: int) -> tuple[Level, Cause]:
+        """Level and cause of status, for little work."""
+        with self._lock:
+            self._advance(now_ns)
+            causes = self._update_faults(now_ns)
+            return (self._faults[causes[0]][0], causes[0]) if causes else (Level.OK, Cause.NONE)
+
     def status(self, now_ns: int, clock_ns: int | None = None) -> CameraStatus:
         """The first cause that holds, of Cause's order.
 
@@ -170,7 +187,7 @@ class CameraMonitor:
                 text = f"{self._stream.rate_hz:.1f} images per second"
             if causes:
                 first = causes[0]
-                level, text = self._faults[first][0]
+                level, text = self._faults[first]
                 values["cause"] = first.value
                 values["other causes"] = ", ".join(cause.value for cause in causes[1:])
             message = f"{name}: {_without_name(text, self.name)}"
@@ -179,41 +196,44 @@ class CameraMonitor:
     def _advance(self, now_ns: int) -> None:
         if not self._stream.advance(now_ns):
             self._faults.clear()
+            self._lingering = {
+                cause: Lingering(self.thresholds.clear_after_s) for cause in _UNSTEADY
+            }
             self._health = None
+            self.doubts.forget()
 
     def _update_faults(self, now_ns: int) -> list[Cause]:
         """Causes to report, the first one first; unsteady ones are kept for a while."""
-        present = self._silence() | self._unread() | self._uncalibrated() | self._unusable()
-        self._faults.update({cause: (fault, now_ns) for cause, fault in present.items()})
-        kept_ns = self.thresholds.clear_after_s * SECOND
-        for cause, (_, seen_ns) in list(self._faults.items()):
-            is_kept = cause in _UNSTEADY and now_ns - seen_ns < kept_ns
-            if cause not in present and not is_kept:
+        newest_ns = self._stream.newest_ns.get(_INFO_CHANGES, now_ns)
+        present = self.doubts.sightings(self._stream.recent(_INFO_CHANGES), newest_ns, now_ns)
+        shares = self._shares
+        present |= self._silence() | shares.unread(self._refusals) | self._uncalibrated()
+        present |= shares.dropped() | self._unusable()
+        for cause, (fault, seen_ns) in present.items():
+            self._faults[cause] = fault
+            if cause in self._lingering:
+                self._lingering[cause].note(seen_ns)
+        for cause in list(self._faults):
+            lingering = self._lingering.get(cause)
+            if not (cause in present if lingering is None else lingering.holds(now_ns)):
                 del self._faults[cause]
         return [cause for cause in Cause if cause in self._faults]
 
-    def _silence(self) -> dict[Cause, Fault]:
+    def _silence(self) -> Sightings:
         """Why no images come."""
-        silent_s = self._stream.silent_s
+        silent_s, now_ns = self._stream.silent_s, self._stream.now_ns
         if silent_s is not None and silent_s < self._stopped_after_s():
             return {}
         mismatch = self.topics.image_mismatch()
         if mismatch is not None:
             cause, text = mismatch
-            return {cause: (Level.ERROR, text)}
+            return {cause: ((Level.ERROR, text), now_ns)}
         if silent_s is None:
-            return {Cause.NEVER_PUBLISHED: (self._startup_level(), self.topics.never_text())}
-        return {Cause.STOPPED: (Level.ERROR, self.topics.stopped_text(silent_s))}
+            fault = self._startup_level(), self.topics.never_text()
+            return {Cause.NEVER_PUBLISHED: (fault, now_ns)}
+        return {Cause.STOPPED: ((Level.ERROR, self.topics.stopped_text(silent_s)), now_ns)}
 
-    def _unread(self) -> dict[Cause, Fault]:
-        """Images that cannot be read or do not fit."""
-        return {
-            cause: (level, problem)
-            for cause, problem in self._refusals.items()
-            if (level := self._share_level(cause.value)) is not Level.OK
-        }
-
-    def _uncalibrated(self) -> dict[Cause, Fault]:
+    def _uncalibrated(self) -> Sightings:
         """What keeps the camera from being placed, whether images come or not."""
         faults: dict[Cause, Fault] = {}
         if self._needs_info and not self._has_info:
@@ -222,24 +242,14 @@ class CameraMonitor:
             faults[Cause.UNCALIBRATED] = (Level.ERROR, self._info_problem)
         if self._needs_transform and self._transform_problem:
             faults[Cause.NO_TRANSFORM] = (self._startup_level(), self._transform_problem)
-        return faults
+        return {cause: (fault, self._stream.now_ns) for cause, fault in faults.items()}
 
-    def _unusable(self) -> dict[Cause, Fault]:
+    def _unusable(self) -> Sightings:
         """Images that can be read but are of no use."""
-        faults: dict[Cause, Fault] = {}
-        for drop, (cause, advice) in _DROPS.items():
-            level = self._share_level(drop)
-            if level is not Level.OK:
-                percent = 100 * self._stream.share(drop, self.thresholds.min_images)
-                text = f"{percent:.0f} % of the images are dropped as {drop}; {advice}"
-                faults[cause] = (level, text)
-        if self._health is not None:
-            health, seen_ns = self._health
-            is_new = self._stream.now_ns - seen_ns < self.thresholds.window_s * SECOND
-            cause = health_cause(health)
-            if is_new and cause is not Cause.NONE:
-                faults[cause] = (Level.ERROR, health.cause)
-        return faults
+        if self._health is None or health_cause(self._health[0]) is Cause.NONE:
+            return {}
+        health, seen_ns = self._health
+        return {health_cause(health): ((Level.ERROR, health.cause), seen_ns)}
 
     def _values(self, clock_ns: int | None) -> dict[str, str]:
         """Figures for those who look closer."""
@@ -261,13 +271,6 @@ class CameraMonitor:
     def _startup_level(self) -> Level:
         """Of what may still come."""
         return Level.WARN if self._stream.age_s < self.thresholds.startup_s else Level.ERROR
-
-    def _share_level(self, kind: str) -> Level:
-        """How bad it is that so many images of the window are of a kind."""
-        share = self._stream.share(kind, self.thresholds.min_images)
-        if share >= self.thresholds.most_share:
-            return Level.ERROR
-        return Level.WARN if share >= self.thresholds.some_share else Level.OK
 
     def _stopped_after_s(self) -> float:
         """How long the camera may be silent."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from bev_perception.ros.lingering import CLEAR_AFTER_S
+
 
 class Level(IntEnum):
     """Levels of diagnostic_msgs/DiagnosticStatus."""
@@ -28,9 +30,12 @@ class Cause(Enum):
     UNDECODABLE = "undecodable"
     NO_INFO = "no CameraInfo"
     UNCALIBRATED = "uncalibrated"
+    CHANGING_INFO = "changing CameraInfo"
     NO_TRANSFORM = "no TF"
     WRONG_SIZE = "wrong size"
     BLACK_IMAGE = "black image"
+    NOISE = "noise"
+    FROZEN = "frozen image"
     LATE = "late"
     BAD_STAMPS = "bad stamps"
     NONE = "none"
@@ -80,20 +85,27 @@ class CameraThresholds:
         stopped_s, stopped_periods: a camera has stopped when the larger of the two has passed
             without an image; a period is the median of its last intervals.
         window_s: time over which shares are taken.
+        frozen_images, frozen_s: an image is frozen that has come again so many times over so
+            long.
+        info_changes: a CameraInfo is restless that has changed so often within the window.
         min_images: images in the window below which there are no shares.
         some_share: from this share of images refused or dropped a warning.
         most_share: from this share an error.
-        clear_after_s: a cause that comes and goes is reported until it has been away so long.
+        clear_after_s: a cause that comes and goes is reported until it has been away so long,
+            longer where it recurs; see Lingering.
     """
 
     startup_s: float = 3.0
-    stopped_s: float = 1.0
+    stopped_s: float = 0.6
     stopped_periods: float = 5.0
     window_s: float = 3.0
+    frozen_images: int = 5
+    frozen_s: float = 0.4
+    info_changes: int = 3
     min_images: int = 3
     some_share: float = 0.1
     most_share: float = 0.9
-    clear_after_s: float = 1.0
+    clear_after_s: float = CLEAR_AFTER_S
 
 
 DEFAULT_THRESHOLDS = CameraThresholds()

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.event_stream import SECOND
+from bev_perception.ros.lingering import Lingering
 
 CLOCK_TOPIC = "/clock"
 PATIENCE_S = 2.0
 """A clock that has stood for so long stands still; /clock usually comes ten times per second."""
+
+_FORWARD_S, _FASTEST = 2.0, 50.0
+"""A clock that goes further than this, and so many times faster than time, has jumped."""
 
 
 class ClockMonitor:
@@ -17,9 +21,11 @@ class ClockMonitor:
     def __init__(self) -> None:
         self._time_ns: int | None = None
         self._changed_ns = 0
+        self._looked_ns = 0
+        self._jumps, self._jump_s = Lingering(), 0.0
 
     def status(self, time_ns: int, now_ns: int, follows_topic: bool, num_publishers: int) -> Status:
-        """OK; WARN when it stands still, ERROR when it has never begun.
+        """OK; WARN when it stands still or has jumped, ERROR when it has never begun.
 
         Args:
             time_ns: of the node's clock.
@@ -27,16 +33,36 @@ class ClockMonitor:
             follows_topic: the parameter use_sim_time.
             num_publishers: of /clock.
         """
+        if follows_topic and self._time_ns is not None:
+            self._note_jump((time_ns - self._time_ns) / SECOND, now_ns)
+        self._looked_ns = now_ns
         if time_ns != self._time_ns or not follows_topic:
             self._time_ns, self._changed_ns = time_ns, now_ns
         still_s = (now_ns - self._changed_ns) / SECOND
         level, text = _judged(time_ns, still_s, follows_topic, num_publishers)
+        if level is Level.OK and follows_topic and self._jumps.holds(now_ns):
+            side = "ahead" if self._jump_s > 0 else "back"
+            level, text = (
+                Level.WARN,
+                (
+                    f"/clock has jumped {side} by {abs(self._jump_s):.1f} s; going on from there "
+                    f"(a bag that loops and a simulator that is reset do that; otherwise look for "
+                    f"a second publisher of /clock)"
+                ),
+            )
         values = {
             "use_sim_time": str(follows_topic).lower(),
             "time_s": f"{time_ns / SECOND:.3f}",
             "publishers of /clock": str(num_publishers),
         }
         return Status("clock", level, f"clock: {text}", values)
+
+    def _note_jump(self, moved_s: float, now_ns: int) -> None:
+        passed_s = (now_ns - self._looked_ns) / SECOND
+        is_first = not self._time_ns
+        if not is_first and (moved_s < 0 or moved_s > _FORWARD_S + _FASTEST * passed_s):
+            self._jump_s = moved_s
+            self._jumps.note(now_ns)
 
 
 def _judged(

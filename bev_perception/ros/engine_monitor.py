@@ -11,6 +11,7 @@ import numpy as np
 
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.event_stream import EventStream
+from bev_perception.ros.lingering import Lingering
 
 _WINDOW_S = 5.0
 _SAMPLES_KEPT = 200
@@ -32,6 +33,8 @@ class EngineMonitor:
         self._done = EventStream(_WINDOW_S)
         self._latencies: dict[str, deque[float]] = {}
         self._problem = ""
+        self._failures = Lingering()
+        self._last_problem = ""
         self._hang = ""
         self._lock = RLock()
 
@@ -50,15 +53,22 @@ class EngineMonitor:
             self._done.count(cause, count)
 
     def failed(self, problem: str) -> None:
-        """A set could not be processed; forgotten when the next one can."""
+        """A set could not be processed; a warning for a while when the next one can."""
         with self._lock:
-            self._problem = problem
+            self._problem = self._last_problem = problem
+            self._failures.note(self._done.now_ns)
             self._done.count("failed")
 
     def hangs(self, problem: str) -> None:
         """The network does not answer, and why that matters; empty when it does again."""
         with self._lock:
             self._hang = problem
+
+    def verdict(self, now_ns: int) -> Level:
+        """Level of status, for little work."""
+        with self._lock:
+            self._done.advance(now_ns)
+            return self._judged()[0]
 
     def status(self, now_ns: int) -> Status:
         """OK; WARN when sets are dropped; ERROR when they fail or hang; STALE when none come."""
@@ -74,6 +84,8 @@ class EngineMonitor:
             return Level.ERROR, self._hang
         if self._problem:
             return Level.ERROR, self._problem
+        if self._failures.holds(self._done.now_ns):
+            return Level.WARN, f"going on after a set that failed: {self._last_problem}"
         if silent_s is None:
             return Level.STALE, "no set of images has come yet; see the cameras' statuses"
         period_s = self._done.period_s or 0.0

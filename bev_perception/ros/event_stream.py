@@ -21,11 +21,13 @@ class EventStream:
     Attributes:
         now_ns: the time to which advance has brought it.
         totals: events by kind since the start; "received" are the arrivals.
+        newest_ns: when the newest event of a kind was.
     """
 
     def __init__(self, window_s: float) -> None:
         self.now_ns = 0
         self.totals: Counter[str] = Counter()
+        self.newest_ns: dict[str, int] = {}
         self._window_ns = int(window_s * SECOND)
         self._start_ns: int | None = None
         self._arrivals: deque[int] = deque(maxlen=_ARRIVALS_KEPT)
@@ -38,6 +40,7 @@ class EventStream:
         if not runs_on:
             self._window.clear()
             self._recent.clear()
+            self.newest_ns.clear()
             self._arrivals = deque([now_ns] * bool(self._arrivals), _ARRIVALS_KEPT)
         if self._start_ns is None or not runs_on:
             self._start_ns = now_ns
@@ -55,6 +58,7 @@ class EventStream:
     def count(self, kind: str, count: int = 1) -> None:
         """So many were of a kind."""
         self.totals[kind] += count
+        self.newest_ns[kind] = self.now_ns
         self._recent[kind] += count
         self._window.append((self.now_ns, kind, count))
 

@@ -38,6 +38,9 @@ from bev_perception.ros.transform_input import TransformInput
 SAME_JUMP_NS = 1_000_000_000
 """Signs of a clock set back that come within this time are of one jump."""
 
+LOOK_PERIOD_S = 0.1
+"""So often it is looked whether something has become better or worse; that is published at once."""
+
 LOG_PERIOD_S = 5.0
 
 
@@ -109,6 +112,11 @@ class LiveSession:
             self._diagnose,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
+        self._look_timer = node.create_timer(
+            min(LOOK_PERIOD_S, parameters.diagnostics_period_s),
+            self._look,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
         self._timing_watch = TimingWatch(node, self._processor.watchdog, monitor, self._diagnose)
         self._jump_handle = self._watch_clock(parameters.sync_timeout_ns)
         self._inputs = [
@@ -134,6 +142,7 @@ class LiveSession:
         self._jump_handle.unregister()
         self._anchor_timer.close()
         self._node.destroy_timer(self._diagnostics_timer)
+        self._node.destroy_timer(self._look_timer)
         self._timing_watch.close()
         if not self._handover.close():
             self._node.get_logger().error(CLOSED_WHILE_HANGING)
@@ -177,6 +186,7 @@ class LiveSession:
 
     def _on_info(self, camera: str, message: CameraInfo) -> None:
         if self._live_rig.add_info(camera, message):
+            self._monitor.cameras[camera].info_changed()
             self._rig_upkeep.update()
 
     def _on_static_transforms(self) -> None:
@@ -231,11 +241,14 @@ class LiveSession:
 
     # What became of it.
 
-    def _diagnose(self) -> None:
+    def _look(self) -> None:
         """By the steady clock, so it also runs while the node's clock stands still."""
         self._rig_upkeep.update()
         self._anchor_timer.check()
         self._handover.check_patience()
+        self._monitor.look(self._synchronizer.statistics, self._live_rig.problems)
+
+    def _diagnose(self) -> None:
         self._monitor.publish(self._synchronizer.statistics, self._live_rig.problems)
 
     def _on_first_output(self, cameras_used: int) -> None:

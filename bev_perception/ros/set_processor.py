@@ -24,6 +24,7 @@ from bev_perception.ros.camera_inputs import PendingImage
 from bev_perception.ros.camera_status import Cause
 from bev_perception.ros.ego_pose import EgoPose
 from bev_perception.ros.node_monitor import NodeMonitor
+from bev_perception.ros.noise_watch import NoiseWatch
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.publishers import OutputPublishers
 from bev_perception.ros.watchdog import Watchdog
@@ -83,6 +84,7 @@ class SetProcessor:
         self._min_cameras = parameters.min_cameras
         self._publishers = publishers
         self._monitor = monitor
+        self._noise = NoiseWatch(monitor.cameras)
         self._clock = clock
         self._on_first_output: Callable[[int], object] | None = on_first_output
         self._pipeline: Pipeline | None = None
@@ -188,6 +190,7 @@ class SetProcessor:
         self._publishers.publish_latencies(timings_ms)
         self._monitor.engine.set_published(timings_ms, published_ns)
         self._monitor.timing.set_published(timings_ms, published_ns)
+        self._noise.look(frames)
         if self._on_first_output is not None:
             self._on_first_output(sum(health.ok for health in output.health.values()))
             self._on_first_output = None

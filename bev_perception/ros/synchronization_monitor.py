@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bev_perception.perception import SynchronizerStatistics
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.event_stream import SECOND
+from bev_perception.ros.lingering import Lingering
 
 _WINDOW_NS = 3 * SECOND
 _PARTIAL_SHARE = 0.1
@@ -20,6 +21,7 @@ class _Snapshot:
     complete: int
     partial: int
     received: int
+    clock_jumps: int
 
 
 class SynchronizationMonitor:
@@ -27,6 +29,7 @@ class SynchronizationMonitor:
 
     def __init__(self) -> None:
         self._snapshots: deque[_Snapshot] = deque()
+        self._partial, self._jumps = Lingering(), Lingering()
 
     def status(self, statistics: SynchronizerStatistics, now_ns: int) -> Status:
         """OK; WARN when sets lack cameras; ERROR when images make no sets; STALE without images.
@@ -40,10 +43,26 @@ class SynchronizationMonitor:
             statistics.complete_sets,
             statistics.partial_sets,
             sum(statistics.received.values()),
+            statistics.clock_jumps,
         )
+        last = self._snapshots[-1] if self._snapshots else None
+        if newest.partial > (last.partial if last else 0):
+            self._partial.note(now_ns)
+        if last is not None and newest.clock_jumps > last.clock_jumps:
+            self._jumps.note(now_ns)
         oldest = self._oldest(newest)
         complete, partial = newest.complete - oldest.complete, newest.partial - oldest.partial
+        if not self._partial.holds(now_ns):
+            complete, partial = complete + partial, 0
         level, text = _judged(complete, partial, newest.received - oldest.received)
+        if level is Level.OK and self._jumps.holds(now_ns):
+            level, text = (
+                Level.WARN,
+                (
+                    "stamps have jumped back, and all that waited was dropped (a bag that loops "
+                    "and a simulator that is reset do that; otherwise look at the cameras' clocks)"
+                ),
+            )
         return Status("synchronization", level, f"synchronization: {text}", _values(statistics))
 
     def _oldest(self, newest: _Snapshot) -> _Snapshot:
@@ -52,7 +71,7 @@ class SynchronizationMonitor:
         if last and (newest.received < last.received or newest.now_ns < last.now_ns):
             self._snapshots.clear()
         if not self._snapshots:
-            self._snapshots.append(_Snapshot(newest.now_ns, 0, 0, 0))
+            self._snapshots.append(_Snapshot(newest.now_ns, 0, 0, 0, 0))
         self._snapshots.append(newest)
         while len(self._snapshots) > 2 and newest.now_ns - self._snapshots[1].now_ns >= _WINDOW_NS:
             self._snapshots.popleft()

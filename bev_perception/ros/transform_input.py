@@ -12,6 +12,7 @@ from tf2_msgs.msg import TFMessage
 from bev_perception.errors import TransformError
 from bev_perception.geometry import TransformTree
 from bev_perception.ros.stamps import stamp_ns
+from bev_perception.ros.transform_conflicts import TransformConflicts
 from bev_perception.ros.transform_messages import add_transforms
 
 HISTORY_S = 10.0
@@ -30,7 +31,7 @@ class TransformInput:
         on_static: called after static ones came that say something new.
         on_jump: called when stamps have fallen back, before the transforms of the new time
             line are in the tree.
-        on_refused: called with what is wrong with a transform.
+        on_refused: called with what is wrong with a transform, or contradicts another one.
 
     Attributes:
         tree: with HISTORY_S of moving transforms.
@@ -51,6 +52,7 @@ class TransformInput:
         self._on_jump = on_jump
         self._on_refused = on_refused
         self._newest_ns: dict[str, int] = {}
+        self._conflicts = TransformConflicts()
         static_qos = QoSProfile(depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = (
             node.create_subscription(TFMessage, "/tf", self._receive, QoSProfile(depth=_DEPTH)),
@@ -61,6 +63,7 @@ class TransformInput:
         """For a clock that was set back."""
         self.tree.clear_moving()
         self._newest_ns.clear()
+        self._conflicts.forget_moving()
 
     def close(self) -> None:
         """Ends the subscriptions."""
@@ -88,6 +91,9 @@ class TransformInput:
 
     def _add(self, message: TFMessage, static: bool) -> bool:
         """Whether the tree changed."""
+        conflict = self._conflicts.look(message.transforms, static)
+        if conflict:
+            self._on_refused(conflict)
         try:
             return add_transforms(self.tree, message, static)
         except TransformError as error:

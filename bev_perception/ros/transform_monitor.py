@@ -8,13 +8,16 @@ from threading import RLock
 
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.endpoints import Publisher, Subscribed
-from bev_perception.ros.event_stream import SECOND, EventStream
+from bev_perception.ros.event_stream import EventStream
+from bev_perception.ros.lingering import Lingering
 
 STATIC = Subscribed("/tf_static", "tf2_msgs/msg/TFMessage", "reliable", "transient_local")
 """What tf2 and this node ask of /tf_static."""
 
 _WINDOW_S = 3.0
 _MISSING_SHARE = 0.1
+_STALE_POSE_NS = 300_000_000
+"""A pose so much older than the images is more than the time until the next one."""
 
 
 class TransformMonitor:
@@ -31,7 +34,8 @@ class TransformMonitor:
         self._frame = world_frame
         self._sets = EventStream(_WINDOW_S)
         self._age_ns = 0
-        self._refusal: tuple[str, int] | None = None
+        self._problem = ""
+        self._problems, self._stale, self._missing = Lingering(), Lingering(), Lingering()
         self._static_problem = ""
         self._lock = RLock()
 
@@ -42,6 +46,8 @@ class TransformMonitor:
             self._sets.arrive()
             self._sets.count("late" if age_ns else "exact")
             self._frame, self._age_ns = world_frame, age_ns
+            if age_ns > _STALE_POSE_NS:
+                self._stale.note(now_ns)
 
     def pose_missing(self, now_ns: int) -> None:
         """A set goes without a pose."""
@@ -49,16 +55,25 @@ class TransformMonitor:
             self._sets.advance(now_ns)
             self._sets.arrive()
             self._sets.count("missing")
+            if self._missing.holds(now_ns):
+                self._missing.note(now_ns)
 
     def transform_refused(self, problem: str, now_ns: int) -> None:
-        """A message on /tf or /tf_static that makes no transform."""
+        """A message on /tf or /tf_static that makes no transform, or contradicts others."""
         with self._lock:
-            self._refusal = problem, now_ns
+            self._problem = problem
+            self._problems.note(now_ns)
 
     def static_publishers(self, publishers: Sequence[Publisher]) -> None:
         """Who publishes /tf_static."""
         problems = [text for entry in publishers if (text := STATIC.qos_problem(entry))]
         self._static_problem = problems[0] if problems else ""
+
+    def verdict(self, now_ns: int) -> Level:
+        """Level of status, for little work."""
+        with self._lock:
+            self._sets.advance(now_ns)
+            return self._judged(now_ns)[0]
 
     def status(self, now_ns: int) -> Status:
         """OK; WARN when a pose is missing that was there or was asked for, or TF is unfit."""
@@ -78,8 +93,8 @@ class TransformMonitor:
     def _judged(self, now_ns: int) -> tuple[Level, str]:
         if self._static_problem:
             return Level.WARN, f"{self._static_problem}; use a StaticTransformBroadcaster"
-        if self._refusal and now_ns - self._refusal[1] < _WINDOW_S * SECOND:
-            return Level.WARN, self._refusal[0]
+        if self._problems.holds(now_ns):
+            return Level.WARN, self._problem
         needed = (
             bool(self._asked_frame) or self._sets.totals["missing"] < self._sets.totals["received"]
         )
@@ -94,4 +109,9 @@ class TransformMonitor:
                 f"velocities stay zero"
             )
             return (Level.WARN, f"{text}; look at the localisation") if needed else (Level.OK, text)
+        if self._stale.holds(now_ns):
+            return Level.WARN, (
+                f"the pose of {self._base_frame} in {world} is {self._age_ns / 1e9:.1f} s older "
+                f"than the images, so maps are levelled with it; look at the localisation's delay"
+            )
         return Level.OK, f"pose of {self._base_frame} in {world}"

@@ -14,6 +14,7 @@ from bev_perception.ros.camera_monitor import CameraMonitor
 from bev_perception.ros.camera_status import Cause
 from bev_perception.ros.camera_topics import COMPRESSED_IMAGE
 from bev_perception.ros.endpoints import Publisher
+from bev_perception.ros.lingering import CLEAR_AFTER_S
 
 
 def everything_is_wrong() -> Camera:
@@ -56,8 +57,24 @@ def test_a_stutter_is_reported_without_flicker() -> None:
         causes.append(camera.status.cause)
         camera.send(8)
         causes.append(camera.status.cause)
-    assert set(causes) == {Cause.STOPPED}
-    assert camera.send(3).status.cause is Cause.NONE
+    assert set(causes[2:]) == {Cause.STOPPED}, "the second stop tells that it recurs"
+    assert camera.send(30).status.cause is Cause.NONE
+
+
+def test_what_ends_for_good_is_told_of_for_less_than_a_second() -> None:
+    camera = Camera().send(30).send(20, damaged).send(5)
+    assert camera.status.cause is Cause.UNDECODABLE
+    assert camera.send(2).status.cause is Cause.NONE
+
+
+def test_what_recurs_is_told_of_between() -> None:
+    camera = Camera()
+    causes = []
+    for _ in range(8):
+        camera.send(1, damaged)
+        for _ in range(7):
+            causes.append(camera.send(1).status.cause)
+    assert set(causes[16:]) == {Cause.UNDECODABLE}
 
 
 @given(steps=st.lists(st.sampled_from(["good", "late", "damaged", "pause"]), max_size=60))
@@ -76,7 +93,7 @@ def test_a_status_turns_ok_at_most_once_per_clearing_time(steps: list[str]) -> N
         if cause is Cause.NONE and before is not Cause.NONE:
             recoveries.append(camera.now_ns)
         before = cause
-    assert all(after - before >= SECOND for before, after in pairwise(recoveries))
+    assert all(after - before >= CLEAR_AFTER_S * SECOND for before, after in pairwise(recoveries))
 
 
 @given(

@@ -36,6 +36,16 @@ def test_a_clock_that_goes_is_well() -> None:
     assert judged([9.0, 9.1, 0.0, 0.1])[0] is Level.OK
 
 
+@pytest.mark.parametrize(
+    ("times_s", "text"), [([9.0, 1.0], "back by 8.0 s"), ([9.0, 99.0], "ahead by 90.0 s")]
+)
+def test_a_clock_that_jumps_is_told_of_for_a_while(times_s: list[float], text: str) -> None:
+    level, message = judged(times_s)
+    assert (level, text in message) == (Level.WARN, True), message
+    assert judged([*times_s, times_s[-1] + 0.1])[0] is Level.OK
+    assert judged([0.0, 1e9])[0] is Level.OK, "the first time that comes is no jump"
+
+
 def test_the_systems_clock_needs_no_topic() -> None:
     assert judged([7.0] * 9, publishers=0, sim=False) == (Level.OK, "clock: the system's")
 

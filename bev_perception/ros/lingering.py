@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long something that went wrong is still told of after it was last seen."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from bev_perception.ros.event_stream import SECOND
+
+CLEAR_AFTER_S = 0.6
+"""For what was there all the time: once it is away so long, it is over."""
+
+_LONGEST_S = 3.0
+_FACTOR = 3
+_GAP_S, _PAUSE_S = 0.25, 2.0
+
+
+class Lingering:
+    """What comes and goes is told of without a flicker, what ends for good is soon forgotten.
+
+    Args:
+        clear_after_s: least time that it is told of; several times the gaps where it recurs
+            with gaps of up to two seconds.
+    """
+
+    def __init__(self, clear_after_s: float = CLEAR_AFTER_S) -> None:
+        self._clear_ns = int(clear_after_s * SECOND)
+        self._seen_ns: int | None = None
+        self._gaps_ns: deque[int] = deque(maxlen=3)
+
+    def note(self, now_ns: int) -> None:
+        """It is there now; steady time, nanoseconds."""
+        if self._seen_ns is not None:
+            gap_ns = now_ns - self._seen_ns
+            if gap_ns > _PAUSE_S * SECOND or gap_ns < 0:
+                self._gaps_ns.clear()
+            elif gap_ns > _GAP_S * SECOND:
+                self._gaps_ns.append(gap_ns)
+        self._seen_ns = now_ns
+
+    def holds(self, now_ns: int) -> bool:
+        """Whether it is still told of."""
+        if self._seen_ns is None:
+            return False
+        recurring_ns = _FACTOR * max(self._gaps_ns, default=0)
+        hold_ns = max(self._clear_ns, min(recurring_ns, int(_LONGEST_S * SECOND)))
+        return now_ns - self._seen_ns < hold_ns
+
+    def ago_s(self, now_ns: int) -> float:
+        """Seconds since it was last there; infinite where it never was."""
+        return float("inf") if self._seen_ns is None else (now_ns - self._seen_ns) / SECOND
