@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bev_perception.doctor.examination import NamedCheck
 from bev_perception.doctor.finding import Finding, Findings, Severity
@@ -42,52 +42,56 @@ def rig_check(weights: str, trained: RigStatistics | None, severity: Severity) -
 def _compared(
     seen: Observation, so_far: Findings, weights: str, trained: RigStatistics, severity: Severity
 ) -> Iterator[Finding]:
+    if so_far.has_error("focal", "mounting", "optical-frame", "directions", "size"):
+        return  # once those are mended there is something to compare
+    views = [CameraView.of(entry) for entry in seen.rig_cameras.values()]
+    differences = list(_differences(views, trained))
     fewest, most = trained.cameras
-    count = len(seen.cameras)
-    learnt = f"what weights {weights} have learnt from ({trained.rigs} recordings)"
-    if not fewest <= count <= most:
+    if not fewest <= len(seen.cameras) <= most:
+        known = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        differences.insert(0, (f"{len(seen.cameras)} cameras", known))
+    if differences:
         yield Finding(
             "weights",
             severity,
-            f"{count} cameras",
-            expected=f"{fewest if fewest == most else f'{fewest} to {most}'}, {learnt}",
-            cause="another vehicle than in training",
-            fix="expect lower accuracy; measure it (bev evaluate), train with this rig",
+            ", ".join(text for text, _ in differences),
+            expected=f"{', '.join(text for _, text in differences)}, as in the {trained.rigs} "
+            f"recordings that weights {weights} learnt from",
+            cause="another vehicle or other lenses than in training, or a wrong calibration",
+            fix="check the calibration; else expect lower accuracy, measure it (bev evaluate), and "
+            "train with such rigs (bev simulate --vary-rig, or own recordings)",
         )
-    for name, entry in seen.rig_cameras.items():
-        if so_far.has_error(
-            "focal", "mounting", "optical-frame", "directions", "size", camera=name
-        ):
-            continue
-        seen_texts, expected = [], []
-        for text, limits in _differences(CameraView.of(entry), trained):
-            seen_texts.append(text)
-            expected.append(limits)
-        if seen_texts:
-            yield Finding(
-                "weights",
-                severity,
-                ", ".join(seen_texts),
-                camera=name,
-                expected=f"{', '.join(expected)}: {learnt}",
-                cause="another vehicle or lens than in training, or a wrong calibration",
-                fix="check the calibration; else expect lower accuracy, measure it (bev evaluate), "
-                "train with this rig (bev simulate --vary-rig)",
-            )
 
 
-def _differences(view: CameraView, trained: RigStatistics) -> Iterator[tuple[str, str]]:
+def _differences(views: Sequence[CameraView], trained: RigStatistics) -> Iterator[tuple[str, str]]:
     """(what it is, what it was in training) of all that is clearly outside."""
-    for value, (low, high), margin, text, unit in (
-        (view.height_m, trained.height_m, HEIGHT_M, "height", "m"),
-        (view.horizontal_fov_deg, trained.horizontal_fov_deg, FOV_DEG, "field of view", "deg"),
-        (view.pitch_deg, trained.pitch_deg, PITCH_DEG, "pitch", "deg"),
+    for values, limits, margin, text, digits, unit in (
+        ([v.height_m for v in views], trained.height_m, HEIGHT_M, "height", 2, "m"),
+        (
+            [v.horizontal_fov_deg for v in views],
+            trained.horizontal_fov_deg,
+            FOV_DEG,
+            "field of view",
+            0,
+            "deg",
+        ),
+        ([v.pitch_deg for v in views], trained.pitch_deg, PITCH_DEG, "pitch", 0, "deg"),
     ):
-        if not low - margin <= value <= high + margin:
-            digits = 2 if unit == "m" else 0
-            limits = f"{low:.{digits}f}"
-            limits += "" if high - low < 10**-digits else f" to {high:.{digits}f}"
-            yield f"{text} {value:.{digits}f} {unit}", f"{limits} {unit}"
-    if all(abs((view.yaw_deg - yaw + 180) % 360 - 180) > YAW_DEG for yaw in trained.yaw_deg):
+        if min(values) < limits[0] - margin or max(values) > limits[1] + margin:
+            yield (
+                f"{text} {_span(min(values), max(values), digits)} {unit}",
+                f"{_span(*limits, digits)} {unit}",
+            )
+    odd = [view.yaw_deg for view in views if _nearest(view.yaw_deg, trained.yaw_deg) > YAW_DEG]
+    if odd:
         known = ", ".join(f"{yaw:.0f}" for yaw in trained.yaw_deg)
-        yield f"yaw {view.yaw_deg:.0f} deg", f"near one of {known} deg"
+        yield f"yaw {', '.join(f'{yaw:.0f}' for yaw in odd)} deg", f"near one of {known} deg"
+
+
+def _nearest(yaw_deg: float, known_deg: Sequence[float]) -> float:
+    return min(abs((yaw_deg - known + 180) % 360 - 180) for known in known_deg)
+
+
+def _span(low: float, high: float, digits: int) -> str:
+    first, last = f"{low:.{digits}f}", f"{high:.{digits}f}"
+    return first if first == last else f"{first} to {last}"

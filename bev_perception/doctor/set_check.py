@@ -36,7 +36,7 @@ def check_sets(seen: Observation, so_far: Findings) -> Iterator[Finding]:
         sets += synchronizer.add(moment)
     sets += synchronizer.flush()
     if len(sets) < _FEWEST_SETS and len(sets) == synchronizer.statistics.complete_sets:
-        yield from _lags(seen, {name: [_lag_ms(each, name) for each in sets] for name in names})
+        yield from _lags({name: [_lag_ms(each, name) for each in sets] for name in names})
         return
     missing = Counter(name for each in sets for name in each.missing)
     known = so_far.has_error() or any(
@@ -58,22 +58,22 @@ def check_sets(seen: Observation, so_far: Findings) -> Iterator[Finding]:
             fix="trigger the cameras together, mend the clock, or raise sync_tolerance_ms",
         )
     lags = {name: [_lag_ms(each, name) for each in sets if name in each.frames] for name in names}
-    yield from _lags(seen, lags)
+    yield from _lags(lags)
 
 
-def _lags(seen: Observation, lags: dict[str, list[float]]) -> Iterator[Finding]:
-    for name, values in lags.items():
-        lag = sorted(values)[len(values) // 2] if values else 0.0
-        if lag > LARGE_DELAY_MS:
-            yield Finding(
-                "sets",
-                Severity.NOTE,
-                f"usually {lag:.0f} ms behind the first image of its set",
-                camera=name,
-                expected=f"less than {LARGE_DELAY_MS:g} ms",
-                cause="cameras that take turns, or a trigger that is delayed",
-                fix="trigger the cameras together, or expect fast objects to be displaced",
-            )
+def _lags(lags: dict[str, list[float]]) -> Iterator[Finding]:
+    usual = {name: sorted(values)[len(values) // 2] for name, values in lags.items() if values}
+    late = {name: lag for name, lag in usual.items() if lag > LARGE_DELAY_MS}
+    if late:
+        cameras = ", ".join(f"{name} {lag:.0f} ms" for name, lag in late.items())
+        yield Finding(
+            "sets",
+            Severity.NOTE,
+            f"cameras that are usually behind the first image of their set: {cameras}",
+            expected=f"less than {LARGE_DELAY_MS:g} ms",
+            cause="cameras that take turns, or a trigger that is delayed",
+            fix="trigger the cameras together, or expect fast objects to be displaced",
+        )
 
 
 def _lag_ms(found: SynchronizedSet[_Moment], name: str) -> float:

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An examination as text, tables and plain values."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bev_perception.cli.result_tables import as_text
+from bev_perception.doctor.examination import Examination
+from bev_perception.doctor.finding import Finding, Severity
+from bev_perception.doctor.recording import CameraTrack, Observation
+from bev_perception.geometry.rig_statistics import CameraView
+from bev_perception.visualization import Table
+
+_WIDTH = 96
+_PARTS = ("expected", "cause", "fix")
+
+
+def overview(examination: Examination) -> str:
+    """What was looked at, in one line."""
+    seen = examination.observation
+    frame = f"vehicle frame {seen.base_frame}" if seen.base_frame else "no vehicle frame"
+    return f"{seen.source}: {seen.duration_s:.1f} s, {len(seen.cameras)} cameras, {frame}"
+
+
+def verdict(examination: Examination) -> str:
+    """``2 errors, 1 warning, 0 notes``."""
+    parts = []
+    for severity, word in (
+        (Severity.ERROR, "error"),
+        (Severity.WARNING, "warning"),
+        (Severity.NOTE, "note"),
+    ):
+        count = examination.count(severity)
+        parts.append(f"{count} {word}{'' if count == 1 else 's'}")
+    return ", ".join(parts)
+
+
+def examination_text(examination: Examination) -> str:
+    """Everything for a terminal."""
+    tables = [cameras_table(examination.observation), checks_table(examination)]
+    parts = [overview(examination)]
+    parts += [f"{table.title}\n{as_text(table)}" for table in tables if table.rows]
+    parts += [finding_text(finding) for finding in examination.findings]
+    return "\n\n".join([*parts, verdict(examination)]) + "\n"
+
+
+def finding_text(finding: Finding) -> str:
+    """A few indented lines."""
+    head = f"{finding.severity.value.upper()}  {finding.check}"
+    lines = [f"{head}  {finding.camera}".rstrip(), _line("seen", finding.seen)]
+    lines += [_line(part, getattr(finding, part)) for part in _PARTS if getattr(finding, part)]
+    return "\n".join(lines)
+
+
+def checks_table(examination: Examination) -> Table:
+    """Each check with its verdict."""
+    rows = []
+    for check in examination.checks:
+        cameras = [f.camera for f in examination.findings if f.check == check.name and f.camera]
+        shown = ", ".join(dict.fromkeys(cameras))
+        named = f"{check.name:<16} {check.looks_at}"
+        rows.append([named, examination.verdict(check.name).value, shown])
+    return Table("Checks", ["check", "verdict", "cameras"], rows)
+
+
+def cameras_table(seen: Observation) -> Table:
+    """What each camera is and does."""
+    columns = [
+        "camera", "images", "rate Hz", "size", "encoding", "field of view", "height m", "looks to",
+    ]  # fmt: skip
+    return Table("Cameras", columns, [_camera_row(seen, each) for each in seen.cameras.values()])
+
+
+def findings_table(examination: Examination) -> Table:
+    """All findings for the report."""
+    rows = [
+        [f"{each.severity.value}: {each.check}", each.camera or "all", each.seen,
+         *(getattr(each, part) for part in _PARTS)]
+        for each in examination.findings
+    ]  # fmt: skip
+    return Table("Findings", ["finding", "camera", "seen", "expected", "likely cause", "fix"], rows)
+
+
+def examination_values(
+    examination: Examination, strict: bool, pictures: Mapping[int, str]
+) -> dict[str, Any]:
+    """Plain values for JSON.
+
+    Args:
+        examination: what was found.
+        strict: whether warnings make it unhealthy.
+        pictures: file names by number of the finding.
+    """
+    seen = examination.observation
+    return {
+        "source": seen.source,
+        "live": seen.is_live,
+        "duration_s": round(seen.duration_s, 3),
+        "base_frame": seen.base_frame,
+        "healthy": examination.is_healthy(strict),
+        "counts": {severity.value: examination.count(severity) for severity in Severity},
+        "checks": {each.name: examination.verdict(each.name).value for each in examination.checks},
+        "cameras": {name: _camera_values(seen, each) for name, each in seen.cameras.items()},
+        "findings": [
+            {
+                "check": each.check,
+                "severity": each.severity.value,
+                "camera": each.camera,
+                "seen": each.seen,
+                **{part: getattr(each, part) for part in _PARTS},
+                "picture": pictures.get(number, ""),
+            }
+            for number, each in enumerate(examination.findings)
+        ],
+    }
+
+
+def _line(part: str, text: str) -> str:
+    head = f"  {part + ':':<10}"
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head),
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _camera_row(seen: Observation, track: CameraTrack) -> list[str]:
+    form, rate = track.form, _rate_hz(track)
+    row = [
+        track.name,
+        str(len(track.log_ns)),
+        "-" if rate is None else f"{rate:.2f}",
+        f"{form.width}x{form.height}" if form and form.width else "-",
+        form.encoding if form else "-",
+    ]
+    entry = seen.rig_cameras.get(track.name)
+    if entry is None:
+        return [*row, "-", "-", "-"]
+    view = CameraView.of(entry)
+    tilt = "up" if view.pitch_deg > 0 else "down"
+    looks = f"yaw {view.yaw_deg:+.1f}, {abs(view.pitch_deg):.1f} deg {tilt}"
+    return [*row, f"{view.horizontal_fov_deg:.1f} deg", f"{view.height_m:.2f}", looks]
+
+
+def _camera_values(seen: Observation, track: CameraTrack) -> dict[str, Any]:
+    entry, form, rate = seen.rig_cameras.get(track.name), track.form, _rate_hz(track)
+    values: dict[str, Any] = {
+        "image_topic": track.topics.image_topic,
+        "camera_info_topic": track.topics.camera_info_topic,
+        "images": len(track.log_ns),
+        "rate_hz": None if rate is None else round(rate, 3),
+        "size": [form.width, form.height] if form else None,
+        "encoding": form.encoding if form else None,
+    }
+    if entry is not None:
+        view = CameraView.of(entry)
+        values |= {
+            "height_m": round(view.height_m, 3),
+            "horizontal_fov_deg": round(view.horizontal_fov_deg, 2),
+            "pitch_deg": round(view.pitch_deg, 2),
+            "yaw_deg": round(view.yaw_deg, 2),
+        }
+    return values
+
+
+def _rate_hz(track: CameraTrack) -> float | None:
+    """Images per second of arrival; None for fewer than two."""
+    if len(track.log_ns) < 2:
+        return None
+    period_s = float(np.diff(np.sort(track.log_ns)).mean()) / 1e9
+    return 1.0 / period_s if period_s > 0 and math.isfinite(period_s) else None
