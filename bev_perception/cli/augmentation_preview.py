@@ -51,7 +51,12 @@ def write_preview(config: TrainConfig, count: int) -> list[Path]:
     bags = prepare_bags(
         paths[:: max(1, len(paths) // count)][:count],
         config.data.cache_dir or config.out / "prepared",
-        ExtractionSettings(config.model.image_size, config.data.stride, config.data.rig_file),
+        ExtractionSettings(
+            config.model.image_size,
+            config.data.stride,
+            config.data.rig_file,
+            virtual_cameras=config.model.virtual_cameras,
+        ),
         config.data.extraction_processes,
     )
     true = replace(config.augmentation, miscalibration=MiscalibrationConfig())

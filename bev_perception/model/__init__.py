@@ -5,7 +5,7 @@ from bev_perception.model.calibration import calibrated, load_calibrated, stored
 from bev_perception.model.config import ENCODERS, SegnetConfig
 from bev_perception.model.image_resize import ImageResize
 from bev_perception.model.lift import lift
-from bev_perception.model.lift_config import LIFTS, LiftSettings, VirtualCamera
+from bev_perception.model.lift_config import LIFTS, LiftSettings
 from bev_perception.model.lift_geometry import LiftGeometry, build_lift_geometry
 from bev_perception.model.presets import PRESETS, preset, tiny_config
 from bev_perception.model.segnet import Segnet, SegnetOutput
@@ -31,7 +31,6 @@ __all__ = [
     "SegnetConfig",
     "SegnetOutput",
     "TapTable",
-    "VirtualCamera",
     "build_lift_geometry",
     "build_tap_table",
     "calibrated",

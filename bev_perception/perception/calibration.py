@@ -61,7 +61,7 @@ class Calibration:
 
     def __init__(self, rig: Rig, config: SegnetConfig, kept_bytes: int | None = None) -> None:
         self.rig = rig
-        self.preparation = Preparation(rig, config.image_size)
+        self.preparation = Preparation(rig, config.image_size, config.virtual_cameras)
         self.images = self.preparation.empty_images()
         self.tables_built = 0
         self._config = config
@@ -99,11 +99,13 @@ class Calibration:
         self, present: tuple[bool, ...], level_T_base: RigidTransform, correction: PoseCorrection
     ) -> LiftTable:
         config = self._config
-        taps = build_lift_geometry(correction.applied(self.preparation.rig).moved(level_T_base), config, present)
+        prepared = correction.applied(self.preparation.rig).moved(level_T_base)
+        taps = build_lift_geometry(prepared, config, present)
         seen = taps.seen
         if self.preparation.adds_rows:
             rig = correction.applied(self.rig).moved(level_T_base)
-            seen = seen_cells(rig, config.grid, config.heights_m, present)
+            through = prepared if self.preparation.turns else None
+            seen = seen_cells(rig, config.grid, config.heights_m, present, through)
         unknown = ~seen
         unknown.setflags(write=False)
         self.tables_built += 1

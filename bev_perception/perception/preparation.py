@@ -6,27 +6,28 @@ aspect kept to the nearest row. Surplus rows are cut off above as long as a quar
 result stays above the horizon, then below: what stands on the ground is around and below the
 horizon. Missing rows are added black, above and below by halves, so that the horizon stays
 near the middle. Lens distortion stays in the camera model, where the lift uses it.
+
+A network with a canonical rig gets images that are turned to it instead, see rectification.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.errors import CalibrationError, ConfigurationError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigCamera
+from bev_perception.geometry.virtual_camera import VirtualCamera
 from bev_perception.model import ImageResize
-from bev_perception.perception.area_shrink import AreaShrink
+from bev_perception.perception.rectification import Rectification
 from bev_perception.perception.resize_matrices import resize_matrices
-
-SKY_SHARE = 0.25
-"""Share of the prepared image's rows that cropping leaves above the horizon."""
+from bev_perception.perception.row_layout import laid_out_camera, row_layout
+from bev_perception.perception.scaler import Scaler, Task
 
 
 @dataclass(frozen=True)
@@ -42,42 +43,43 @@ class PreparedSet:
     present: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class RowLayout:
-    """How one camera's rows come about.
-
-    Attributes:
-        scaled_height: rows after scaling to the network's width.
-        top: first scaled row that is kept; negative when rows are added above.
-    """
-
-    scaled_height: int
-    top: int
-
-    def visible_rows(self, height: int) -> slice:
-        """Rows of the prepared image that hold image, not added black."""
-        return slice(max(0, -self.top), min(height, self.scaled_height - self.top))
-
-
 class Preparation:
     """Scales, crops and pads the images of one rig. To be used by one thread at a time.
 
     Args:
         rig: calibration of the images as they come.
         image_size: (height, width) of the network's input.
+        virtual_cameras: the network's canonical rig; empty for images as the cameras look.
+
+    Raises:
+        CalibrationError: a camera looks past the canonical rig.
     """
 
-    def __init__(self, rig: Rig, image_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        image_size: tuple[int, int],
+        virtual_cameras: Sequence[VirtualCamera] = (),
+    ) -> None:
         height, width = int(image_size[0]), int(image_size[1])
         if height < 1 or width < 1:
             raise ConfigurationError(f"image size must be positive, got {height}x{width}")
         self.source_rig = rig
-        self._scaler, self._helpers_scaler = _Scaler(), _Scaler()
+        self._scaler, self._helpers_scaler = Scaler(), Scaler()
         self.image_size = (height, width)
-        self.layouts = {name: _layout(entry, height, width) for name, entry in rig.cameras.items()}
+        self.layouts = {
+            name: row_layout(entry, height, width) for name, entry in rig.cameras.items()
+        }
+        self._rectifications = {
+            name: Rectification(name, entry, virtual_cameras, self.image_size)
+            for name, entry in rig.cameras.items()
+            if virtual_cameras
+        }
         self._rig = Rig(
             {
-                name: _prepared_camera(entry, self.layouts[name], height, width)
+                name: self._rectifications[name].camera
+                if virtual_cameras
+                else laid_out_camera(entry, self.layouts[name], height, width)
                 for name, entry in rig.cameras.items()
             }
         )
@@ -88,8 +90,30 @@ class Preparation:
         return self._rig
 
     @property
+    def turns(self) -> bool:
+        """Whether images are turned to a canonical rig."""
+        return bool(self._rectifications)
+
+    def mounted(self, rig: Rig) -> Rig:
+        """Calibration of the prepared images at a moment at which the cameras stand otherwise.
+
+        Args:
+            rig: the mountings of that moment; intrinsics are those that the preparation knows.
+        """
+        if not self.turns:
+            return rig
+        return Rig(
+            {
+                name: turned.mounted(turned.camera, rig[name].base_T_camera)
+                for name, turned in self._rectifications.items()
+            }
+        )
+
+    @property
     def adds_rows(self) -> bool:
-        """Whether any camera's prepared image holds rows that its camera did not see."""
+        """Whether any camera's prepared image holds pixels that its camera did not see."""
+        if self.turns:
+            return not all(turned.seen.all() for turned in self._rectifications.values())
         rows = self.image_size[0]
         return any(layout.visible_rows(rows) != slice(0, rows) for layout in self.layouts.values())
 
@@ -99,7 +123,15 @@ class Preparation:
 
         Its answers are those of prepare, or differ by one grey level where OpenCV itself rounds
         sums of fractions.
+
+        Raises:
+            ConfigurationError: images are turned, which no resize does.
         """
+        if self.turns:
+            raise ConfigurationError(
+                "images for this network are turned to its virtual_cameras, which an engine's "
+                "graph cannot do; let it take prepared images, as resize host does"
+            )
         cameras = [entry.camera for entry in self.source_rig.cameras.values()]
         tops = [(layout.scaled_height, layout.top) for layout in self.layouts.values()]
         return resize_matrices(
@@ -154,14 +186,15 @@ class Preparation:
         images = self.empty_images() if out is None else out
         present = np.zeros(len(self.source_rig), dtype=bool)
         self._check_names(frame_set)
-        tasks = []
+        tasks: list[Task] = []
         for index, name in enumerate(self.source_rig.names):
             frame = frame_set.frames.get(name)
             if frame is None:
                 images[index] = 0
                 continue
             check_size(frame, self.source_rig[name])
-            tasks.append((frame.image, self.layouts[name], images[index]))
+            how = self._rectifications.get(name, self.layouts[name])
+            tasks.append((frame.image, how, images[index]))
             present[index] = True
         if helper is None or len(tasks) < 2:
             self._scaler.prepare_images(tasks)
@@ -180,48 +213,6 @@ class Preparation:
             )
 
 
-class _Scaler:
-    """Scales images, with buffers that one thread at a time may use."""
-
-    def __init__(self) -> None:
-        self._shrinks: dict[tuple[tuple[int, ...], tuple[int, ...]], AreaShrink] = {}
-
-    def prepare_images(
-        self, tasks: Iterable[tuple[NDArray[np.uint8], RowLayout, NDArray[np.uint8]]]
-    ) -> None:
-        """Of each task the image, by the layout, into the array (height, width, 3)."""
-        for image, layout, out in tasks:
-            self._prepare_image(image, layout, out)
-
-    def _prepare_image(
-        self, image: NDArray[np.uint8], layout: RowLayout, out: NDArray[np.uint8]
-    ) -> None:
-        height, width = out.shape[:2]
-        scaled_size = (layout.scaled_height, width)
-        rows = layout.visible_rows(height)
-        out[: rows.start] = 0
-        out[rows.stop :] = 0
-        if image.shape[:2] == scaled_size:
-            out[rows] = image[max(0, layout.top) :][: rows.stop - rows.start]
-        elif layout.scaled_height <= height:
-            self._scale(image, out[rows])
-        else:
-            scaled = np.empty((*scaled_size, 3), dtype=np.uint8)
-            self._scale(image, scaled)
-            out[:] = scaled[layout.top : layout.top + height]
-
-    def _scale(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        source, target = image.shape[:2], out.shape[:2]
-        if AreaShrink.can_shrink(source, target):
-            if (source, target) not in self._shrinks:
-                self._shrinks[source, target] = AreaShrink(source, target)
-            self._shrinks[source, target](image, out)
-        else:
-            shrinks = target[1] < source[1]
-            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            cv2.resize(image, target[::-1], dst=out, interpolation=interpolation)
-
-
 def check_size(frame: CameraFrame, rig_camera: RigCamera) -> None:
     """Raises CalibrationError unless the image is RGB uint8 of the calibrated size."""
     image, camera = frame.image, rig_camera.camera
@@ -236,39 +227,3 @@ def check_size(frame: CameraFrame, rig_camera: RigCamera) -> None:
             f"CameraInfo says {camera.width}x{camera.height} (width x height); calibrate for "
             f"the image that is sent, or send the image that was calibrated"
         )
-
-
-def horizon_row(rig_camera: RigCamera) -> float | None:
-    """Row at which the camera sees the level direction ahead of it; None if it does not.
-
-    Level means the base frame's xy plane.
-    """
-    ahead = rig_camera.base_T_camera.rotation[:, 2].copy()
-    ahead[2] = 0.0
-    if np.linalg.norm(ahead) < 0.1:
-        return None
-    direction = rig_camera.base_T_camera.inverse().rotate(ahead)
-    pixel, valid = rig_camera.camera.project(direction)
-    return float(pixel[1]) if valid else None
-
-
-def _layout(rig_camera: RigCamera, height: int, width: int) -> RowLayout:
-    camera = rig_camera.camera
-    scaled_height = max(1, round(camera.height * width / camera.width))
-    surplus = scaled_height - height
-    if surplus <= 0:
-        return RowLayout(scaled_height, -((-surplus) // 2))
-    horizon = horizon_row(rig_camera)
-    if horizon is None:
-        return RowLayout(scaled_height, surplus // 2)
-    scaled_horizon = (horizon + 0.5) * scaled_height / camera.height
-    top = round(scaled_horizon - SKY_SHARE * height)
-    return RowLayout(scaled_height, int(np.clip(top, 0, surplus)))
-
-
-def _prepared_camera(
-    rig_camera: RigCamera, layout: RowLayout, height: int, width: int
-) -> RigCamera:
-    scaled = rig_camera.camera.resized(width, layout.scaled_height)
-    cropped = scaled.cropped(0, layout.top, width, height)
-    return RigCamera(cropped, rig_camera.base_T_camera, rig_camera.frame_id)

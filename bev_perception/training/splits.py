@@ -46,7 +46,12 @@ def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
     labelled_paths = labelled_part(train_paths, data.labelled_fraction, config.seed)
     if not config.semi_supervised.uses_unlabelled:
         train_paths = labelled_paths
-    settings = ExtractionSettings(config.model.image_size, data.stride, data.rig_file)
+    settings = ExtractionSettings(
+        config.model.image_size,
+        data.stride,
+        data.rig_file,
+        virtual_cameras=config.model.virtual_cameras,
+    )
 
     def prepared(paths: Sequence[Path], settings: ExtractionSettings) -> list[PreparedBag]:
         cache = data.cache_dir or config.out / "prepared"

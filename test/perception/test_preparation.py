@@ -17,7 +17,7 @@ from bev_perception.geometry import (
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.perception import Preparation
-from bev_perception.perception.preparation import SKY_SHARE, horizon_row
+from bev_perception.perception.row_layout import SKY_SHARE, horizon_row
 
 SIZES = [
     pytest.param((448, 672), (224, 336), id="half"),
