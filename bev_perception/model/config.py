@@ -12,7 +12,8 @@ import numpy as np
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid
 from bev_perception.geometry.class_sets import VEHICLES, checked_class_set
-from bev_perception.model.lift_config import GROUND_LIFTS, LIFTS, LiftSettings, VirtualCamera
+from bev_perception.geometry.virtual_camera import VirtualCamera
+from bev_perception.model.lift_config import GROUND_LIFTS, LIFTS, LiftSettings
 from bev_perception.model.memory_config import MemoryConfig
 
 ENCODERS = ("resnet101", "resnet50", "resnet18", "light")
