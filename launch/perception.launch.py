@@ -11,7 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 from launch.actions import LogInfo
@@ -21,6 +20,7 @@ from launch_ros.actions import Node
 from bev_perception.errors import ConfigurationError
 from bev_perception.resources import config_path
 from bev_perception.ros.launch_arguments import described
+from bev_perception.ros.parameter_file import file_parameters
 
 NODE_NAME = "bev"
 DEFAULT_CAMERAS = ("front", "left", "rear", "right")
@@ -76,7 +76,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = context.launch_configurations
     namespace = given["namespace"].strip("/")
     path = Path(given["params_file"])
-    filed = file_parameters(path, namespace)
+    filed = file_parameters(path, NODE_NAME, namespace)
     changes: dict[str, Any] = {name: given[name] for name in TEXTS if given[name]}
     changes |= {name: switch(name, given[name]) for name in SWITCHES if given[name]}
     cameras = camera_names(given["cameras"]) or list(filed.get("cameras", DEFAULT_CAMERAS))
@@ -129,25 +129,6 @@ def rviz(
         remappings=[pair for pair in remappings if pair[0] != pair[1]],
         output="log",
     )
-
-
-def file_parameters(path: Path, namespace: str) -> dict[str, Any]:
-    """What a parameter file says about the node, so that topics follow its cameras.
-
-    Raises:
-        ConfigurationError: there is no such file, or it is no parameter file.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        entries = {name: entry["ros__parameters"] or {} for name, entry in content.items()}
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-        raise ConfigurationError(
-            f"params_file {path}: {type(error).__name__}: {error}; give a file laid out as "
-            "config/perception.yaml"
-        ) from error
-    full_name = f"/{namespace}/{NODE_NAME}" if namespace else f"/{NODE_NAME}"
-    names = ("/**", NODE_NAME, full_name)
-    return {key: value for name in names for key, value in entries.get(name, {}).items()}
 
 
 def camera_names(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
+from bev_perception.bags.bag_trust import check_before_opening, check_opened
 from bev_perception.bags.typestore import bag_typestore
 from bev_perception.errors import BagError, BevError
 
@@ -40,8 +41,10 @@ class BagFile:
         self._headers: dict[str, bool] = {}
         self._own_definitions: dict[tuple[str, ...], bool] = {}
         try:
+            check_before_opening(self._source)
             reader = AnyReader([self._source], default_typestore=bag_typestore())
             reader.open()
+            check_opened(reader)
         except Exception as error:  # third-party parsers raise anything on damaged bytes
             raise self._damage(error) from error
         self._reader = reader

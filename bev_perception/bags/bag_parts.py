@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from bev_perception.untrusted import parse_yaml
+
 _ROOT = "rosbag2_bagfile_information"
 
 
@@ -26,7 +28,7 @@ def join_parts(parts: Sequence[Path], bag: Path) -> None:
     infos = []
     for part in parts:
         text = (part / "metadata.yaml").read_text(encoding="utf-8")
-        infos.append(yaml.safe_load(text)[_ROOT])
+        infos.append(parse_yaml(text)[_ROOT])
         for name in infos[-1]["relative_file_paths"]:
             (part / name).rename(bag / name)
     text = yaml.safe_dump({_ROOT: _joined(infos)}, sort_keys=False, allow_unicode=True)

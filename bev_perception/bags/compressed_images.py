@@ -9,15 +9,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.bags.encoded_image import declared_size
 from bev_perception.bags.headers import make_header
 from bev_perception.bags.images import check_image
 from bev_perception.bags.typestore import COMPRESSED_IMAGE, message_class
 from bev_perception.errors import BagError
+from bev_perception.untrusted import MAX_PIXELS
 
 SUPPORTED_FORMATS = ("jpeg", "jpg", "png")
 """Codecs that CompressedImage.format may name."""
 
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_MAX_HEADER = 1 << 20
+"""Of a JPEG, before its size: thumbnails and colour profiles."""
+
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"
 
 
@@ -51,7 +56,13 @@ def decoded_image(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """(height, width, 3) uint8 RGB of the bytes of a JPEG or PNG; None where they are none."""
     if not data[:4].tobytes().startswith((_JPEG, _PNG)):
         return None
-    image = cv2.imdecode(data, _FLAGS)
+    size = declared_size(data[:_MAX_HEADER].tobytes())
+    if size is None or size[0] * size[1] > MAX_PIXELS:
+        return None
+    try:
+        image = cv2.imdecode(data, _FLAGS)
+    except cv2.error:
+        return None
     if image is None:
         return None
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)

@@ -38,6 +38,20 @@ def encoded_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def declared_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) that the beginning of a JPEG or PNG tells, whether the rest is there or not.
+
+    None where it tells none.
+    """
+    try:
+        if data.startswith(_PNG_START):
+            width, height = struct.unpack_from(">II", data, 16)
+            return width, height
+        return _jpeg_size(data) if data.startswith(_JPEG_START) else None
+    except struct.error:
+        return None
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     place = 2
     while data[place : place + 1] == b"\xff":

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from bev_perception.cli.carla_schedule import (
 from bev_perception.cli.drive_bar import DriveBar
 from bev_perception.cli.parser import Arguments, Parser, add_rig_argument, require
 from bev_perception.errors import CarlaError, ConfigurationError
+from bev_perception.untrusted import parse_json
 
 if TYPE_CHECKING:
     from bev_perception.cli.carla_drives import DriveResult, RecordingSettings
@@ -239,7 +239,7 @@ def _prepare_folder(
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigurationError(f"{path} is damaged ({error}); remove it") from error
     return {bag: result for bag, result in found.items() if (out / bag).exists()}

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
+
+from bev_perception.untrusted import parse_json
 
 SCHEDULE_FILE = "schedule.json"
 
@@ -37,7 +38,7 @@ def _simulated_weather(seed: int) -> dict[str, str]:
 def _json(path: Path) -> dict[str, Any]:
     """A mapping from a file, a list as the mapping's "", nothing where there is neither."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {"": values}

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from bev_perception.cli.bag_run import METRICS_FILE
 from bev_perception.cli.output_directory import RUN_FILE, read_run_file, write_json
 from bev_perception.errors import ConfigurationError
 from bev_perception.evaluation.frame_scores import FrameScore
+from bev_perception.untrusted import parse_json
 
 FRAMES_FILE = "frames.json"
 REPORT_FILE = "report.html"
@@ -77,11 +77,11 @@ def read_evaluation(path: Path) -> EvaluationFolder:
             f"bev evaluate, made by this version"
         )
     try:
-        metrics = json.loads((path / METRICS_FILE).read_text(encoding="utf-8"))
-        content = json.loads((path / FRAMES_FILE).read_text(encoding="utf-8"))
+        metrics = parse_json((path / METRICS_FILE).read_text(encoding="utf-8"))
+        content = parse_json((path / FRAMES_FILE).read_text(encoding="utf-8"))
         frames = tuple(FrameScore.from_dict(values) for values in content["frames"])
         pictures = tuple(StoredPicture(**values) for values in content["pictures"])
-    except (ValueError, KeyError, TypeError, ConfigurationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigurationError) as error:
         raise ConfigurationError(
             f"the evaluation in {path} is damaged ({error}); evaluate again"
         ) from error

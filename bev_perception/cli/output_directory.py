@@ -14,6 +14,7 @@ from typing import Any
 
 from bev_perception import __version__
 from bev_perception.errors import ConfigurationError
+from bev_perception.untrusted import parse_json
 
 RUN_FILE = "run.json"
 """Says what made a result folder; only folders that hold it are ever replaced."""
@@ -147,7 +148,7 @@ def read_run_file(folder: Path) -> dict[str, Any]:
         ConfigurationError: it is not readable as such.
     """
     try:
-        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        content = parse_json((folder / RUN_FILE).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigurationError(f"{folder / RUN_FILE} is damaged: {error}") from error
     if not isinstance(content, dict):

@@ -11,6 +11,7 @@ import yaml
 
 from bev_perception.cli.parser import Arguments, Parser, add_output_arguments, require
 from bev_perception.errors import BagError, ConfigurationError
+from bev_perception.untrusted import parse_yaml
 
 if TYPE_CHECKING:
     from bev_perception.samples import Declaration, Drive, Investigation
@@ -158,9 +159,16 @@ def _declaration(arguments: Arguments) -> Declaration:
     for entry in arguments["set"]:
         key, separator, value = str(entry).partition("=")
         require(bool(separator), f"--set {entry}: expected KEY=VALUE")
-        changes[key.strip()] = yaml.safe_load(value)
+        changes[key.strip()] = _value(value, entry)
     path = Path(arguments.declaration or Path(arguments.data) / DECLARATION_FILE)
     return load_declaration(path, changes)
+
+
+def _value(text: str, entry: object) -> Any:
+    try:
+        return parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"--set {entry}: {error}") from error
 
 
 def _check(

@@ -38,6 +38,7 @@ from bev_perception.datasets.shard_writer import ShardWriter, room_for
 from bev_perception.errors import BevError, ConfigurationError, DatasetError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig
 from bev_perception.parallel import run_jobs, stop_if_asked
+from bev_perception.untrusted import file_name
 from bev_perception.visualization import encode_image
 
 LICENCE = "CC BY-NC-SA 4.0"
@@ -102,10 +103,8 @@ def import_nuscenes(
         ProcessError: a worker was killed; what is done stays.
     """
     tables = NuScenesTables(plan.root, plan.version)
-    scenes = sorted(tables.rows("scene").values(), key=lambda scene: str(scene["name"]))
-    if not scenes:
-        raise DatasetError(f"{plan.root / plan.version}/scene.json has no scenes")
-    names = [str(scene["name"]) for scene in scenes]
+    scenes = _scenes(tables)
+    names = [scene["name"] for scene in scenes]
     settings = {
         "nuscenes": plan.version, "mountings": plan.mountings, "sweeps": plan.sweeps,
         "shard_mb": plan.shard_mb,
@@ -113,7 +112,7 @@ def import_nuscenes(
     with data_set_folder(plan.out, names):
         jobs = []
         for scene in scenes:
-            place = plan.out / DRIVES_FOLDER / str(scene["name"])
+            place = plan.out / DRIVES_FOLDER / scene["name"]
             key = _key(scene, settings)
             if is_done(place, key):
                 on_drive(str(scene["name"]))
@@ -170,6 +169,24 @@ def write_scene(job: SceneJob) -> None:
         )
 
 
+def _scenes(tables: NuScenesTables) -> list[Row]:
+    """All scenes by name; the names become folders.
+
+    Raises:
+        DatasetError: there are none, or one has no name that a folder can have.
+    """
+    path = tables.root / tables.version / "scene.json"
+    try:
+        scenes = list(tables.rows("scene").values())
+        scenes.sort(key=lambda scene: file_name(scene["name"], "the scene's name"))
+        names = {scene["name"] for scene in scenes}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path}: {error}; download the metadata again") from error
+    if not scenes or len(names) < len(scenes):
+        raise DatasetError(f"{path} has {'two scenes of one name' if scenes else 'no scenes'}")
+    return scenes
+
+
 def _key(scene: Row, settings: dict[str, Any]) -> str:
     text = json.dumps([VERSION, scene["token"], settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -181,7 +198,7 @@ def _job(tables: NuScenesTables, scene: Row, place: Path, key: str, plan: NuScen
         moments = scene_moments(tables, scene, plan.mountings == "corrected", plan.sweeps)
         log = tables.row("log", scene["log_token"])
         facts = {"town": str(log["location"]), "weather": _weather(str(scene["description"]))}
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DatasetError(
             f"{plan.root / plan.version}: scene {scene['name']}: a table lacks a value or holds a "
             f"wrong one: {type(error).__name__} {error}"

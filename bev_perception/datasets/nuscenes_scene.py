@@ -23,6 +23,7 @@ from bev_perception.errors import DatasetError
 from bev_perception.geometry import ObjectBox, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.box_arrays import BoxArrays
 from bev_perception.geometry.class_names import object_class
+from bev_perception.untrusted import inside
 
 CHANNELS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT",
             "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")  # fmt: skip
@@ -155,7 +156,8 @@ def _moment(
         if row is None:
             continue
         name = camera_name(channel)
-        images[name] = SceneImage(str(tables.root / row["filename"]), row["timestamp"] * 1000)
+        path = inside(tables.root, row["filename"], "filename")
+        images[name] = SceneImage(str(path), int(row["timestamp"]) * 1000)
         ego_T_camera = tables.pose("calibrated_sensor", row["calibrated_sensor_token"])
         if corrected:
             world_T_ego = tables.pose("ego_pose", row["ego_pose_token"])

@@ -7,7 +7,6 @@ Layout: ``ROOT/<version>/<table>.json`` are lists of rows with a ``token``; imag
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from bev_perception.errors import DatasetError, TransformError
 from bev_perception.geometry import RigidTransform
+from bev_perception.untrusted import parse_json
 
 Row = dict[str, Any]
 
@@ -48,8 +48,8 @@ class NuScenesTables:
         if table not in self._tables:
             path = self.root / self.version / f"{table}.json"
             try:
-                rows = json.loads(path.read_bytes())
-                self._tables[table] = {str(row["token"]): row for row in rows}
+                rows = parse_json(path.read_bytes())
+                self._tables[table] = {str(row["token"]): dict(row) for row in rows}
             except OSError as error:
                 raise DatasetError(
                     f"{path}: cannot be read: {error.strerror or error}; download the metadata of "

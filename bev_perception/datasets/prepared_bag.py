@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from bev_perception.datasets.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES, ObjectBox, Rig, RigidTransform
+from bev_perception.untrusted import parse_json
 
 FORMAT_VERSION = 1
 
@@ -67,7 +68,7 @@ class PreparedBag:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.description: dict[str, Any] = json.loads(
+            self.description: dict[str, Any] = parse_json(
                 (path / "description.json").read_text(encoding="utf-8")
             )
             with np.load(path / "labels.npz", allow_pickle=False) as labels:

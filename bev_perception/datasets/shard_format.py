@@ -25,6 +25,7 @@ import numpy as np
 from bev_perception.errors import BevError, DatasetError
 from bev_perception.geometry import ObjectBox, Rig, RigidTransform
 from bev_perception.geometry.box_arrays import BoxArrays
+from bev_perception.untrusted import parse_json as parse_json_text
 
 FORMAT = "bev_perception shards"
 VERSION = 1
@@ -155,7 +156,7 @@ def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
         raise ValueError(f"holds {word}")
 
     try:
-        values = json.loads(text, parse_constant=refuse)
+        values = parse_json_text(text, parse_constant=refuse)
     except ValueError as error:
         raise DatasetError(f"{where}: damaged: {error}; extract it again") from error
     if not isinstance(values, dict):

@@ -29,6 +29,10 @@ from bev_perception.datasets.shard_format import (
 )
 from bev_perception.errors import BevError, DatasetError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+from bev_perception.untrusted import file_name, inside
+
+DEFECTS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, BevError)
+"""What values that are not as they must be raise where they are used."""
 
 
 class ShardDrive:
@@ -50,7 +54,7 @@ class ShardDrive:
             values = self.description["rig"]
             self._rig = rig_from_dict(values) if values else None
             self._num_sets = int(self.description["sets"])
-        except (KeyError, TypeError, ValueError, BevError) as error:
+        except DEFECTS as error:
             raise about_set(error, str(self.path / DRIVE_NAME)) from error
 
     def __enter__(self) -> ShardDrive:
@@ -92,18 +96,24 @@ class ShardDrive:
         """
         number = 0
         for shard in self._shards:
-            path = self.path / str(shard.get("file"))
+            path = self._shard_path(shard)
             _check_whole(path, shard)
             for key, files in _samples(path):
                 if number % stride == 0:
                     where = f"{path}: set {key}"
                     try:
                         yield self._labelled(files, where)
-                    except (KeyError, TypeError, ValueError, BevError) as error:
+                    except DEFECTS as error:
                         if isinstance(error, DatasetError) and where in str(error):
                             raise
                         raise about_set(error, where) from error
                 number += 1
+
+    def _shard_path(self, shard: Mapping[str, Any]) -> Path:
+        try:
+            return inside(self.path, shard.get("file"), "shard")
+        except ValueError as error:
+            raise about_set(error, str(self.path / DRIVE_NAME)) from error
 
     def _labelled(self, files: Mapping[str, bytes], where: str) -> LabelledSet:
         record = parse_json(files["json"], where)
@@ -164,11 +174,11 @@ class ShardReader:
             )
         self.manifest = load_json(self.path / MANIFEST_NAME, "manifest")
         try:
-            entries = [(str(each["name"]), each["split"], int(each["sets"]))
+            entries = [(file_name(each["name"], "drive"), each["split"], int(each["sets"]))
                        for each in self.manifest["drives"]]  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
+        except DEFECTS as error:
             raise about_set(error, str(self.path / MANIFEST_NAME)) from error
-        splits = sorted({split for _, split, _ in entries if split})
+        splits = sorted({str(split) for _, split, _ in entries if split})
         if self.split is not None and self.split not in splits:
             raise DatasetError(
                 f"{self.path} has no split {self.split!r}; its splits are {', '.join(splits)}"
@@ -209,20 +219,22 @@ def _check_whole(path: Path, shard: Mapping[str, Any]) -> None:
     """Refuses a shard whose content is not what was written."""
     digest = hashlib.sha256()
     try:
+        if not path.is_file():
+            raise DatasetError(f"{path}: is no file; extract the drive again")
         size = path.stat().st_size
-        if size == shard["bytes"]:
+        if size == shard.get("bytes"):
             with path.open("rb") as file:
                 for block in iter(lambda: file.read(1 << 20), b""):
                     digest.update(block)
     except OSError as error:
         reason = error.strerror or error
         raise DatasetError(f"{path}: cannot be read: {reason}; extract the drive again") from error
-    if size != shard["bytes"]:
+    if size != shard.get("bytes"):
         raise DatasetError(
-            f"{path}: {size} bytes, but {shard['bytes']} were written; it was cut off: copy it "
+            f"{path}: {size} bytes, but {shard.get('bytes')} were written; it was cut off: copy it "
             f"again, or delete {path.parent} and extract again"
         )
-    if digest.hexdigest() != shard["sha256"]:
+    if digest.hexdigest() != shard.get("sha256"):
         raise DatasetError(
             f"{path}: its content has changed since it was written (SHA-256 differs); copy it "
             f"again, or delete {path.parent} and extract again"
@@ -231,7 +243,7 @@ def _check_whole(path: Path, shard: Mapping[str, Any]) -> None:
 
 def _samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(key, files by their name after the key's dot) of every set."""
-    key, files = "", dict[str, bytes]()
+    key, files, size = "", dict[str, bytes](), path.stat().st_size
     try:
         with tarfile.open(path, "r|") as archive:
             for member in archive:
@@ -239,9 +251,11 @@ def _samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
                 if own_key != key and files:
                     yield key, files
                     files = {}
+                if not member.isreg() or member.issparse() or member.size > size:
+                    raise DatasetError(f"{path}: {member.name!r} is no plain file in it")
                 content = archive.extractfile(member)
                 key, files[name] = own_key, content.read() if content else b""
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, ArithmeticError, EOFError) as error:
         raise DatasetError(f"{path}: damaged: {error}; extract the drive again") from error
     if files:
         yield key, files

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry.lens import Lens, make_lens
+from bev_perception.untrusted import MAX_PIXELS
 
 DISTORTION_COUNTS = {
     "none": (0,),
@@ -62,6 +63,11 @@ class PinholeCamera:
             raise CalibrationError(f"not an intrinsic matrix: {matrix.tolist()}")
         if self.width <= 0 or self.height <= 0:
             raise CalibrationError(f"image size must be positive, got {self.width}x{self.height}")
+        if self.width * self.height > MAX_PIXELS:
+            raise CalibrationError(
+                f"image size {self.width}x{self.height} is beyond every camera's; at most "
+                f"{MAX_PIXELS} pixels are taken"
+            )
         if self.distortion_model not in DISTORTION_COUNTS:
             raise CalibrationError(
                 f"unknown distortion model {self.distortion_model!r}, "

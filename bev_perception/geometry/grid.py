@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from bev_perception.errors import ConfigurationError
 
+MAX_CELLS = 1 << 24
+"""Cells of a grid, sixteen million; published ones have forty thousand."""
+
 
 @dataclass(frozen=True)
 class BevGrid:
@@ -40,10 +43,16 @@ class BevGrid:
                 f"grid needs a finite corner and a positive resolution, got x_min={self.x_min} "
                 f"y_min={self.y_min} resolution={self.resolution}"
             )
-        whole = int(self.num_x) == self.num_x and int(self.num_y) == self.num_y
+        sides = (self.num_x, self.num_y)
+        whole = bool(np.isfinite(sides).all()) and all(int(side) == side for side in sides)
         if not whole or self.num_x < 1 or self.num_y < 1:
             raise ConfigurationError(
                 f"grid needs a whole number of cells per side, got {self.num_x} x {self.num_y}"
+            )
+        if self.num_x * self.num_y > MAX_CELLS:
+            raise ConfigurationError(
+                f"grid of {self.num_x:.0f} x {self.num_y:.0f} cells is larger than the "
+                f"{MAX_CELLS} cells that a network can hold; take a coarser resolution"
             )
         object.__setattr__(self, "num_x", int(self.num_x))
         object.__setattr__(self, "num_y", int(self.num_y))

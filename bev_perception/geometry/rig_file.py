@@ -23,6 +23,7 @@ from bev_perception.geometry.camera import PinholeCamera
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.geometry.rig import Rig, RigCamera
 from bev_perception.geometry.transform import RigidTransform
+from bev_perception.untrusted import parse_yaml
 
 FILE_KEYS = ("base_frame", "labels_topic", "cameras")
 FOCAL_KEYS = ("fx", "fy", "cx", "cy")
@@ -269,7 +270,7 @@ def _mounting(section: _Section) -> RigidTransform | None:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        return parse_yaml(path.read_text(encoding="utf-8"), _StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"rig file {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from bev_perception.untrusted import parse_json
+
 _LOGGER = logging.getLogger(__name__)
 
 CACHE_VARIABLE = "BEV_PERCEPTION_CACHE"
@@ -79,7 +81,7 @@ class EngineCache:
         except OSError as error:
             return None, f"it cannot be read ({error.strerror})"
         try:
-            header = json.loads(line)
+            header = parse_json(line)
             found, digest = dict(header["key"]), header["sha256"]
             known = header["format"] == _FORMAT
         except (ValueError, TypeError, KeyError):

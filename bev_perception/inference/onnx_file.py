@@ -14,6 +14,7 @@ from bev_perception.errors import ConfigurationError, EngineError
 from bev_perception.inference.exported_graph import ExportedGraph
 from bev_perception.model import SegnetConfig, TapTable
 from bev_perception.model.gather_form import TapLayout
+from bev_perception.untrusted import parse_json
 
 _PREFIX = "bev_perception."
 
@@ -67,8 +68,8 @@ def read_onnx(path: Path) -> ExportedGraph:
         if entry.key.startswith(_PREFIX)
     }
     try:
-        config = SegnetConfig.from_dict(json.loads(entries["config"]))
-        layout = TapLayout(**json.loads(entries["layout"]))
+        config = SegnetConfig.from_dict(parse_json(entries["config"]))
+        layout = TapLayout(**parse_json(entries["layout"]))
         precision, digest, expected = (entries[key] for key in ("precision", "model", "sha256"))
     except (KeyError, TypeError, ValueError, ConfigurationError) as error:
         raise EngineError(

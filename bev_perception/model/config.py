@@ -15,6 +15,7 @@ from bev_perception.geometry.class_sets import VEHICLES, checked_class_set
 from bev_perception.geometry.virtual_camera import VirtualCamera
 from bev_perception.model.lift_config import GROUND_LIFTS, LIFTS, LiftSettings
 from bev_perception.model.memory_config import MemoryConfig
+from bev_perception.untrusted import MAX_PIXELS
 
 ENCODERS = ("resnet101", "resnet50", "resnet18", "light")
 ENCODER_STRIDE = 16
@@ -24,6 +25,8 @@ FEATURE_STRIDE = 8
 """Image pixels per feature cell."""
 
 MIN_CELLS = 8
+MAX_CHANNELS, MAX_HEIGHTS = 16_384, 1_024
+"""Beyond every network that anybody trains; a damaged file may say more."""
 
 SAMPLINGS = ("exact", "simple_bev")
 """How the lift reads features; see model/sampling.py."""
@@ -101,7 +104,11 @@ class SegnetConfig:
                 f"got {self.image_size}"
             )
         if not self.heights_m or not np.isfinite(self.heights_m).all():
-            raise ConfigurationError(f"heights_m needs finite metres, got {self.heights_m}")
+            raise ConfigurationError(f"heights_m needs finite metres, got {self.heights_m[:9]}")
+        if len(self.heights_m) > MAX_HEIGHTS:
+            raise ConfigurationError(f"at most {MAX_HEIGHTS} heights_m, got {len(self.heights_m)}")
+        if self.image_size[0] * self.image_size[1] > MAX_PIXELS:
+            raise ConfigurationError(f"image_size {self.image_size} is beyond every camera's")
         if min(self.grid.shape) < MIN_CELLS:
             raise ConfigurationError(
                 f"grid needs at least {MIN_CELLS} x {MIN_CELLS} cells, got {self.grid.num_x} x "
@@ -109,10 +116,14 @@ class SegnetConfig:
             )
         for name in ("decoder_widths", "light_widths"):
             widths = getattr(self, name)
-            if len(widths) != 3 or min(widths) < 1:
-                raise ConfigurationError(f"{name} needs three positive counts, got {widths}")
-        if self.latent_dim < 1:
-            raise ConfigurationError(f"latent_dim must be positive, got {self.latent_dim}")
+            if len(widths) != 3 or not all(1 <= width <= MAX_CHANNELS for width in widths):
+                raise ConfigurationError(
+                    f"{name} needs three counts from 1 to {MAX_CHANNELS}, got {widths[:3]}"
+                )
+        if int(self.latent_dim) != self.latent_dim or not 1 <= self.latent_dim <= MAX_CHANNELS:
+            raise ConfigurationError(
+                f"latent_dim must be a count from 1 to {MAX_CHANNELS}, got {self.latent_dim}"
+            )
         object.__setattr__(self, "virtual_cameras", tuple(self.virtual_cameras))
         self._check_lift()
 
@@ -203,7 +214,7 @@ class SegnetConfig:
             cameras = values.get("virtual_cameras", ())
             nested["virtual_cameras"] = tuple(VirtualCamera(**camera) for camera in cameras)
             return cls(**{**values, **nested})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ConfigurationError(f"model configuration is incomplete: {error}") from error
 
 

@@ -19,6 +19,7 @@ from bev_perception.errors import ConfigurationError, WeightsError
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.segnet import Segnet
 from bev_perception.resources import PACKAGE_ROOT
+from bev_perception.untrusted import parse_json
 
 FORMAT = "bev_perception.segnet/1"
 SHOWN = 3
@@ -96,17 +97,17 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Segnet, dict[str, Any]]:
             f"{header.get('format')!r}); expected a file that bev train or save_weights wrote"
         )
     try:
-        config = SegnetConfig.from_dict(json.loads(header["config"]))
-        metadata = json.loads(header.get("metadata", "{}"))
-    except (ValueError, AttributeError, ConfigurationError) as error:
+        config = SegnetConfig.from_dict(parse_json(header["config"]))
+        metadata = dict(parse_json(header.get("metadata", "{}")))
+    except (ValueError, TypeError, AttributeError, ConfigurationError) as error:
         raise WeightsError(f"weights {path}: unreadable metadata: {error}") from error
-    model = Segnet(config)
-    _check_fit(path, model.state_dict(), tensors)
+    _check_fit(path, _shapes(path, config), tensors)
     if header.get("sha256") != _digest(tensors):
         raise WeightsError(
             f"weights {path}: the tensors do not match their checksum, the file is "
             f"corrupt; copy or download it again"
         )
+    model = Segnet(config)
     model.load_state_dict(tensors)
     return model.eval(), metadata
 
@@ -127,6 +128,16 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             f"{error}; it is truncated, corrupt or of another format (pickled .pt and .pth files "
             f"are not read)"
         ) from error
+
+
+def _shapes(path: Path, config: SegnetConfig) -> Mapping[str, Tensor]:
+    """Tensors without memory: a damaged configuration may ask for more than any machine has."""
+    try:
+        with torch.device("meta"):
+            return Segnet(config).state_dict()
+    except (RuntimeError, OverflowError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"weights {path}: its configuration makes no model: {reason}") from error
 
 
 def _check_fit(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES
+from bev_perception.untrusted import parse_yaml
 
 DECLARATION_FILE = "layout.yaml"
 
@@ -147,7 +148,7 @@ def load_declaration(path: Path, changes: Mapping[str, Any] | None = None) -> De
         ConfigurationError: the file is missing, or a key is unknown, missing or impossible.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"{path} is missing; it states the conventions of the samples, which nobody can know "

@@ -87,7 +87,7 @@ def _moments(arrays: Arrays, where: str) -> Iterator[tuple[str, Arrays]]:
     for name, dimensions in _DIMENSIONS.items():
         if arrays.get(name) is None:
             continue
-        values = np.asarray(arrays[name])
+        values = _array(arrays[name], f"{where}: {name}")
         leading = values.shape[: values.ndim - dimensions]
         if values.ndim < dimensions or values.dtype == object:
             raise BagError(
@@ -103,6 +103,16 @@ def _moments(arrays: Arrays, where: str) -> Iterator[tuple[str, Arrays]]:
     for index in range(number):
         moment = {name: values[min(index, len(values) - 1)] for name, values in flat.items()}
         yield (where if number == 1 else f"{where} moment {index}"), moment
+
+
+def _array(values: Any, where: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BagError(f"{where} is no array of numbers: {error}") from error
+    if array.dtype.kind not in "biufUS":
+        raise BagError(f"{where} holds {array.dtype}, expected numbers or text")
+    return array
 
 
 def _raw_sample(arrays: Arrays, name: str) -> RawSample:
