@@ -43,11 +43,16 @@ def _add_arguments(parser: Parser) -> None:
         "network or not; takes about twenty times as long",
     )
     parser.add_argument(
+        "--camera-subsets",
+        action="store_true",
+        help="also measure IoU and calibration with every subset of the cameras",
+    )
+    parser.add_argument(
         "--retention-stride",
         type=int,
         default=None,
         metavar="N",
-        help="for --retention take every N-th set; default as --stride",
+        help="for --retention and --camera-subsets take every N-th set; default as --stride",
     )
     parser.add_argument(
         "--other-rigs",
@@ -68,6 +73,7 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _run(arguments: Arguments) -> None:
+    from bev_perception.cli.camera_subset_table import camera_subset_table
     from bev_perception.cli.evaluation_run import run_evaluation
     from bev_perception.cli.evaluation_tables import retention_table
     from bev_perception.cli.output_directory import result_directory
@@ -91,9 +97,9 @@ def _run(arguments: Arguments) -> None:
         f"{_share(precision['mean'])}, panoptic quality {_share(quality['pq'])}. Expected "
         f"calibration error {_share(metrics['calibration']['ece'], 4)}."
     )
-    retention = retention_table({"": metrics})
-    if retention is not None:
-        print(f"\n{as_text(retention)}\n\n{retention.note}")
+    for measured in (retention_table({"": metrics}), camera_subset_table({"": metrics})):
+        if measured is not None:
+            print(f"\n{as_text(measured)}\n\n{measured.note}")
     print(f"report: {out / 'report.html'}")
 
 

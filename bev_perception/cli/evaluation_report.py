@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bev_perception.cli.camera_subset_table import camera_subset_table
 from bev_perception.cli.evaluation_folder import EvaluationFolder
 from bev_perception.cli.evaluation_tables import (
     calibration_table,
@@ -72,9 +73,9 @@ def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
 
 def all_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """Every table, one column per model."""
-    retention = retention_table(models)
     found = [*overlap_tables(models), *object_tables(models), calibration_table(models)]
-    return found if retention is None else [*found, retention]
+    measured = (retention_table(models), camera_subset_table(models))
+    return [*found, *(table for table in measured if table is not None)]
 
 
 def curves_picture(models: Mapping[str, Mapping[str, Any]]) -> Picture:

@@ -23,6 +23,7 @@ from bev_perception.datasets.drives import find_bags
 from bev_perception.evaluation.answers import EngineRespondent, RecordedRespondent, Respondent
 from bev_perception.evaluation.evaluate import evaluate
 from bev_perception.evaluation.frame_scores import FrameScore, best_median_worst
+from bev_perception.evaluation.perturbations import camera_subsets
 from bev_perception.evaluation.pictures import draw_moments
 from bev_perception.evaluation.retention import measure_retention, with_other_rig
 from bev_perception.geometry.rig_file import RigFile
@@ -45,15 +46,23 @@ def run_evaluation(arguments: Arguments, folder: Path) -> dict[str, Any]:
         not arguments.recorded or not (arguments.retention or others),
         "--recorded runs no network, so there is no --retention to measure",
     )
+    require(
+        not (arguments.recorded and arguments.camera_subsets),
+        "--recorded runs no network, so there are no --camera-subsets to measure",
+    )
     bags = find_bags([Path(bag) for bag in arguments.bags])
     rig_file = load_optional_rig(arguments.rig)
     engine = None if arguments.recorded else engine_of(arguments)
     respondent = RecordedRespondent() if engine is None else EngineRespondent(engine)
     result = evaluate(bags, respondent, rig_file=rig_file, stride=arguments.stride)
     metrics = dict(result.metrics)
+    stride = arguments.retention_stride or arguments.stride
     if engine is not None and (arguments.retention or others):
-        stride = arguments.retention_stride or arguments.stride
         metrics["retention"] = _retention(bags, others, engine, rig_file, stride)
+    if engine is not None and arguments.camera_subsets:
+        metrics["camera_subsets"] = measure_retention(
+            bags, engine, rig_file=rig_file, stride=stride, perturbations=camera_subsets
+        )
     pictures = _pictures(folder, result.frames, respondent, rig_file, arguments.pictures)
     write_json(folder / METRICS_FILE, metrics)
     write_frames(folder, result.frames, pictures)
@@ -128,7 +137,8 @@ def _command(arguments: Arguments) -> str:
     for name in ("weights", "backend", "device", "precision", "rig", "retention-stride"):
         value = arguments[name.replace("-", "_")]
         words += [f"--{name}", str(value)] if value not in (None, "auto") else []
-    words += [f"--{name}" for name in ("recorded", "retention") if arguments[name]]
+    flags = ("recorded", "retention", "camera-subsets")
+    words += [f"--{name}" for name in flags if arguments[name.replace("-", "_")]]
     words += ["--other-rigs", *arguments.other_rigs] if arguments.other_rigs else []
     return shlex.join([*words, "--stride", str(arguments.stride), "--out", arguments.out])
 

@@ -10,13 +10,14 @@ images: record drives with such a rig and give them as further bags.
 *Unknown* means that images stay as they are and the network is told a rig that is wrong by this
 much: calibration that has come loose, or a vehicle that brakes and has no attitude.
 
-A *lost* camera gives no image, and the network is told so.
+*Lost* cameras give no image, and the network is told so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -33,20 +34,20 @@ class Perturbation:
 
     Attributes:
         kind: one of KINDS.
-        camera: the lost one.
+        cameras: the lost ones; none where it shall be compared what any loss changes.
         pitch_deg: of the vehicle, positive looks down.
         yaw_deg: positive looks left.
         height_m: by which cameras are higher; unknown alone.
     """
 
     kind: str
-    camera: str = ""
+    cameras: tuple[str, ...] = ()
     pitch_deg: float = 0.0
     yaw_deg: float = 0.0
     height_m: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or (self.kind == "lost") != bool(self.camera):
+        if self.kind not in KINDS or (self.kind != "lost" and self.cameras):
             raise ConfigurationError(f"no perturbation: {self}")
         if self.kind == "known" and self.height_m:
             raise ConfigurationError(
@@ -58,7 +59,9 @@ class Perturbation:
     def name(self) -> str:
         """For people, and key in results."""
         if self.kind == "lost":
-            return f"without camera {self.camera}"
+            plural = "s" * (len(self.cameras) > 1)
+            listed = ", ".join(self.cameras)
+            return f"without camera{plural} {listed}" if listed else "with all cameras"
         parts = [
             f"{name} {value:+g}{unit}"
             for name, value, unit in (
@@ -85,7 +88,19 @@ def usual_perturbations(cameras: Sequence[str]) -> tuple[Perturbation, ...]:
         *(Perturbation("unknown", pitch_deg=value) for value in (-2.0, -1.0, 1.0, 2.0)),
         *(Perturbation("unknown", yaw_deg=value) for value in (-2.0, 2.0)),
         *(Perturbation("unknown", height_m=value) for value in (-0.2, 0.2)),
-        *(Perturbation("lost", camera) for camera in cameras),
+        *(Perturbation("lost", (camera,)) for camera in cameras),
+    )
+
+
+def camera_subsets(cameras: Sequence[str]) -> tuple[Perturbation, ...]:
+    """Those that ``bev evaluate --camera-subsets`` measures: all that can be lost but one camera.
+
+    2^n - 1 of n cameras, fewest lost first; the first loses none.
+    """
+    return tuple(
+        Perturbation("lost", lost)
+        for count in range(len(cameras))
+        for lost in combinations(cameras, count)
     )
 
 
@@ -109,8 +124,10 @@ def taken_images(frame_set: FrameSet, rig: Rig, perturbation: Perturbation) -> F
     if perturbation.kind == "unknown":
         return frame_set
     if perturbation.kind == "lost":
-        frames = {n: frame for n, frame in frame_set.frames.items() if n != perturbation.camera}
-        return replace(frame_set, frames=frames, missing=(*frame_set.missing, perturbation.camera))
+        lost = perturbation.cameras
+        frames = {name: frame for name, frame in frame_set.frames.items() if name not in lost}
+        missing = (*frame_set.missing, *(name for name in lost if name in frame_set.frames))
+        return replace(frame_set, frames=frames, missing=missing)
     told = told_rig(rig, perturbation)
     frames = {
         name: _turned(frame, rig, told)

@@ -99,10 +99,10 @@ def _iou(counted: GridIou) -> dict[str, float | None]:
 def _calibration(histogram: ProbabilityHistogram) -> dict[str, Any]:
     diagram = reliability(histogram)
     return {
-        "ece": _fine(diagram.expected_error),
-        "ece_open_cells": _fine(diagram.open_error),
-        "maximum": _fine(diagram.maximum_error),
-        "brier": _fine(diagram.brier),
+        "ece": finely_known(diagram.expected_error),
+        "ece_open_cells": finely_known(diagram.open_error),
+        "maximum": finely_known(diagram.maximum_error),
+        "brier": finely_known(diagram.brier),
         "cells": diagram.cells.tolist(),
         "confidence": _all_known(diagram.confidence),
         "frequency": _all_known(diagram.frequency),
@@ -127,6 +127,6 @@ def _all_known(values: NDArray[np.float64]) -> list[float | None]:
     return [known(float(value)) for value in values]
 
 
-def _fine(value: float) -> float | None:
+def finely_known(value: float) -> float | None:
     """Calibration errors are small: six digits."""
     return None if np.isnan(value) else round(float(value), 6)

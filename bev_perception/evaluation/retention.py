@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of its IoU a network keeps when something about the rig is wrong.
 
+Of lost cameras also whether probabilities stay true, see Kept.
+
 Every number is pooled over the same moments, with and without the perturbation, on the same cells
 within +-25 m: all of them, or for a lost camera those that the other cameras see. So the network
 is not blamed for what nobody looks at. Vehicles count as labelled with all cameras.
@@ -8,8 +10,7 @@ is not blamed for what nobody looks at. Vehicles count as labelled with all came
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from bev_perception.datasets.drives import open_drive
 from bev_perception.datasets.labelled_set import LabelledSet
 from bev_perception.datasets.targets import TargetSettings, make_targets
+from bev_perception.evaluation.kept import Kept
 from bev_perception.evaluation.overlap import Overlap, overlap
 from bev_perception.evaluation.perturbations import (
     Perturbation,
@@ -32,20 +34,6 @@ from bev_perception.geometry.rig_file import RigFile
 from bev_perception.inference import Engine
 from bev_perception.perception import Pipeline, PipelineSettings
 from bev_perception.perception.calibration import Calibration
-
-
-@dataclass
-class Kept:
-    """What one perturbation left of the overlap."""
-
-    baseline: Overlap = field(default_factory=Overlap)
-    perturbed: Overlap = field(default_factory=Overlap)
-
-    def to_dict(self) -> dict[str, float | None]:
-        """IoU before and with it, and the share that is kept."""
-        before, after = self.baseline.iou, self.perturbed.iou
-        share = after / before if before > 0.0 else float("nan")
-        return {"iou_before": known(before), "iou": known(after), "retained": known(share)}
 
 
 class Retention:
@@ -115,7 +103,7 @@ class Retention:
         self._whole += overlap(before, truth.segmentation, counted)
         self._num_sets += 1
         for change, calibration in told.items():
-            if change.kind == "lost" and change.camera not in frame_set.frames:
+            if not set(change.cameras) <= frame_set.frames.keys():
                 continue
             pipeline.calibration = calibration
             changed = pipeline.process(taken_images(frame_set, rig, change))
@@ -124,6 +112,8 @@ class Retention:
             kept.baseline += overlap(before, truth.segmentation, cells)
             after = changed.probability > threshold
             kept.perturbed += overlap(after, truth.segmentation, cells)
+            if change.kind == "lost":
+                kept.add_probabilities(output, changed, truth)
 
 
 def measure_retention(
@@ -134,8 +124,12 @@ def measure_retention(
     settings: PipelineSettings | None = None,
     stride: int = 1,
     show_progress: bool = True,
+    perturbations: Callable[[Sequence[str]], Sequence[Perturbation]] = usual_perturbations,
 ) -> dict[str, Any]:
-    """Retention under the usual perturbations over a split of bags, see Retention.compute.
+    """Retention over a split of bags, see Retention.compute.
+
+    Args:
+        perturbations: of a rig's cameras.
 
     Raises:
         BagError: a bag cannot be read.
@@ -143,7 +137,7 @@ def measure_retention(
     retention = Retention(engine, settings, targets)
     for bag in tqdm(bags, desc="retention", unit="bag", disable=not show_progress):
         with open_drive(bag, rig_file) as drive:
-            retention.update(drive.rig, drive.sets(stride), usual_perturbations(drive.rig.names))
+            retention.update(drive.rig, drive.sets(stride), perturbations(drive.rig.names))
     return retention.compute()
 
 

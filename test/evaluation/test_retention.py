@@ -135,7 +135,7 @@ def test_a_lost_camera_costs_nothing_on_the_cells_that_the_others_see_and_a_wron
     boxes = (car(9.0, 0.0), car(0.0, 9.0))
     engine = SeeingEngine(make_targets(boxes, CONFIG.grid).segmentation)
     retention = Retention(engine)
-    changes = (Perturbation("lost", "left"), Perturbation("unknown", yaw_deg=10.0))
+    changes = (Perturbation("lost", ("left",)), Perturbation("unknown", yaw_deg=10.0))
     retention.update(RIG, [LabelledSet(photographed(RIG), boxes)], changes)
     result = retention.compute()
     assert result["sets"] == 1

@@ -75,6 +75,7 @@ def test_a_short_soak_is_noted_drawn_and_judged_and_the_node_is_well_afterwards(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_five_minutes_of_faults_leave_memory_and_latency_as_they_were(
     ros_environment: Any, tmp_path: Path, looping_bag: Path, fast_weights: Path
 ) -> None:
