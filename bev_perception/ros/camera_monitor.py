@@ -87,6 +87,7 @@ class CameraMonitor:
         self._health: tuple[CameraHealth, int] | None = None
         self._has_info = False
         self._info_problem = ""
+        self._info_level = Level.ERROR
         self._transform_problem = ""
         self._faults: dict[Cause, Fault] = {}
         self._lingering = {cause: Lingering(thresholds.clear_after_s) for cause in _UNSTEADY}
@@ -139,9 +140,15 @@ class CameraMonitor:
             silent_s = self._stream.silent_s
             return self._stamp_ns if silent_s is not None and silent_s < 1.0 else None
 
-    def info_problem(self, problem: str) -> None:
-        """Why the newest CameraInfo cannot be used; empty when it can."""
+    def info_problem(self, problem: str, has_other: bool = False) -> None:
+        """Why the newest CameraInfo cannot be used; empty when it can.
+
+        Args:
+            problem: in words.
+            has_other: whether an earlier one is used instead.
+        """
         self._info_problem = problem
+        self._info_level = Level.WARN if has_other else Level.ERROR
 
     def transform_problem(self, problem: str) -> None:
         """Why the camera's place on the vehicle is unknown; empty when it is known."""
@@ -239,7 +246,7 @@ class CameraMonitor:
         if self._needs_info and not self._has_info:
             faults[Cause.NO_INFO] = (self._startup_level(), self.topics.no_info_text())
         if self._needs_info and self._info_problem:
-            faults[Cause.UNCALIBRATED] = (Level.ERROR, self._info_problem)
+            faults[Cause.UNCALIBRATED] = (self._info_level, self._info_problem)
         if self._needs_transform and self._transform_problem:
             faults[Cause.NO_TRANSFORM] = (self._startup_level(), self._transform_problem)
         return {cause: (fault, self._stream.now_ns) for cause, fault in faults.items()}

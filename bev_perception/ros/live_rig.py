@@ -23,6 +23,10 @@ class CameraInfoMissingError(CalibrationError):
     """No CameraInfo has come yet."""
 
 
+class CameraInfoSpoiledError(CalibrationError):
+    """The newest CameraInfo is impossible; the one before it is still used."""
+
+
 class LiveRig:
     """Collects what is known of the cameras and tells when the rig has changed.
 
@@ -49,6 +53,7 @@ class LiveRig:
         self._overrides = dict(overrides or {})
         self._infos: dict[str, CameraInfo] = {}
         self._calibrations: dict[str, CameraCalibration | CalibrationError] = {}
+        self._spoiled: dict[str, CameraInfoSpoiledError] = {}
         self._image_frames: dict[str, str] = {}
         self._cameras: dict[str, RigCamera] = {}
         self._problems: dict[str, BevError] = {}
@@ -58,11 +63,11 @@ class LiveRig:
 
     @property
     def problems(self) -> Mapping[str, BevError]:
-        """Why a camera is not in the rig, by camera.
+        """Why a camera is not in the rig, or not as its CameraInfo says, by camera.
 
-        CameraInfoMissingError, CalibrationError or TransformError.
+        CameraInfoMissingError, CameraInfoSpoiledError, CalibrationError or TransformError.
         """
-        return self._problems
+        return {**self._spoiled, **self._problems}
 
     @property
     def is_complete(self) -> bool:
@@ -70,7 +75,11 @@ class LiveRig:
         return len(self._cameras) == len(self._info_topics)
 
     def add_info(self, camera: str, message: CameraInfo) -> bool:
-        """A CameraInfo came; whether it says something new."""
+        """A CameraInfo came; whether it says something new.
+
+        An impossible one does not replace a good one: a driver that loses its calibration has not
+        lost its lens.
+        """
         before = self._infos.get(camera)
         if before is not None and _same_info(before, message):
             return False
@@ -79,8 +88,14 @@ class LiveRig:
             self._calibrations[camera] = calibration_from_message(
                 message, self._info_topics[camera], self._rectified
             )
+            self._spoiled.pop(camera, None)
         except CalibrationError as error:
-            self._calibrations[camera] = error
+            if isinstance(self._calibrations.get(camera, error), CalibrationError):
+                self._calibrations[camera] = error
+            else:
+                self._spoiled[camera] = CameraInfoSpoiledError(
+                    f"{error}; going on with the CameraInfo before it"
+                )
         self._is_stale = True
         return True
 

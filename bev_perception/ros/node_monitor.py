@@ -18,7 +18,7 @@ from bev_perception.ros.camera_status import CameraStatus, Cause, Level, Status
 from bev_perception.ros.clock_monitor import CLOCK_TOPIC, ClockMonitor
 from bev_perception.ros.diagnostics import diagnostic_array, image_topics, publishers_of
 from bev_perception.ros.engine_monitor import EngineMonitor
-from bev_perception.ros.live_rig import CameraInfoMissingError
+from bev_perception.ros.live_rig import CameraInfoMissingError, CameraInfoSpoiledError
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.stamp_offsets import stamp_problems
 from bev_perception.ros.synchronization_monitor import SynchronizationMonitor
@@ -204,4 +204,5 @@ def _tell_problem(monitor: CameraMonitor, problem: BevError | None) -> None:
     is_info = problem is not None and not is_transform
     missing = isinstance(problem, CameraInfoMissingError)
     monitor.transform_problem(str(problem) if is_transform else "")
-    monitor.info_problem(str(problem) if is_info and not missing else "")
+    spoiled = isinstance(problem, CameraInfoSpoiledError)
+    monitor.info_problem(str(problem) if is_info and not missing else "", spoiled)

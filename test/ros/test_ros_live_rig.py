@@ -22,7 +22,7 @@ from bev_perception.geometry import (
 )
 from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.ros.image_messages import camera_info_message
-from bev_perception.ros.live_rig import CameraInfoMissingError, LiveRig
+from bev_perception.ros.live_rig import CameraInfoMissingError, CameraInfoSpoiledError, LiveRig
 
 LENS = PinholeCamera.from_field_of_view(96, 64, 90.0)
 TOPICS = {"front": "/camera/front/camera_info", "rear": "/camera/rear/camera_info"}
@@ -126,8 +126,20 @@ def test_a_mounting_among_moving_transforms_is_followed(tree: TransformTree) -> 
     assert moved["front"].base_T_camera == mounting(20.0)
 
 
-def test_an_uncalibrated_camera_is_left_out_and_named(live_rig: LiveRig) -> None:
+def test_a_calibration_that_is_lost_is_named_and_the_one_before_used(live_rig: LiveRig) -> None:
     whole(live_rig)
+    live_rig.add_info("front", info("front_optical", k=[float("nan")] * 9))
+    assert live_rig.changed_rig() is None
+    problem = live_rig.problems["front"]
+    assert isinstance(problem, CameraInfoSpoiledError)
+    assert str(problem).endswith("going on with the CameraInfo before it")
+    live_rig.add_info("front", info("front_optical"))
+    assert live_rig.changed_rig() is None
+    assert not live_rig.problems
+
+
+def test_an_uncalibrated_camera_is_left_out_and_named(live_rig: LiveRig) -> None:
+    live_rig.add_info("rear", info("rear_optical"))
     live_rig.add_info("front", info("front_optical", k=[0.0] * 9))
     rig = live_rig.changed_rig()
     assert rig is not None
