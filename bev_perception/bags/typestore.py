@@ -9,6 +9,8 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from bev_perception.errors import BagError
+
 TF = "tf2_msgs/msg/TFMessage"
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -78,3 +80,18 @@ def bag_typestore() -> Typestore:
 def message_class(name: str) -> Any:
     """The class of a message type, for example ``std_msgs/msg/Header``."""
     return bag_typestore().types[name]
+
+
+def decode_message(msgtype: str, raw: bytes, topic: str) -> Any:
+    """A serialized message of a type known here, as bags give it.
+
+    Raises:
+        BagError: the bytes do not fit the type.
+    """
+    try:
+        return bag_typestore().deserialize_cdr(raw, msgtype)
+    except Exception as error:  # generated decoders raise anything on damaged bytes
+        raise BagError(
+            f"a message of {len(raw)} bytes on {topic} is no {msgtype} "
+            f"({type(error).__name__}: {error}); its sender is of another version"
+        ) from error

@@ -48,7 +48,7 @@ def _compared(
     differences = list(_differences(views, trained))
     fewest, most = trained.cameras
     if not fewest <= len(seen.cameras) <= most:
-        known = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        known = f"{fewest if fewest == most else f'{fewest} to {most}'} cameras"
         differences.insert(0, (f"{len(seen.cameras)} cameras", known))
     if differences:
         yield Finding(

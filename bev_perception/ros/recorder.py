@@ -5,20 +5,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.subscription import Subscription
 
-from bev_perception.bags.raw_topic import RawTopic
-from bev_perception.bags.typestore import COMPRESSED_IMAGE, IMAGE
 from bev_perception.errors import BagError
-from bev_perception.ros.message_definitions import message_class, message_definition
-from bev_perception.ros.qos_profiles import recorded_profile, request_profile
+from bev_perception.ros.raw_subscriptions import RawSubscriptions, arrival_ns
 from bev_perception.ros.recording_report import RecordingSummary, missing_for_training
 from bev_perception.ros.recording_writer import RecordingLimits, RecordingWriter, WriterState
 from bev_perception.ros.topic_selection import TopicSelection, full_name
@@ -29,10 +24,6 @@ SETTLING_S = 3.0
 
 CLOCK_PATIENCE_S = 5.0
 """After this time without /clock it is told that nothing is recorded."""
-
-_PLAUSIBLE_DELAY_NS = 10_000_000_000
-_HISTORY = {IMAGE: 32, COMPRESSED_IMAGE: 64}
-_HISTORY_OF_OTHERS = 512
 
 
 @dataclass(frozen=True)
@@ -79,9 +70,10 @@ class Recorder:
         self._writer = RecordingWriter(
             settings.path, settings.storage, settings.compressed, settings.limits
         )
-        self._topics: dict[str, RawTopic] = {}
-        self._subscriptions: dict[str, Subscription] = {}
-        self._refused: set[str] = set()
+        self._subscriptions = RawSubscriptions(
+            node, settings.selection.wants, self._received, self._refused, self._writer.announce
+        )
+        self._topics = self._subscriptions.topics
         self._early_statics: list[tuple[str, bytes]] = []
         self._sim_time = bool(node.get_parameter("use_sim_time").value)
         self._clock_came = not self._sim_time
@@ -89,7 +81,6 @@ class Recorder:
         self._told_missing = self._told_clock = False
         self._timer: Any = None
         self._received_count = 0
-        self._with_info = hasattr(Subscription, "CallbackType")  # not in Humble
 
     @property
     def state(self) -> WriterState:
@@ -130,9 +121,7 @@ class Recorder:
         """
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
-        for subscription in self._subscriptions.values():
-            self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        self._subscriptions.close()
         state = self._writer.stop()
         if state.error is not None:
             raise state.error
@@ -141,48 +130,8 @@ class Recorder:
         return self._summary(state)
 
     def _look_around(self) -> None:
-        """Subscribes to what is new, and again to what is offered otherwise than before."""
-        found = dict(self._node.get_topic_names_and_types())
-        for name, types in found.items():
-            if name in self._refused or not types:
-                continue
-            if not self._settings.selection.wants(name, types[0], found):
-                continue
-            if len(types) > 1:
-                self._refuse(name, f"{name} has several types ({', '.join(types)})")
-                continue
-            try:
-                self._follow(name, types[0])
-            except BagError as error:
-                self._refuse(name, f"{name}: {error}")
+        self._subscriptions.look_around()
         self._tell()
-
-    def _follow(self, name: str, msgtype: str) -> None:
-        """Subscribes so that all present publishers fit."""
-        offers = tuple(
-            recorded_profile(info.qos_profile)
-            for info in self._node.get_publishers_info_by_topic(name)
-        )
-        known = self._topics.get(name)
-        if not offers or (known is not None and known.qos == offers):
-            return
-        kind = message_class(msgtype)
-        if known is None:
-            known = RawTopic(name, msgtype, *message_definition(msgtype))
-        profile = request_profile(offers, _HISTORY.get(msgtype, _HISTORY_OF_OTHERS))
-        self._topics[name] = topic = replace(known, qos=offers)
-        earlier = self._subscriptions.get(name)
-        if earlier is not None:
-            before = earlier.qos_profile
-            if _fits(before, profile):
-                return
-            self._node.destroy_subscription(earlier)
-        self._writer.announce(topic)
-        received = partial(self._received, name)
-        callback = received if self._with_info else lambda data: received(data, {})
-        self._subscriptions[name] = self._node.create_subscription(
-            kind, name, callback, profile, raw=True
-        )
 
     def _received(self, name: str, data: bytes, info: Any) -> None:
         self._received_count += 1
@@ -203,13 +152,9 @@ class Recorder:
             now_ns = int(self._node.get_clock().now().nanoseconds)
             self._clock_came |= now_ns > 0
             return now_ns if self._clock_came else None
-        now_ns = time.time_ns()
-        received_ns = int(info.get("received_timestamp", 0)) if isinstance(info, dict) else 0
-        plausible = 0 <= now_ns - received_ns < _PLAUSIBLE_DELAY_NS
-        return received_ns if plausible else now_ns
+        return arrival_ns(info)
 
-    def _refuse(self, name: str, reason: str) -> None:
-        self._refused.add(name)
+    def _refused(self, reason: str) -> None:
         self._warn(f"not recorded: {reason}")
 
     def _tell(self) -> None:
@@ -230,7 +175,7 @@ class Recorder:
         problems = []
         wanted = self._settings.selection.topics
         for name in map(full_name, wanted):
-            if name not in topics and name not in self._refused:
+            if name not in topics and name not in self._subscriptions.refusals:
                 problems.append(f"nobody publishes {name}")
         if not wanted:
             problems += missing_for_training(topics)
@@ -275,9 +220,3 @@ class Recorder:
             ended=state.ended,
             problems=tuple(problems),
         )
-
-
-def _fits(present: Any, wanted: Any) -> bool:
-    """Whether a subscription asks for no more than wanted."""
-    same = present.durability == wanted.durability and present.reliability == wanted.reliability
-    return bool(same)
