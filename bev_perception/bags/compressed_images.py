@@ -36,12 +36,9 @@ def image_from_compressed(message: Any, topic: str) -> NDArray[np.uint8]:
         BagError: another codec, or data that does not decode.
     """
     data = np.frombuffer(message.data, dtype=np.uint8)
-    words = message.format.lower().replace(";", " ").split()
-    if "compresseddepth" in words or not any(word in SUPPORTED_FORMATS for word in words):
-        raise BagError(
-            f"{topic}: compressed image format {message.format!r} is not supported, expected one "
-            f"of {', '.join(SUPPORTED_FORMATS)}; record the raw topic or a JPEG one"
-        )
+    problem = compressed_format_problem(message.format)
+    if problem:
+        raise BagError(f"{topic}: {problem}")
     image = decoded_image(data)
     if image is None:
         raise BagError(
@@ -50,6 +47,17 @@ def image_from_compressed(message: Any, topic: str) -> NDArray[np.uint8]:
             f"cut that part out, or leave the camera out with a rig file that names the others"
         )
     return image
+
+
+def compressed_format_problem(text: str) -> str:
+    """Why a CompressedImage.format cannot be read, in words; empty when it can."""
+    words = text.lower().replace(";", " ").split()
+    if "compresseddepth" not in words and any(word in SUPPORTED_FORMATS for word in words):
+        return ""
+    return (
+        f"compressed image format {text!r} is not supported, expected one of "
+        f"{', '.join(SUPPORTED_FORMATS)}; record the raw topic or a JPEG one"
+    )
 
 
 def decoded_image(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bev_perception.bags.compressed_images import compressed_format_problem
 from bev_perception.bags.encoded_image import encoded_size, encoded_suffix
 from bev_perception.bags.headers import BEHIND_STAMP, raw_stamp_ns
 from bev_perception.bags.images import image_problem
@@ -87,8 +88,8 @@ class ImageCollector:
             return form, image_problem(message)
         data = message.data.tobytes()
         size = encoded_size(data)
-        problem = ""
-        if size is None:
+        problem = compressed_format_problem(message.format)
+        if size is None and not problem:
             what = "is cut off" if encoded_suffix(data) else "is neither JPEG nor PNG"
             problem = f"the data of a CompressedImage in format {message.format!r} {what}"
         width, height = size or (0, 0)

@@ -24,7 +24,7 @@ def check_camera_info(seen: Observation, _: Findings) -> Iterator[Finding]:
     """Missing, uncalibrated, changing, of another frame."""
     for name, track in seen.cameras.items():
         if not len(track.info.stamps_ns):
-            if name not in seen.rig_cameras:
+            if name not in seen.rig_cameras and len(track.log_ns):
                 yield _missing(seen, track)
             continue
         if not track.info.changes:

@@ -23,7 +23,7 @@ from bev_perception.doctor.transform_check import (
     check_transforms,
 )
 
-CHECKS: tuple[NamedCheck, ...] = (
+RECORDING_CHECKS: tuple[NamedCheck, ...] = (
     NamedCheck("cameras", "are there cameras, and images of them", check_cameras),
     NamedCheck("encoding", "can the images be read", check_encoding),
     NamedCheck("rate", "do all cameras send, equally often", check_rate),
@@ -48,4 +48,7 @@ CHECKS: tuple[NamedCheck, ...] = (
     NamedCheck("mounting", "height, reach, roll and steepness", check_mountings),
     NamedCheck("directions", "views against names; left and right", check_directions),
 )
+"""Those that look at messages and geometry, and not into images."""
+
+CHECKS: tuple[NamedCheck, ...] = RECORDING_CHECKS
 """All of them; docs/doctor.md has a row for each."""

@@ -31,6 +31,7 @@ _DRIVER_FIX = "stamp each image with its own time of exposure in the driver"
 
 def check_stamps(seen: Observation, _: Findings) -> Iterator[Finding]:
     """Stamps that were never filled, stand still, repeat or go back."""
+    yield from _backward(seen)
     for name, track in seen.cameras.items():
         stamps, count = track.stamps_ns, len(track.stamps_ns)
         if count < 2:
@@ -38,11 +39,7 @@ def check_stamps(seen: Observation, _: Findings) -> Iterator[Finding]:
                 yield _never_filled(name, 1, count)
             continue
         steps = np.diff(stamps)
-        zeros, same, back = (
-            int((stamps == 0).sum()),
-            int((steps == 0).sum()),
-            int((steps < 0).sum()),
-        )
+        zeros, same = int((stamps == 0).sum()), int((steps == 0).sum())
         if zeros > count / 2:
             yield _never_filled(name, zeros, count)
         elif same > count / 2:
@@ -67,18 +64,42 @@ def check_stamps(seen: Observation, _: Findings) -> Iterator[Finding]:
                 "are rounded",
                 fix="stop the second publisher; " + _DRIVER_FIX,
             )
-        if back and not zeros:
-            worst = -steps.min() / 1e9
-            yield Finding(
-                "stamps",
-                Severity.ERROR,
-                f"{back} of {count} stamps are earlier than the one before, by up to {worst:.3f} s",
-                camera=name,
-                expected="stamps that grow",
-                cause="the clock was set back (a restarted simulation, a bag that loops, time "
-                "synchronisation), or images overtake each other in the driver",
-                fix="split the bag where the clock jumps; send images in the order of exposure",
-            )
+
+
+def _backward(seen: Observation) -> Iterator[Finding]:
+    """Stamps that go back; told once where all cameras' do, as the clock was set back then."""
+    found = {}
+    for name, track in seen.cameras.items():
+        steps = np.diff(track.stamps_ns)
+        back = int((steps < 0).sum())
+        if back and track.stamps_ns.all():
+            count, worst_s = len(track.stamps_ns), -steps.min() / 1e9
+            text = f"{back} of {count} stamps go back, by up to {worst_s:.3f} s"
+            found[name] = back, text
+    expected = "stamps that grow"
+    if len(found) == len(seen.cameras) > 1 and len({back for back, _ in found.values()}) == 1:
+        name, (_, text) = next(iter(found.items()))
+        yield Finding(
+            "stamps",
+            Severity.WARNING if seen.is_live else Severity.ERROR,
+            f"all cameras' stamps go back at once; of {name}, {text}",
+            expected=expected,
+            cause="the clock was set back: a simulation that was restarted, a bag that loops, time "
+            "synchronisation",
+            fix="let it run without jumps" if seen.is_live else "split the bag where it jumps",
+        )
+        return
+    for name, (_, text) in found.items():
+        yield Finding(
+            "stamps",
+            Severity.ERROR,
+            text,
+            camera=name,
+            expected=expected,
+            cause="images that overtake each other in the driver, two publishers on one topic, or "
+            "a camera whose clock is set back",
+            fix="send images in the order of exposure; stop the second publisher",
+        )
 
 
 def check_clock(seen: Observation, so_far: Findings) -> Iterator[Finding]:
@@ -116,7 +137,7 @@ def check_offset(seen: Observation, so_far: Findings) -> Iterator[Finding]:
             continue  # of two cameras nobody knows which is right: told once, of the second
         shift = min(_nearest_s(seen, name, other) for other in others)
         is_other_clock = abs(apart) > APART_S or shift > TOLERANCE_S
-        if abs(apart) <= TOLERANCE_S or not (is_other_clock or apart < 0):
+        if abs(apart) <= TOLERANCE_S:
             continue
         where = "ahead of" if apart > 0 else "behind"
         yield Finding(
@@ -129,10 +150,11 @@ def check_offset(seen: Observation, so_far: Findings) -> Iterator[Finding]:
             cause="this camera's computer has another clock, or its driver stamps in another time "
             "base"
             if is_other_clock
-            else "its images wait in a queue or take long to be sent",
+            else "its images, or all others', wait in a queue or take long to be sent; or clocks "
+            "differ a little",
             fix="synchronise the clocks (PTP, chrony), or mend the stamps in the driver"
             if is_other_clock
-            else "shorten its queue, or raise sync_timeout_ms",
+            else "synchronise the clocks; shorten queues, or raise sync_timeout_ms",
         )
 
 

@@ -9,7 +9,7 @@ from bev_perception.bags.typestore import COMPRESSED_IMAGE, IMAGE
 from bev_perception.doctor.finding import Finding, Findings, Severity
 from bev_perception.doctor.recording import CameraTrack, Observation
 
-_SOME_SHARE, _MOST_SHARE = 0.0, 0.2
+_MOST_SHARE = 0.2
 
 
 def check_cameras(seen: Observation, _: Findings) -> Iterator[Finding]:
