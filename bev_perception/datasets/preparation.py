@@ -128,6 +128,7 @@ def _add(writer: PreparedBagWriter, preparation: Preparation, labelled: Labelled
         RigidTransform.identity() if pose is None else levelled(pose),
         labelled.objects,
         None if labelled.rig is None else preparation.mounted(labelled.rig),
+        pose,
     )
     return True
 

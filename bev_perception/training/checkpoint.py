@@ -94,7 +94,8 @@ def resumable_checkpoint(
 def _facts(config: TrainConfig, num_samples: int | None, processes: int | None) -> dict[str, Any]:
     """What decides schedule, order, variations and shapes, as plain values."""
     values = config.to_dict()
-    parts = ("model", "optimizer", "augmentation", "targets", "losses", "semi_supervised")
+    learning = ("optimizer", "augmentation", "losses", "semi_supervised", "sequences")
+    parts = ("model", "targets", *learning)
     numbers = ("max_steps", "batch_size", "accumulate", "seed")
     facts = _flat({name: values[name] for name in (*parts, *numbers)})
     return {**facts, "training sets": num_samples, "processes": processes}

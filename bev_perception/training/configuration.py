@@ -14,6 +14,7 @@ from bev_perception.model.presets import tiny_config
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.loss_config import LossConfig
 from bev_perception.training.semi_supervised.config import SemiSupervisedConfig
+from bev_perception.training.sequences.config import SequenceConfig
 
 PRECISIONS = ("auto", "fp32", "bf16")
 SCHEDULES = ("onecycle", "constant")
@@ -114,6 +115,7 @@ class TrainConfig:
         augmentation: variations of the training samples.
         losses: what is minimised.
         semi_supervised: how samples without labels are learned from.
+        sequences: windows of consecutive sets, which networks with memory learn from.
         optimizer: how weights change.
         batch_size: samples per step and process.
         accumulate: batches whose gradients are averaged into one step.
@@ -139,6 +141,7 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     semi_supervised: SemiSupervisedConfig = field(default_factory=SemiSupervisedConfig)
+    sequences: SequenceConfig = field(default_factory=SequenceConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 4
     accumulate: int = 1
@@ -176,6 +179,20 @@ class TrainConfig:
                 f"data.unlabelled is given, but semi_supervised.method "
                 f"{self.semi_supervised.method} learns from labels alone; choose mixmatch, "
                 f"remixmatch or fixmatch"
+            )
+
+        self._check_sequences()
+
+    def _check_sequences(self) -> None:
+        if self.model.memory.is_on and not self.sequences.uses_windows:
+            raise ConfigurationError(
+                f"model.memory.kind {self.model.memory.kind} learns from sets before the judged "
+                f"one; give sequences.history (3, for example) or sequences.graded more than 1"
+            )
+        if self.sequences.uses_windows and self.semi_supervised.method != "none":
+            raise ConfigurationError(
+                f"semi_supervised.method {self.semi_supervised.method} takes single sets, and "
+                f"sequences asks for windows of {self.sequences.length}; choose one of them"
             )
 
     def to_dict(self) -> dict[str, Any]:

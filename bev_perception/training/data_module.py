@@ -16,6 +16,7 @@ from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.dataset import SegnetDataset
 from bev_perception.training.sampling import EndlessBatchSampler
 from bev_perception.training.semi_supervised.unlabelled_data import SemiSupervisedDataset
+from bev_perception.training.sequences.window_dataset import WindowDataset
 
 
 class SegnetData(LightningDataModule):
@@ -26,20 +27,23 @@ class SegnetData(LightningDataModule):
         validation: samples as recorded; may be empty.
         config: the run.
         collate_train: stacks examples of train.
+        collate_validation: stacks examples of validation.
     """
 
     def __init__(
         self,
-        train: SegnetDataset | SemiSupervisedDataset,
-        validation: SegnetDataset,
+        train: SegnetDataset | SemiSupervisedDataset | WindowDataset,
+        validation: SegnetDataset | WindowDataset,
         config: TrainConfig,
         collate_train: Callable[[Sequence[Any]], Any] = collate,
+        collate_validation: Callable[[Sequence[Any]], Any] = collate,
     ) -> None:
         super().__init__()
         self._train = train
         self._validation = validation
         self._config = config
         self._collate_train = collate_train
+        self._collate_validation = collate_validation
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Endless batches from the trainer's current step on."""
@@ -72,7 +76,7 @@ class SegnetData(LightningDataModule):
         return DataLoader(
             Subset(self._validation, chosen[rank::processes].tolist()),
             batch_size=self._config.batch_size,
-            collate_fn=collate,
+            collate_fn=self._collate_validation,
             **_workers(self._config.data.workers),
         )
 

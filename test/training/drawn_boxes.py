@@ -85,9 +85,8 @@ def a_config(out, bags, cache, **changes):
     )
     values = {"max_steps": 6, "validate_every": 3, "checkpoint_every": 3, "batch_size": 2}
     values.update(changes)
-    return TrainConfig(
-        out=out, data=data, model=MODEL, accelerator="cpu", precision="fp32", **values
-    )
+    values.setdefault("model", MODEL)
+    return TrainConfig(out=out, data=data, accelerator="cpu", precision="fp32", **values)
 
 
 def tensors(path):

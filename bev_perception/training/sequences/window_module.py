@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segnet in Lightning's hands, taught by windows."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from bev_perception.model import Segnet, SegnetOutput
+from bev_perception.model.feature_memory import FeatureMemory, MemoryStep
+from bev_perception.training.batch import Batch
+from bev_perception.training.configuration import TrainConfig
+from bev_perception.training.losses import masked_mean
+from bev_perception.training.module import SegnetModule
+from bev_perception.training.sequences.window_batch import WindowBatch
+
+
+class WindowModule(SegnetModule):
+    """Trains a Segnet, with or without memory, on windows.
+
+    The loss is the mean over the graded sets. Validation judges the last set of each window.
+
+    Args:
+        model: the network, changed in place.
+        config: the run.
+    """
+
+    def __init__(self, model: Segnet, config: TrainConfig) -> None:
+        super().__init__(model, config)
+        if model.memory is not None:
+            self.validation_losses["velocity"] = MeanMetric()
+
+    def forward(self, batch: Batch) -> SegnetOutput:
+        """The network's answer to the last sets of a batch of windows."""
+        return answers(self.model, cast(WindowBatch, batch))[-1]
+
+    def losses(self, output: SegnetOutput, batch: Batch) -> dict[str, Tensor]:
+        """See SegnetModule; of a network with memory also ``velocity``."""
+        losses = super().losses(output, batch)
+        window = cast(WindowBatch, batch)
+        if output.velocity is None or window.velocity is None or window.velocity_known is None:
+            return losses
+        term = velocity_loss(output.velocity, window.velocity, window.velocity_known)
+        total = losses["total"] + self.config.sequences.velocity_weight * term
+        return {**losses, "velocity": term, "total": total}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean of the total losses of the graded sets."""
+        window = cast(WindowBatch, batch)
+        outputs = answers(self.model, window)
+        every = [self.losses(output, step) for output, step in zip(outputs, window.steps)]
+        losses = {name: torch.stack([one[name] for one in every]).mean() for name in every[0]}
+        self.note_step(losses, outputs[-1], batch, batch_idx)
+        return losses["total"]
+
+
+def answers(model: Segnet, batch: WindowBatch) -> list[SegnetOutput]:
+    """The network's answers to the graded sets, oldest first, each with what it remembers."""
+    memories = [FeatureMemory(model.config.memory) for _ in range(len(batch))]
+    if model.memory is not None:
+        with torch.no_grad():
+            for past in batch.history:
+                model.observe(past.images, past.taps, MemoryStep(memories, past.moments))
+        # Autocast keeps converted weights, and these were converted without their gradients.
+        torch.clear_autocast_cache()
+    return [
+        model(
+            step.images,
+            step.taps,
+            with_feature=False,
+            memory=MemoryStep(memories, step.moments),
+        )
+        for step in batch.steps
+    ]
+
+
+def velocity_loss(velocity: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """Masked L1, scalar, metres per second.
+
+    mean over known cells of  |vx - tx| + |vy - ty|.
+
+    Args:
+        velocity, target: (B, 2, Y, X) metres per second.
+        known: (B, 1, Y, X) of 0 and 1.
+    """
+    error = (velocity.float() - target.float()).abs().sum(dim=1, keepdim=True)
+    return masked_mean(error, known)
