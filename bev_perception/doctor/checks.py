@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from bev_perception.doctor.camera_info_check import check_camera_info, check_size
+from bev_perception.doctor.checks_of_images import IMAGE_CHECKS
 from bev_perception.doctor.examination import NamedCheck
 from bev_perception.doctor.lens_check import check_distortion, check_focal, check_principal_point
 from bev_perception.doctor.level_check import check_base_frame, check_poses
@@ -50,5 +51,5 @@ RECORDING_CHECKS: tuple[NamedCheck, ...] = (
 )
 """Those that look at messages and geometry, and not into images."""
 
-CHECKS: tuple[NamedCheck, ...] = RECORDING_CHECKS
+CHECKS: tuple[NamedCheck, ...] = RECORDING_CHECKS + IMAGE_CHECKS
 """All of them; docs/doctor.md has a row for each."""

@@ -8,6 +8,7 @@ zenith; points that stand still move within their epipolar planes; ground moves 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -145,3 +146,15 @@ def _ground(
     moved = camera_T_base.apply(seen.second_T_first.apply(points))
     expected = moved[:, :2] / np.maximum(moved[:, 2:], 1e-2)
     return expected - (seen.ground.second * stretch)[:, :2]
+
+
+def mended(entry: RigCamera, error: Vector) -> RigCamera:
+    """The camera as it really is, whose calibration has this error."""
+    matrix = entry.camera.matrix.copy()
+    matrix[0, 0] *= math.exp(float(error[Error.FOCAL]))
+    matrix[1, 1] *= math.exp(float(error[Error.FOCAL]))
+    return replace(
+        entry,
+        camera=replace(entry.camera, matrix=matrix),
+        base_T_camera=corrected(entry.base_T_camera, error),
+    )

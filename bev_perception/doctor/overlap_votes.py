@@ -27,7 +27,7 @@ class OverlapVotes:
         self.views: list[OverlapView] = overlap_views(rig)
         self._rig = rig
         count = min(_MOST_MOMENTS, len(moments))
-        chosen = np.linspace(0, len(moments) - 1, count).round().astype(int) if count else []
+        chosen = np.linspace(0, max(len(moments) - 1, 0), count).round().astype(int).tolist()
         self._moments = [moments[index] for index in chosen]
         self._known: dict[tuple[int, tuple[str, str], tuple[Flip, Flip]], int] = {}
 
