@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vehicle IoU against the share of drives that have labels, for every way of learning without.
+
+    python benchmarks/label_fraction.py --train out/towns/train --test out/towns/test
+
+Trains once for every method, share and seed, all with the same steps, from the same recipe; then
+prints a table and draws a picture. What is finished is not trained again, so the command may be
+stopped and given again, and may run on several machines that share --out. With --unlabelled the
+labels come from --train and the images without labels from elsewhere: another town style, another
+rig, which --test is of, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from bev_perception.model import load_weights
+from bev_perception.resources import config_path
+from bev_perception.training.semi_supervised.config import METHODS
+from bev_perception.training.train import WEIGHTS_NAME
+
+METRIC = "iou_within_25m"
+SUPERVISED = "none"
+GOAL = 0.95
+"""Share of the IoU with all labels that 10 % of them should reach."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    method: str
+    percent: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.method}_{self.percent:g}_{self.seed}"
+
+
+def run_training(run: Run, options: argparse.Namespace) -> None:
+    """Trains unless its weights are there, in a process of its own."""
+    folder = options.out / run.name
+    if (folder / WEIGHTS_NAME).is_file():
+        return
+    command = [
+        sys.executable, "-m", "bev_perception.cli.main", "train", "--labelled", *options.train,
+        "--config", options.recipe, "--out", folder, "--seed", run.seed,
+        "--data.validation", json.dumps([str(options.test)]),
+        "--data.cache_dir", options.out / "prepared",
+        "--data.labelled_fraction", run.percent / 100.0,
+        "--semi_supervised.method", run.method,
+    ]  # fmt: skip
+    if options.unlabelled and run.method not in (SUPERVISED, "mixup"):
+        command += ["--unlabelled", *options.unlabelled]
+    if options.steps:
+        command += ["--max_steps", options.steps, "--validate_every", options.steps]
+    if (folder / "config.yaml").is_file() and any(folder.glob("*.ckpt")):
+        command += ["--resume", "true"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.txt").open("w") as log:
+        code = subprocess.call(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT)
+    if code:
+        raise SystemExit(f"{run.name} failed; see {folder / 'log.txt'}")
+
+
+def results(out: Path, runs: list[Run]) -> dict[tuple[str, float], list[float]]:
+    """IoU of every seed by method and percent, of the runs that are finished."""
+    found: dict[tuple[str, float], list[float]] = {}
+    for run in runs:
+        path = out / run.name / WEIGHTS_NAME
+        if path.is_file():
+            _, metadata = load_weights(path)
+            found.setdefault((run.method, run.percent), []).append(metadata["metrics"][METRIC])
+    return found
+
+
+def table(found: dict[tuple[str, float], list[float]], percents: list[float]) -> Iterator[str]:
+    """Lines of Markdown: mean over seeds, their standard deviation, share of all labels' IoU."""
+    full = found.get((SUPERVISED, 100.0))
+    yield "| method | " + " | ".join(f"{percent:g} %" for percent in percents) + " |"
+    yield "|---" * (len(percents) + 1) + "|"
+    for method in METHODS:
+        cells = []
+        for percent in percents:
+            values = found.get((method, percent))
+            if not values:
+                cells.append("")
+                continue
+            cell = f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+            if full:
+                cell += f" ({np.mean(values) / np.mean(full):.0%})"
+            cells.append(cell)
+        if any(cells):
+            name = "labels alone" if method == SUPERVISED else method
+            yield f"| {name} | " + " | ".join(cells) + " |"
+
+
+def draw(found: dict[tuple[str, float], list[float]], path: Path) -> None:
+    """The curves, one per method, seeds as bars."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), dpi=120)
+    for method in METHODS:
+        percents = sorted(percent for name, percent in found if name == method)
+        if not percents:
+            continue
+        values = [found[method, percent] for percent in percents]
+        label = "labels alone" if method == SUPERVISED else method
+        style = "k--" if method == SUPERVISED else "-"
+        axes.errorbar(
+            percents, [np.mean(v) for v in values], [np.std(v) for v in values],
+            fmt=style, marker="o", capsize=3, label=label,
+        )  # fmt: skip
+    full = found.get((SUPERVISED, 100.0))
+    if full:
+        axes.axhline(GOAL * float(np.mean(full)), color="0.6", linewidth=1)
+        axes.annotate(f"{GOAL:.0%} of all labels", (1.0, GOAL * float(np.mean(full))), va="bottom")
+    axes.set(xscale="log", xlabel="drives with labels, %", ylabel="vehicle IoU within 25 m")
+    axes.set_xticks(sorted({percent for _, percent in found}))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--train", nargs="+", required=True, help="labelled bags")
+    parser.add_argument("--unlabelled", nargs="+", default=[], help="more bags, without labels")
+    parser.add_argument("--test", type=Path, required=True, help="labelled bags to judge on")
+    parser.add_argument("--percents", nargs="+", type=float, default=[1, 5, 10, 25, 100])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
+    parser.add_argument("--recipe", default=config_path("recipes/label_fraction.yaml"))
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--out", type=Path, default=Path("out/label_fraction"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Trains what is missing, then tells."""
+    options = parsed()
+    choices = itertools.product(options.seeds, options.percents, options.methods)
+    runs = [Run(method, percent, seed) for seed, percent, method in choices]
+    options.out.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for _ in tqdm(
+            pool.map(lambda run: run_training(run, options), runs), total=len(runs), unit="training"
+        ):
+            pass
+    found = results(options.out, runs)
+    values = {f"{method} {percent:g}": each for (method, percent), each in found.items()}
+    (options.out / "results.json").write_text(json.dumps(values, indent=1))
+    draw(found, options.out / "label_fraction.png")
+    print("\n".join(table(found, options.percents)))
+    print(f"{options.out / 'label_fraction.png'}, {options.out / 'results.json'}")
+
+
+if __name__ == "__main__":
+    main()
