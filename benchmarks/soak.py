@@ -3,7 +3,7 @@
 
     python benchmarks/soak.py --out out/soak                       # one hour
     python benchmarks/soak.py --minutes 5 --out out/soak_short
-    python benchmarks/soak.py --table out/soak/soak.json           # prints the table again
+    python benchmarks/soak.py --table out/soak/soak.json           # its table and picture again
 
 `bev play --loop --clock` plays a bag of a simulated town (or --bag) at 10 Hz: at the end of each
 loop the clock jumps back. A relay injects the faults of bev_perception.faults into what the real
@@ -93,7 +93,9 @@ def main() -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     options = parse_options()
     if options.table is not None:
-        return print_report(json.loads(options.table.read_text()))
+        report = json.loads(options.table.read_text())
+        write_image(options.table.with_name(PICTURE), soak_picture(report))
+        return print_report(report)
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         bag = options.bag

@@ -96,21 +96,20 @@ def _panel(
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if from_zero:
         low = 0.0
-    margin = 0.08 * (high - low) or 1.0
+    margin = 0.05 * (high - low) or 1.0
     low, high = low if from_zero else low - margin, high + margin
     width, height = WIDTH - LEFT - RIGHT, PANEL_HEIGHT - TOP - BOTTOM
     warm = LEFT + round(WARM_UP_SHARE * width)
     canvas[TOP : TOP + height, LEFT:warm] = WARM
-    for tick in range(TICKS + 1):
-        share = tick / TICKS
-        v = TOP + round((1.0 - share) * height)
+    for value in _ticks(low, high):
+        v = TOP + round((high - value) / (high - low) * height)
         canvas[v, LEFT : LEFT + width] = RULE
-        text = f"{low + share * (high - low):.4g}"
-        draw_text(canvas, text, (LEFT - 8, v), 9.0, FAINT_INK, "right")
-        u = LEFT + round(share * width)
-        text = f"{share * high_t:.3g} min"
-        anchor = "right" if tick == TICKS else "center"
-        draw_text(canvas, text, (u, PANEL_HEIGHT - 12), 9.0, FAINT_INK, anchor)
+        draw_text(canvas, f"{value:g}", (LEFT - 8, v), 9.0, FAINT_INK, "right")
+    for value in _ticks(0.0, high_t):
+        u = LEFT + round(value / high_t * width)
+        canvas[TOP : TOP + height, u : u + 1] = RULE
+        anchor = "right" if u > WIDTH - 3 * RIGHT else "center"
+        draw_text(canvas, f"{value:g} min", (u, PANEL_HEIGHT - 12), 9.0, FAINT_INK, anchor)
     draw_text(canvas, title, (LEFT, 16), 11.0, INK)
     for number, line in enumerate(lines):
         own = np.array(line.values, dtype=np.float64)
@@ -122,6 +121,15 @@ def _panel(
         at = (WIDTH - RIGHT - 110 * (len(lines) - 1 - number), 16)
         draw_text(canvas, line.name, at, 10.0, line.color, "right")
     return canvas
+
+
+def _ticks(low: float, high: float) -> NDArray[np.float64]:
+    """Round numbers between two others, about TICKS."""
+    raw = (high - low) / TICKS
+    power = 10.0 ** np.floor(np.log10(raw))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= raw)
+    values: NDArray[np.float64] = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+    return values.round(9)
 
 
 def _faults(faults: Sequence[Mapping[str, Any]], minutes: float) -> NDArray[np.uint8]:
