@@ -21,7 +21,7 @@ from bev_perception.evaluation.evaluate import evaluate_bags
 from bev_perception.geometry import Rig
 from bev_perception.geometry.rig_file import RigFile, load_rig
 from bev_perception.inference import BACKENDS, PRECISIONS, Engine, load_engine, why_unavailable
-from bev_perception.model import SegnetConfig, TapTable, build_tap_table
+from bev_perception.model import LiftGeometry, SegnetConfig, build_lift_geometry
 from bev_perception.perception import Synchronizer, frame_sets
 from bev_perception.perception.preparation import Preparation
 from bev_perception.resources import config_path
@@ -103,7 +103,7 @@ class Moments:
     """
 
     images: Sequence[NDArray[np.uint8]]
-    taps: TapTable
+    taps: LiftGeometry
 
 
 def available_choices(
@@ -142,7 +142,7 @@ def read_moments(
         return Moments(images, _taps(rig, config))
     with BagReader(bag, rig_file) as reader:
         rig = reader.rig()
-        preparation = Preparation(rig, config.image_size)
+        preparation = Preparation(rig, config.image_size, config.virtual_cameras)
         sets = islice(frame_sets(reader, Synchronizer(rig.names)), count)
         return Moments([preparation.prepare(one).images for one in sets], _taps(rig, config))
 
@@ -176,7 +176,7 @@ def peak_memory(choice: Choice, moments: Moments) -> dict[str, float]:
         return pool.apply(_peak_memory, (choice, moments.images[0], moments.taps))
 
 
-def _peak_memory(choice: Choice, images: NDArray[np.uint8], taps: TapTable) -> dict[str, float]:
+def _peak_memory(choice: Choice, images: NDArray[np.uint8], taps: LiftGeometry) -> dict[str, float]:
     engine = choice.load()
     for _ in range(3):
         engine.infer(images, taps)
@@ -201,8 +201,9 @@ def judge(choice: Choice, bags: Sequence[Path], rig: RigFile | None, stride: int
     return {region: metrics["iou"].get(region) for region in _REGIONS}
 
 
-def _taps(rig: Rig, config: SegnetConfig) -> TapTable:
-    return build_tap_table(Preparation(rig, config.image_size).rig, config)
+def _taps(rig: Rig, config: SegnetConfig) -> LiftGeometry:
+    preparation = Preparation(rig, config.image_size, config.virtual_cameras)
+    return build_lift_geometry(preparation.rig, config)
 
 
 def _logit_differences(

@@ -74,7 +74,7 @@ def _layout(source: ModelSource, config: SegnetConfig, arguments: Arguments) -> 
     from bev_perception.model import build_tap_table
     from bev_perception.perception.preparation import Preparation
 
-    rig = Preparation(load_rig(arguments.rig), config.image_size).rig
+    rig = Preparation(load_rig(arguments.rig), config.image_size, config.virtual_cameras).rig
     return source.layout_for(len(rig)).grown_for(build_tap_table(rig, config))
 
 

@@ -12,8 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bev_perception.errors import EngineError
-from bev_perception.model import GatherTable, ImageResize, SegnetConfig, TapTable
+from bev_perception.geometry import PinholeCamera, Rig, RigCamera, RigidTransform
+from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.model import (
+    GatherTable,
+    ImageResize,
+    LiftGeometry,
+    SegnetConfig,
+    TapTable,
+    build_lift_geometry,
+)
 from bev_perception.model.feature_memory import MemoryStep
+from bev_perception.model.lift_config import GATHER_LIFTS
+from bev_perception.model.lift_geometry import geometry_problem
 
 
 @dataclass(frozen=True)
@@ -60,14 +71,14 @@ class Engine(Protocol):
         """Whether images go in as cameras send them, and are resized by the network's graph."""
 
     def infer(
-        self, images: NDArray[np.uint8], taps: TapTable, resize: ImageResize | None = None
+        self, images: NDArray[np.uint8], taps: LiftGeometry, resize: ImageResize | None = None
     ) -> RawOutput:
         """One moment.
 
         Args:
             images: (S, H, W, 3) uint8 RGB in rig order; missing cameras hold anything, the
                 table leaves them out.
-            taps: of one rig with S cameras.
+            taps: of one rig with S cameras, for the network's lift.
             resize: of the rig's images, where the engine takes them raw.
 
         Raises:
@@ -93,7 +104,7 @@ class RememberingEngine(Engine, Protocol):
     def infer(
         self,
         images: NDArray[np.uint8],
-        taps: TapTable,
+        taps: LiftGeometry,
         resize: ImageResize | None = None,
         memory: MemoryStep | None = None,
     ) -> RawOutput:
@@ -108,7 +119,7 @@ class RememberingEngine(Engine, Protocol):
 def infer(
     engine: Engine,
     images: NDArray[np.uint8],
-    taps: TapTable,
+    taps: LiftGeometry,
     resize: ImageResize | None = None,
     memory: MemoryStep | None = None,
 ) -> RawOutput:
@@ -150,8 +161,10 @@ def raw_output(maps: Tensor, velocity: Tensor | None = None) -> RawOutput:
     return RawOutput(classes.max(axis=0), center, offset, classes, speeds)
 
 
-def any_table(config: SegnetConfig, num_cameras: int) -> TapTable:
+def any_table(config: SegnetConfig, num_cameras: int) -> LiftGeometry:
     """A table as large as a rig's: every voxel takes four feature cells."""
+    if config.lift not in GATHER_LIFTS:
+        return build_lift_geometry(_any_rig(config, num_cameras), config)
     voxel_shape = (*config.grid.shape, len(config.heights_m))
     rows, columns = config.feature_shape
     count = 4 * voxel_shape[0] * voxel_shape[1] * voxel_shape[2]
@@ -164,10 +177,20 @@ def any_table(config: SegnetConfig, num_cameras: int) -> TapTable:
     return TapTable(table, None, 1, num_cameras, config.feature_shape, voxel_shape, seen)
 
 
+def _any_rig(config: SegnetConfig, num_cameras: int) -> Rig:
+    """Cameras that look outwards all around."""
+    height, width = config.image_size
+    camera = PinholeCamera.from_field_of_view(width, height, 100.0)
+    turns = [2.0 * np.pi * index / num_cameras for index in range(num_cameras)]
+    mounts = [RigidTransform.from_euler(0.0, 0.05, yaw, (0.0, 0.0, 1.6)) for yaw in turns]
+    cameras = [RigCamera(camera, mount @ BODY_T_OPTICAL) for mount in mounts]
+    return Rig({f"camera{index}": entry for index, entry in enumerate(cameras)})
+
+
 def check_inputs(
     config: SegnetConfig,
     images: NDArray[np.uint8],
-    taps: TapTable,
+    taps: LiftGeometry,
     resize: ImageResize | None = None,
 ) -> None:
     """Refuses what a network of this configuration cannot take.
@@ -202,10 +225,6 @@ def check_inputs(
             f"of {taps.batch_size} rigs; one image per camera of one rig is needed, black where "
             f"a camera is missing"
         )
-    voxels = (*config.grid.shape, len(config.heights_m))
-    if taps.feature_shape != config.feature_shape or taps.voxel_shape != voxels:
-        raise EngineError(
-            f"the tap table is for features of {taps.feature_shape} and voxels of "
-            f"{taps.voxel_shape} (Y, X, Z), this model has {config.feature_shape} and {voxels}; "
-            f"build it with this model's configuration"
-        )
+    problem = geometry_problem(taps, config)
+    if problem:
+        raise EngineError(f"{problem}; build it with this model's configuration")

@@ -89,11 +89,16 @@ class ModelSource:
         raw_size: (height, width) of images that the graphs are to resize.
 
     Raises:
-        EngineError: it takes more than images.
+        EngineError: it takes more than images, has a lift that is no graph, or takes no raw images.
     """
 
     def __init__(self, model: Segnet, raw_size: tuple[int, int] | None = None) -> None:
         _graph_of(model)
+        if raw_size is not None and model.config.virtual_cameras:
+            raise EngineError(
+                "images for this network are turned to its virtual_cameras before, so its graph "
+                "cannot take raw images; export it without --raw-images"
+            )
         self._model = model
         self.raw_size = raw_size
         self.model_digest = model_digest(model)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput, infer
-from bev_perception.model import ImageResize, SegnetConfig, TapTable
+from bev_perception.model import ImageResize, LiftGeometry, SegnetConfig
 from bev_perception.model.feature_memory import MemoryStep
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class FallbackEngine:
     def infer(
         self,
         images: NDArray[np.uint8],
-        taps: TapTable,
+        taps: LiftGeometry,
         resize: ImageResize | None = None,
         memory: MemoryStep | None = None,
     ) -> RawOutput:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bev_perception.inference.engine import any_table
-from bev_perception.model import GatherTable
+from bev_perception.model import GatherTable, TapTable
 from bev_perception.model.inference_form import InferenceSegnet
 
 _LOGGER = logging.getLogger(__name__)
@@ -46,7 +46,9 @@ def why_not_fused(network: InferenceSegnet, device: torch.device) -> str:
     config = network.config
     num_rows = config.feature_shape[0] * config.feature_shape[1]
     rows = torch.randn(num_rows, config.latent_dim, device=device).to(network.dtype)
-    table = any_table(config, 1).forward.to(device)
+    taps = any_table(config, 1)
+    assert isinstance(taps, TapTable)
+    table = taps.forward.to(device)
     try:
         difference = float((fused(rows, table) - network.gather(rows, table)).abs().max())
         if not difference <= TOLERANCE:

@@ -23,7 +23,7 @@ from bev_perception.inference.engine import (
 )
 from bev_perception.inference.engine_cache import EngineCache
 from bev_perception.inference.exported_graph import FORM, GraphSource
-from bev_perception.model import ImageResize, SegnetConfig, TapTable
+from bev_perception.model import ImageResize, LiftGeometry, SegnetConfig, TapTable
 from bev_perception.model.gather_form import (
     INPUT_NAMES,
     RESIZE_NAMES,
@@ -128,7 +128,7 @@ class GraphEngine:
         return self._source.raw_size is not None
 
     def infer(
-        self, images: NDArray[np.uint8], taps: TapTable, resize: ImageResize | None = None
+        self, images: NDArray[np.uint8], taps: LiftGeometry, resize: ImageResize | None = None
     ) -> RawOutput:
         """See Engine.infer.
 
@@ -136,6 +136,7 @@ class GraphEngine:
             EngineMemoryError: the device has too little memory.
         """
         check_inputs(self.config, images, taps, resize)
+        assert isinstance(taps, TapTable)  # other lifts have no graph
         images, matrices = self._as_the_graph_takes_them(images, resize)
         try:
             runner, table = self._ready_for(taps)

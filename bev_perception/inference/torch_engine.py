@@ -28,7 +28,7 @@ from bev_perception.inference.engine import (
 )
 from bev_perception.inference.fused_lift import use_fused_lift
 from bev_perception.inference.torch_execution import EagerExecution, GraphExecution
-from bev_perception.model import GatherTable, ImageResize, Segnet, SegnetConfig, TapTable
+from bev_perception.model import GatherTable, ImageResize, LiftGeometry, Segnet, SegnetConfig
 from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.model.fused_convolutions import fuse_convolutions
 from bev_perception.model.inference_form import InferenceSegnet
@@ -87,15 +87,21 @@ class TorchEngine:
         self._camera_batch = _checked_camera_batch(camera_batch)
         self._may_shrink = camera_batch == 0
         mode = _checked_mode(mode, self._device)
-        self._takes_raw_images = _resizes_in_graph(resize, self._device)
+        self._takes_raw_images = _resizes_in_graph(resize, self._device, model.config)
         try:
             self._network = InferenceSegnet(model)
         except ConfigurationError as error:
             raise EngineError(str(error)) from error
         self._network.cast(self._device, PRECISIONS[self._precision])
         self._specialise(mode)
-        self._eager = EagerExecution(self._compute, self._device, self._network.dtype)
-        self._as_graph = self._device.type == "cuda" and mode in ("auto", "graph", "compile")
+        self._eager = EagerExecution(
+            self._compute, self._device, self._network.dtype, self._network.lifting is not None
+        )
+        self._as_graph = (
+            self._device.type == "cuda"
+            and mode in ("auto", "graph", "compile")
+            and self._network.lifting is None
+        )
         self._execution = self._new_execution()
 
     def _specialise(self, mode: str) -> None:
@@ -107,7 +113,7 @@ class TorchEngine:
                 use_winograd(self._network)
             if self._precision != "fp16":
                 fuse_convolutions(self._network)
-        if self._device.type == "cuda":
+        if self._device.type == "cuda" and self._network.lifting is None:
             use_fused_lift(self._network, self._device)
 
     @property
@@ -144,7 +150,7 @@ class TorchEngine:
     def infer(
         self,
         images: NDArray[np.uint8],
-        taps: TapTable,
+        taps: LiftGeometry,
         resize: ImageResize | None = None,
         memory: MemoryStep | None = None,
     ) -> RawOutput:
@@ -196,7 +202,9 @@ class TorchEngine:
     def _new_execution(self) -> EagerExecution | GraphExecution:
         return GraphExecution(self._eager) if self._as_graph else self._eager
 
-    def _compute(self, images: Tensor, table: GatherTable, resize: ImageResize | None) -> Tensor:
+    def _compute(
+        self, images: Tensor, table: GatherTable | LiftGeometry, resize: ImageResize | None
+    ) -> Tensor:
         network, size = self._network, self._camera_batch or len(images)
         if resize is None:
             parts = [network.encode(part) for part in images.split(size)]
@@ -207,7 +215,7 @@ class TorchEngine:
         plane = network.lift(rows, table)
         return plane if network.memory is not None else network.decode(plane).float()
 
-    def _output(self, result: Tensor, taps: TapTable, memory: MemoryStep | None) -> RawOutput:
+    def _output(self, result: Tensor, taps: LiftGeometry, memory: MemoryStep | None) -> RawOutput:
         """From the maps, or from the BEV feature of a network with memory.
 
         The memory is no part of a CUDA graph, as what it holds differs from set to set.
@@ -240,9 +248,16 @@ def _checked_camera_batch(camera_batch: int) -> int:
     return camera_batch
 
 
-def _resizes_in_graph(resize: str, device: torch.device) -> bool:
+def _resizes_in_graph(resize: str, device: torch.device, config: SegnetConfig) -> bool:
     if resize not in RESIZES:
         raise EngineError(f"unknown resize {resize!r}, expected one of {', '.join(RESIZES)}")
+    if config.virtual_cameras:
+        if resize == "graph":
+            raise EngineError(
+                "resize graph is not for this network: its images are turned to virtual_cameras "
+                "before; use resize auto or host"
+            )
+        return False
     return resize == "graph" or (resize == "auto" and device.type == "cuda")
 
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bev_perception.model import GatherTable, ImageResize, TapTable
+from bev_perception.model import GatherTable, ImageResize, LiftGeometry, TapTable
 
 _LOGGER = logging.getLogger(__name__)
 
-Compute = Callable[[Tensor, GatherTable, ImageResize | None], Tensor]
-"""Images (S, H, W, 3) uint8, a table and what resizes raw images, all on the device, to maps
-(K + 3, Y, X) float32."""
+Compute = Callable[[Tensor, GatherTable | LiftGeometry, ImageResize | None], Tensor]
+"""Images (S, H, W, 3) uint8, a table or geometry and what resizes raw images, all on the device,
+to maps (K + 3, Y, X) float32."""
 
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], object], Tensor]]
 """Records a function; gives what runs it again, and the tensor that then holds its result."""
@@ -35,20 +35,33 @@ class EagerExecution:
         compute: the network.
         device: where it is.
         dtype: of its features; the table's weights are converted once, not in every run.
+        whole: whether the network takes a geometry as it is, and not the table in it.
     """
 
-    def __init__(self, compute: Compute, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, compute: Compute, device: torch.device, dtype: torch.dtype, whole: bool = False
+    ) -> None:
         self._compute = compute
         self.device = device
         self._dtype = dtype
-        self._converted: tuple[TapTable, GatherTable] | None = None
+        self._whole = whole
+        self._converted: tuple[LiftGeometry, GatherTable] | None = None
+        self._there: tuple[LiftGeometry, LiftGeometry] | None = None
         self._moved: tuple[ImageResize, ImageResize] | None = None
 
-    def __call__(self, images: Tensor, taps: TapTable, resize: ImageResize | None) -> Tensor:
+    def __call__(self, images: Tensor, taps: LiftGeometry, resize: ImageResize | None) -> Tensor:
         """Images (S, H, W, 3) uint8 in host memory and a table to maps on the device."""
         if self.device.type == "cuda":
             images = images.pin_memory().to(self.device, non_blocking=True)
+        if self._whole or not isinstance(taps, TapTable):
+            return self._compute(images, self.geometry(taps), self.resize(resize))
         return self._compute(images, self.table(taps), self.resize(resize))
+
+    def geometry(self, taps: LiftGeometry) -> LiftGeometry:
+        """The geometry where the network is; it stays there while the same one is used."""
+        if self._there is None or self._there[0] is not taps:
+            self._there = taps, taps.to(self.device)
+        return self._there[1]
 
     def table(self, taps: TapTable) -> GatherTable:
         """The table where the network is; it stays there while the same one is used."""
@@ -91,9 +104,9 @@ class GraphExecution:
         self._recorded: _Recorded | None = None
         self._works = True
 
-    def __call__(self, images: Tensor, taps: TapTable, resize: ImageResize | None) -> Tensor:
+    def __call__(self, images: Tensor, taps: LiftGeometry, resize: ImageResize | None) -> Tensor:
         """See EagerExecution; the maps stay valid until the next call."""
-        if not self._works:
+        if not self._works or not isinstance(taps, TapTable):
             return self._eager(images, taps, resize)
         if self._recorded is None or not self._recorded.takes(images, taps.forward, resize):
             return self._recording(images, taps, resize)

@@ -22,6 +22,7 @@ from torch.nn import functional
 from bev_perception.errors import ConfigurationError
 from bev_perception.model.image_resize import ImageResize
 from bev_perception.model.inference_form import InferenceSegnet
+from bev_perception.model.lift_config import GATHER_LIFTS
 from bev_perception.model.norm import EPSILON, InstanceNorm
 from bev_perception.model.segnet import Segnet
 from bev_perception.model.taps import TapTable
@@ -159,6 +160,11 @@ class GatherSegnet(nn.Module):
             raise ConfigurationError(
                 f"this network has a memory of kind {model.config.memory.kind}, and exported "
                 f"graphs answer every set for itself; run its weights file with backend cpu or cuda"
+            )
+        if model.config.lift not in GATHER_LIFTS:
+            raise ConfigurationError(
+                f"this network has lift {model.config.lift}, and graphs for other libraries hold "
+                f"{' and '.join(GATHER_LIFTS)} alone; run its weights file with backend cpu or cuda"
             )
         self.network = InferenceSegnet(model)
         _make_exportable(self.network)

@@ -18,6 +18,8 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.model.image_resize import ImageResize, resized
 from bev_perception.model.lift import gather
+from bev_perception.model.lift_geometry import LiftGeometry
+from bev_perception.model.lifts import lifted
 from bev_perception.model.norm import InstanceNorm
 from bev_perception.model.resnet import BasicBlock, Bottleneck
 from bev_perception.model.segnet import IMAGENET_MEAN, IMAGENET_STD, Segnet
@@ -61,6 +63,7 @@ class InferenceSegnet(nn.Module):
         self.gather: Callable[[Tensor, GatherTable], Tensor] = gather
         self.encoder = network.encoder
         self.encoder.backbone.conv1 = fold_deviation(network.encoder.backbone.conv1)
+        self.lifting = network.lifting
         self.compressor = network.compressor
         self.decoder = network.decoder
         self.memory = network.memory
@@ -92,12 +95,18 @@ class InferenceSegnet(nn.Module):
         rows, columns = self.config.grid.shape
         return self.compressor(voxels.view(1, rows, columns, -1).permute(0, 3, 1, 2))
 
-    def lift(self, rows: Tensor, table: GatherTable) -> Tensor:
+    def lift(self, rows: Tensor, table: GatherTable | LiftGeometry) -> Tensor:
         """Feature rows to a plane, as compress would give it from all voxels at once.
 
         In strips the voxels of a strip are still in a CPU's cache when they are convolved, and
         never take the memory of all.
+
+        Args:
+            rows: (S * h * w, C).
+            table: of the voxels, or for a lift that learned something the geometry.
         """
+        if not isinstance(table, GatherTable):
+            return self._learned_lift(rows, table)
         num_y, num_x = self.config.grid.shape
         per_line = num_x * len(self.config.heights_m)
         lines = STRIP_BYTES // (per_line * self.config.latent_dim * self.dtype.itemsize)
@@ -115,6 +124,12 @@ class InferenceSegnet(nn.Module):
             plane[:, :, first:last] = convolution(voxels)[:, :, first - begin : last - begin]
         for layer in rest:
             plane = layer(plane)
+        return plane
+
+    def _learned_lift(self, rows: Tensor, geometry: LiftGeometry) -> Tensor:
+        count, shape = geometry.num_cameras, self.config.feature_shape
+        features = rows.view(1, count, *shape, -1).permute(0, 1, 4, 2, 3)
+        plane: Tensor = self.compressor(lifted(features, geometry, self.lifting))
         return plane
 
     def remember(self, plane: Tensor, seen: Tensor, step: MemoryStep | None) -> Tensor:

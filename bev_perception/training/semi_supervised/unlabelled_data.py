@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from bev_perception.datasets.prepared_bag import PreparedBag, Sample
 from bev_perception.errors import ConfigurationError
-from bev_perception.model import SegnetConfig, TapTable
+from bev_perception.model import LiftGeometry, SegnetConfig
+from bev_perception.model.lift_geometry import batched
 from bev_perception.training.augmentation import AugmentationConfig, augmented, mirrored, turned
 from bev_perception.training.batch import Batch, Example, collate
 from bev_perception.training.dataset import SegnetDataset, TapTableCache, padded
@@ -31,7 +32,7 @@ class Sight:
     """
 
     images: NDArray[np.uint8]
-    taps: TapTable
+    taps: LiftGeometry
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Sights:
     """
 
     images: Tensor
-    taps: TapTable
+    taps: LiftGeometry
 
     @property
     def seen(self) -> Tensor:
@@ -62,7 +63,7 @@ class Sights:
     def stacked(cls, sights: Sequence[Sight]) -> Sights:
         """Of rigs with equally many cameras."""
         images = torch.from_numpy(np.stack([sight.images for sight in sights]))
-        taps = TapTable.batch([sight.taps for sight in sights])
+        taps = batched([sight.taps for sight in sights])
         return cls(images.permute(0, 1, 4, 2, 3), taps)
 
 
