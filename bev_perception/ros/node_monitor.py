@@ -21,6 +21,7 @@ from bev_perception.ros.engine_monitor import EngineMonitor
 from bev_perception.ros.live_rig import CameraInfoMissingError, CameraInfoSpoiledError
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.stamp_offsets import stamp_problems
+from bev_perception.ros.residual_pose_monitor import ResidualPoseMonitor
 from bev_perception.ros.synchronization_monitor import SynchronizationMonitor
 from bev_perception.ros.timing_monitor import TimingMonitor
 from bev_perception.ros.transform_monitor import TransformMonitor
@@ -43,6 +44,7 @@ class NodeMonitor:
         engine: told of every set.
         timing: told of every set, too.
         transforms: told of every pose.
+        residual_pose: told of every set.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class NodeMonitor:
         }
         self.engine = EngineMonitor(facts)
         self.timing = TimingMonitor(parameters.latency_budget_ms)
+        self.residual_pose = ResidualPoseMonitor()
         self.transforms = TransformMonitor(parameters.base_frame, parameters.world_frame)
         self._synchronization = SynchronizationMonitor()
         self._clock = ClockMonitor()
@@ -107,6 +110,7 @@ class NodeMonitor:
         statuses.append(self.transforms.status(now_ns))
         statuses.append(self.engine.status(now_ns))
         statuses.append(self.timing.status(now_ns))
+        statuses += self.residual_pose.statuses()
         statuses.append(self._clock_status(clock_ns, now_ns))
         self._publisher.publish(diagnostic_array(clock_ns, self._node.get_name(), statuses))
 
@@ -125,6 +129,7 @@ class NodeMonitor:
             self.transforms.verdict(now_ns),
             self.engine.verdict(now_ns),
             self.timing.status(now_ns).level,
+            self.residual_pose.level,
             self._clock_status(clock_ns, now_ns).level,
         )
 

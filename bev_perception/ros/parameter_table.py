@@ -23,6 +23,7 @@ LIVE = (
     "min_cells",
     "max_objects",
     "object_height_m",
+    "residual_pose",
 )
 """What can be changed while the node runs; the rest is read when it is configured."""
 
@@ -184,6 +185,11 @@ PARAMETERS: dict[str, ParameterEntry] = {
         "change of attitude from which the map is levelled anew, degrees",
         0,
         45,
+    ),
+    "residual_pose": ParameterEntry(
+        _DEFAULTS.residual_pose,
+        "whether errors of the cameras' attitude and height are measured in the images, taken out "
+        "of the lift and reported",
     ),
     "track": ParameterEntry(True, "whether objects get ids and velocities over time"),
     "image_reliability": ParameterEntry(

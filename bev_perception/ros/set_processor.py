@@ -163,6 +163,7 @@ class SetProcessor:
         self._last_set = _frame_set(live_set, frames, pipeline.rig)
         self.watchdog.enter("prepare")
         output = _perceive(pipeline, self._last_set)
+        self._monitor.residual_pose.measured(pipeline.residual, pipeline.correction)
         if self._is_closed:
             return
         if self.watchdog.hang() is not None:
