@@ -19,7 +19,7 @@ SLIPPED_DEG = 0.5
 _FEWEST_CAMERAS = 3
 """With fewer it cannot be told which one has moved."""
 _KEPT_IMAGES = 4
-_PRIOR_SIGMA = np.array([np.radians(1.0), np.radians(1.0), 0.1])
+_PRIOR_SIGMA = np.array([np.radians(2.0), np.radians(2.0), 0.1])
 _AVERAGED = 6
 """Images over which a camera's own tilt is averaged."""
 _CERTAIN = 2.5
@@ -43,6 +43,11 @@ class CameraTilts:
     def tilts(self) -> dict[str, CameraTilt]:
         """By camera."""
         return dict(self._tilts)
+
+    def is_trusted(self, camera: str) -> bool:
+        """Whether nothing hints at a turn that is not corrected."""
+        tilt = self._tilts[camera]
+        return tilt.is_slipped or tilt.angle_deg < max(SLIPPED_DEG, 1.5 * tilt.sigma_deg)
 
     def correction(self, camera: str) -> RigidTransform:
         """Turn in base_link that takes a slipped camera as told to where it is."""

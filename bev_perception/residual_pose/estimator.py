@@ -121,7 +121,7 @@ class ResidualPoseEstimator:
         """With a wrong attitude the ground's texture would be found in wrong places."""
         if self._residual.is_attitude_known:
             rig = self._corrected_rig(frame_set)
-            rows = self._ground.observe(frame_set, self._state, rig)
+            rows = self._ground.observe(frame_set, self._state, rig, self._tilts.is_trusted)
             if rows is not None:
                 self._rows.append((frame_set.stamp_ns, self._state[:2].copy(), rows))
 

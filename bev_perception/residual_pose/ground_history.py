@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -56,7 +57,11 @@ class GroundHistory:
         self._moments.clear()
 
     def observe(
-        self, frame_set: FrameSet, state: NDArray[np.float64], level_rig: Rig
+        self,
+        frame_set: FrameSet,
+        state: NDArray[np.float64],
+        level_rig: Rig,
+        is_trusted: Callable[[str], bool],
     ) -> GroundRows | None:
         """Heights of the ground between this set and one before.
 
@@ -64,6 +69,7 @@ class GroundHistory:
             frame_set: with an ego pose; without one nothing can be said.
             state: (3,) roll, pitch and height by which the rig is corrected so far.
             level_rig: the rig so corrected, extrinsics to the levelled base_link.
+            is_trusted: whether a camera, by name, is mounted as that says.
 
         Returns:
             one camera's rows, or None.
@@ -85,7 +91,7 @@ class GroundHistory:
             return None
         self._next_camera = (self._next_camera + 1) % len(self._cameras)
         name = self._cameras[self._next_camera]
-        if name not in now.grays or name not in before.grays:
+        if name not in now.grays or name not in before.grays or not is_trusted(name):
             return None
         return self._rows(name, now, before, state, level_rig)
 

@@ -23,6 +23,8 @@ RANGE_DEG = 5.0
 """Largest roll and pitch that are looked for."""
 _STEP_DEG = 0.5
 _VOTE_DEG = 1.0
+_FULL_VOTE = 10.0 / math.radians(0.5) ** 2
+"""Information of so many good edges gives a camera half of its vote."""
 _ITERATIONS = 10
 _FIRST_CUT_DEG, _LAST_CUT_DEG = 1.5, 0.7
 _FIRST_CUT_M, _LAST_CUT_M = 0.20, 0.08
@@ -139,6 +141,9 @@ class Fit:
 def voted_tilt(edges: Edges) -> NDArray[np.float64] | None:
     """Roll and pitch (2,), radians, that most edges of most cameras agree to, on a grid.
 
+    Every camera that sees enough has one vote: a slipped one that sees a facade must not outvote
+    the others.
+
     None when another tilt, clearly different, has almost as many votes.
     """
     if len(edges) < 3:
@@ -150,7 +155,8 @@ def voted_tilt(edges: Edges) -> NDArray[np.float64] | None:
     weight = edges.information
     for camera in np.unique(edges.cameras):
         own = edges.cameras == camera
-        score += (weight[own] @ kept[own]) / math.sqrt(weight[own].sum() + 1e-9)
+        votes = weight[own] @ kept[own]
+        score += votes / (votes.max() + _FULL_VOTE)
     best = int(np.argmax(score))
     far = np.abs(_GRID - _GRID[best]).max(axis=1) > math.radians(2.0)
     return None if score[far].max() > 0.85 * score[best] else _GRID[best]
