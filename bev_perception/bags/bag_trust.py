@@ -101,7 +101,7 @@ def _check_tables(path: Path) -> None:
 
 def _check_definitions(reader: AnyReader) -> None:
     """Refuses arrays too long to be written out, and other fields under the name of a ROS type."""
-    theirs = reader.typestore.fielddefs
+    theirs: dict[str, Any] = dict(reader.typestore.fielddefs)
     for name, (_, fields) in theirs.items():
         for field, (kind, detail) in fields:
             if kind != Nodetype.ARRAY:

@@ -122,4 +122,5 @@ def _chunk_limit(size: int) -> int:
 storage_mcap.DECOMPRESSORS["zstd"] = lambda data, size: unpacked_zstd(data, _chunk_limit(size))
 storage_mcap.DECOMPRESSORS["lz4"] = lambda data, size: unpacked_lz4(data, _chunk_limit(size))
 if hasattr(reader, "zstd"):
-    reader.zstd = SimpleNamespace(decompress=unpacked_zstd, open=zstd.open)
+    bounded: Any = SimpleNamespace(decompress=unpacked_zstd, open=zstd.open)
+    reader.zstd = bounded

@@ -11,6 +11,8 @@ from bev_perception.errors import TransformError
 from bev_perception.geometry.transform import RigidTransform
 
 NANOSECONDS = 1_000_000_000
+SHOWN = 40
+"""How many frames an error names."""
 
 
 class UnknownFrameError(TransformError):
@@ -45,11 +47,13 @@ class TransformTree:
     Args:
         history_s: how long samples of moving edges are kept behind the newest one of the
             same edge, seconds; None keeps all.
+        max_frames: transforms to further frames are refused; None takes all.
     """
 
-    def __init__(self, history_s: float | None = None) -> None:
+    def __init__(self, history_s: float | None = None, max_frames: int | None = None) -> None:
         self._edges: dict[str, _Edge] = {}
         self._frames: set[str] = set()
+        self._max_frames = max_frames
         self._history_ns = None if history_s is None else int(history_s * NANOSECONDS)
 
     @property
@@ -125,13 +129,21 @@ class TransformTree:
     def _unknown(self, frame: str) -> str:
         close = difflib.get_close_matches(frame, self._frames, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        known = ", ".join(sorted(self._frames)) or "none"
+        names = sorted(self._frames)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        known = ", ".join(names[:SHOWN]) + more or "none"
         return f"frame {frame!r} is not in TF{hint} (known frames: {known})"
 
     def _edge(self, parent: str, child: str, is_static: bool) -> _Edge:
         parent, child = _clean(parent), _clean(child)
         if not parent or not child or parent == child:
             raise TransformError(f"transform needs two different frames, got {parent!r}, {child!r}")
+        is_full = self._max_frames is not None and len(self._frames) >= self._max_frames
+        if is_full and child not in self._frames:
+            raise TransformError(
+                f"TF has {len(self._frames)} frames already, the most that are kept, so "
+                f"{child[:80]!r} is not taken; somebody invents frames"
+            )
         edge = self._edges.get(child)
         if edge is None or edge.parent != parent or edge.is_static != is_static:
             if parent in self._frames and child in self._ancestors(parent):

@@ -26,6 +26,7 @@ class CameraDoubts:
         self._thresholds = thresholds
         self._repeated = (0, 0, 0)
         self._noise_ns: int | None = None
+        self._flood = ("", 0)
         self._stamps = ""
 
     def forget(self) -> None:
@@ -40,6 +41,10 @@ class CameraDoubts:
     def noise_seen(self, now_ns: int) -> None:
         """The newest image that was looked at is noise."""
         self._noise_ns = now_ns
+
+    def flooded(self, problem: str, now_ns: int) -> None:
+        """More or larger images came than the parameters allow; they are left out for a while."""
+        self._flood = problem, now_ns
 
     def stamps_differ(self, problem: str) -> None:
         """By how much its stamps differ from others'; empty where they do not."""
@@ -63,6 +68,8 @@ class CameraDoubts:
                 f"driver (a rendered scene at rest may be)"
             )
             found[Cause.FROZEN] = (Level.WARN, text), seen_ns
+        if self._flood[0]:
+            found[Cause.FLOODED] = (Level.ERROR, self._flood[0]), self._flood[1]
         if self._noise_ns is not None:
             text = (
                 "its images are noise, neighbouring pixels have nothing to do with each other; "

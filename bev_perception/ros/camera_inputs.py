@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
@@ -16,6 +17,7 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bev_perception.bags.headers import BEHIND_STAMP
@@ -24,6 +26,7 @@ from bev_perception.errors import BagError
 from bev_perception.geometry import CameraFrame
 from bev_perception.ros.camera_monitor import CameraMonitor
 from bev_perception.ros.camera_status import Cause
+from bev_perception.ros.flood_limits import SECOND, ImageLimit
 from bev_perception.ros.image_messages import (
     image_from_message,
     raw_image_problem,
@@ -97,20 +100,21 @@ class CameraInput:
         self._on_info = on_info
         self._last_info = b""
         self._repeated = RepeatedImages()
-        image_qos = QoSProfile(
+        self._limit = ImageLimit(parameters.max_image_rate_hz, parameters.max_image_mb)
+        self._image_qos = QoSProfile(
             depth=parameters.image_depth,
             reliability=ReliabilityPolicy[parameters.image_reliability.upper()],
             durability=DurabilityPolicy.VOLATILE,
         )
         info_qos = QoSProfile(depth=_INFO_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._image_subscription = node.create_subscription(
-            CompressedImage if self._compressed else Image,
-            f"~/input/{monitor.name}/image",
-            self._receive_image,
-            image_qos,
-            raw=True,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._note_policy),
+        self._topic = node.resolve_topic_name(f"~/input/{monitor.name}/image")
+        self._image_subscription: Subscription | None = self._subscribe()
+        self._retry = node.create_timer(
+            ImageLimit.PAUSE_NS / SECOND,
+            self._listen_again,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
+        self._retry.cancel()
         self._info_subscription = node.create_subscription(
             CameraInfo,
             f"~/input/{monitor.name}/camera_info",
@@ -121,12 +125,20 @@ class CameraInput:
 
     def close(self) -> None:
         """Ends both subscriptions."""
-        self._node.destroy_subscription(self._image_subscription)
+        self._node.destroy_timer(self._retry)
+        self._stop_listening()
         self._node.destroy_subscription(self._info_subscription)
 
     def _receive_image(self, data: bytes) -> None:
-        received_ns = time.monotonic_ns()
-        topic = self._image_subscription.topic_name
+        received_ns, topic = time.monotonic_ns(), self._topic
+        if self._image_subscription is None:
+            return  # what the executor had in hand when the flood was noticed
+        flood = self._limit.problem(len(data), received_ns)
+        if flood:
+            self._monitor.doubts.flooded(f"{topic}: {flood}", received_ns)
+            self._stop_listening()
+            self._retry.reset()
+            return
         try:
             message = received_image(data, self._compressed, topic)
         except BagError as error:
@@ -150,6 +162,27 @@ class CameraInput:
         if content != self._last_info:
             self._last_info = content
             self._on_info(self._monitor.name, deserialize_message(data, CameraInfo))
+
+    def _subscribe(self) -> Subscription:
+        return self._node.create_subscription(
+            CompressedImage if self._compressed else Image,
+            self._topic,
+            self._receive_image,
+            self._image_qos,
+            raw=True,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._note_policy),
+        )
+
+    def _stop_listening(self) -> None:
+        """Without a subscription the middleware drops the flood before it takes memory."""
+        if self._image_subscription is not None:
+            self._node.destroy_subscription(self._image_subscription)
+            self._image_subscription = None
+
+    def _listen_again(self) -> None:
+        self._retry.cancel()
+        if self._image_subscription is None and self._limit.is_over(time.monotonic_ns()):
+            self._image_subscription = self._subscribe()
 
     def _note_policy(self, event: Any) -> None:
         self._monitor.incompatible_qos(qos_policy_name_from_kind(event.last_policy_kind))

@@ -29,6 +29,7 @@ from bev_perception.ros.lingering import Lingering
 _INFO_CHANGES = "changed CameraInfo"
 
 _UNSTEADY = {
+    Cause.FLOODED,
     Cause.STOPPED,
     Cause.WRONG_ENCODING,
     Cause.UNDECODABLE,

@@ -24,6 +24,7 @@ class Cause(Enum):
 
     OTHER_TYPE = "type mismatch"
     OTHER_QOS = "QoS mismatch"
+    FLOODED = "flooded"
     NEVER_PUBLISHED = "never published"
     STOPPED = "stopped"
     WRONG_ENCODING = "wrong encoding"

@@ -24,6 +24,7 @@ from bev_perception.inference import Engine
 from bev_perception.perception import PipelineSettings, Synchronizer
 from bev_perception.ros.camera_inputs import CameraInput, PendingImage
 from bev_perception.ros.ego_pose import EgoPoses
+from bev_perception.ros.flood_limits import TransformLimit
 from bev_perception.ros.live_rig import LiveRig
 from bev_perception.ros.node_monitor import NodeMonitor
 from bev_perception.ros.one_shot import OneShot
@@ -86,6 +87,7 @@ class LiveSession:
             on_static=self._on_static_transforms,
             on_jump=self._on_jump,
             on_refused=self._on_refused_transform,
+            limit=TransformLimit(parameters.max_tf_rate_hz, parameters.max_tf_frames),
         )
         tree = self._transforms.tree
         info_topics = {
@@ -96,7 +98,11 @@ class LiveSession:
             info_topics, tree, parameters.base_frame, parameters.rectified, overrides
         )
         self._rig_upkeep = RigUpkeep(
-            self._live_rig, parameters.min_cameras, self._calibrate, self._on_crash
+            self._live_rig,
+            parameters.min_cameras,
+            self._calibrate,
+            self._on_crash,
+            parameters.min_recalibration_s,
         )
         self._handover = SetHandover(
             node,

@@ -198,6 +198,27 @@ PARAMETERS: dict[str, ParameterEntry] = {
         choices=("best_effort", "reliable"),
     ),
     "image_depth": ParameterEntry(5, "queue depth of the image subscriptions", 1, 100),
+    "max_image_rate_hz": ParameterEntry(
+        200.0,
+        "a camera that sends more images per second is left out until it sends fewer",
+        1,
+        10_000,
+    ),
+    "max_image_mb": ParameterEntry(
+        64.0,
+        "a camera that sends larger messages is left out until it stops, megabytes",
+        0.1,
+        2_000,
+    ),
+    "max_tf_rate_hz": ParameterEntry(
+        5000.0, "transforms per second that are taken from /tf, of bursts as many", 100, 1_000_000
+    ),
+    "max_tf_frames": ParameterEntry(
+        1000, "frames that are kept; transforms to further ones are refused", 10, 100_000
+    ),
+    "min_recalibration_s": ParameterEntry(
+        0.5, "time between two changes of the rig; the newest one waits for it, seconds", 0.0, 60.0
+    ),
     "grid_durability": ParameterEntry(
         "volatile",
         "durability of the grids; nav2's static layer needs transient_local",

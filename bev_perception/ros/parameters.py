@@ -49,6 +49,11 @@ class NodeParameters:
     watchdog_s: float
     image_reliability: str
     image_depth: int
+    max_image_rate_hz: float
+    max_image_mb: float
+    max_tf_rate_hz: float
+    max_tf_frames: int
+    min_recalibration_s: float
     grid_durability: str
     diagnostics_period_s: float
     autostart: bool

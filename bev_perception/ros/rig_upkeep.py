@@ -22,6 +22,8 @@ class RigUpkeep:
         min_cameras: a rig of fewer is of no use.
         calibrate: called in the thread, with the newest rig.
         on_crash: called in the thread with what calibrate did not catch.
+        min_interval_s: between two calibrations; a rig that changes all the time waits for it,
+            one with more cameras than before does not.
     """
 
     def __init__(
@@ -30,10 +32,14 @@ class RigUpkeep:
         min_cameras: int,
         calibrate: Callable[[Rig], object],
         on_crash: Callable[[BaseException], object],
+        min_interval_s: float = 0.0,
     ) -> None:
         self._live_rig = live_rig
         self._min_cameras = min_cameras
         self._worker = NewestWorker(calibrate, "calibration", on_crash)
+        self._min_interval_ns = int(min_interval_s * 1e9)
+        self._changed_ns = -self._min_interval_ns
+        self._num_cameras = 0
         self._pending: Rig | None = None
         self._has_begun = False
         self._first_set_ns: int | None = None
@@ -49,8 +55,13 @@ class RigUpkeep:
         rig = self._pending
         if rig is None or len(rig) < self._min_cameras:
             return
+        now_ns = time.monotonic_ns()
+        is_early = now_ns - self._changed_ns < self._min_interval_ns
+        if is_early and len(rig) <= self._num_cameras:
+            return  # looked at again with the next set, and by the diagnostics
         if self._has_begun or self._live_rig.is_complete or self._grace_is_over():
             self._pending, self._has_begun = None, True
+            self._changed_ns, self._num_cameras = now_ns, max(len(rig), self._num_cameras)
             self._worker.put(rig)
 
     def close(self) -> None:

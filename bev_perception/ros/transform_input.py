@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
 from tf2_msgs.msg import TFMessage
 
 from bev_perception.errors import TransformError
 from bev_perception.geometry import TransformTree
+from bev_perception.ros.flood_limits import TransformLimit
 from bev_perception.ros.stamps import stamp_ns
 from bev_perception.ros.transform_conflicts import TransformConflicts
 from bev_perception.ros.transform_messages import add_transforms
@@ -32,6 +35,7 @@ class TransformInput:
         on_jump: called when stamps have fallen back, before the transforms of the new time
             line are in the tree.
         on_refused: called with what is wrong with a transform, or contradicts another one.
+        limit: what is too much; default as the parameters of the perception node.
 
     Attributes:
         tree: with HISTORY_S of moving transforms.
@@ -44,8 +48,11 @@ class TransformInput:
         on_static: Callable[[], object],
         on_jump: Callable[[], object],
         on_refused: Callable[[str], object],
+        limit: TransformLimit | None = None,
     ) -> None:
-        self.tree = TransformTree(HISTORY_S)
+        limit = limit or TransformLimit()
+        self.tree = TransformTree(HISTORY_S, limit.max_frames)
+        self._limit = limit
         self._node = node
         self._on_moving = on_moving
         self._on_static = on_static
@@ -55,8 +62,12 @@ class TransformInput:
         self._conflicts = TransformConflicts()
         static_qos = QoSProfile(depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = (
-            node.create_subscription(TFMessage, "/tf", self._receive, QoSProfile(depth=_DEPTH)),
-            node.create_subscription(TFMessage, "/tf_static", self._receive_static, static_qos),
+            node.create_subscription(
+                TFMessage, "/tf", self._receive, QoSProfile(depth=_DEPTH), raw=True
+            ),
+            node.create_subscription(
+                TFMessage, "/tf_static", self._receive_static, static_qos, raw=True
+            ),
         )
 
     def forget_moving(self) -> None:
@@ -70,21 +81,35 @@ class TransformInput:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def _receive(self, message: TFMessage) -> None:
+    def _receive(self, data: bytes) -> None:
+        message = self._read(data, "/tf")
+        if message is None:
+            return
         if self._falls_back(message):
             self.forget_moving()
             self._on_jump()
         self._add(message, static=False)
         self._on_moving()
 
-    def _receive_static(self, message: TFMessage) -> None:
-        if self._add(message, static=True):
+    def _receive_static(self, data: bytes) -> None:
+        message = self._read(data, "/tf_static")
+        if message is not None and self._add(message, static=True):
             self._on_static()
+
+    def _read(self, data: bytes, topic: str) -> TFMessage | None:
+        """The message, unless it is too much; made of its bytes only then, which takes time."""
+        problem = self._limit.problem(data, time.monotonic_ns())
+        if problem:
+            self._on_refused(f"{topic}: {problem}")
+            return None
+        return deserialize_message(data, TFMessage)
 
     def _falls_back(self, message: TFMessage) -> bool:
         fell = False
         for transform in message.transforms:
             child, stamp = transform.child_frame_id, stamp_ns(transform.header.stamp)
+            if child not in self._newest_ns and len(self._newest_ns) >= self._limit.max_frames:
+                continue
             fell |= stamp < self._newest_ns.get(child, stamp) - JUMP_NS
             self._newest_ns[child] = stamp
         return fell

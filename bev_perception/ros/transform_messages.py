@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+SHOWN = 3
+"""How many impossible transforms of a message an error names."""
+
+
 def add_transforms(tree: TransformTree, message: TFMessage, static: bool) -> bool:
     """Puts the transforms of /tf, or of /tf_static when static, into a tree.
 
@@ -58,7 +62,8 @@ def add_transforms(tree: TransformTree, message: TFMessage, static: bool) -> boo
             problems.append(f"{parent!r} -> {child!r}: {error}")
     if problems:
         topic = "/tf_static" if static else "/tf"
-        raise TransformError(f"{topic}: " + "; ".join(problems))
+        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise TransformError(f"{topic}: " + "; ".join(problems[:SHOWN]) + more)
     return changed
 
 
