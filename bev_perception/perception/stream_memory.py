@@ -12,8 +12,6 @@ from bev_perception.model.memory_config import MemoryConfig
 
 _LOGGER = logging.getLogger(__name__)
 
-OFF = "off"
-
 
 class StreamMemory:
     """What a network remembers of one stream of sets; nothing for a network without memory.
@@ -29,8 +27,8 @@ class StreamMemory:
 
     @property
     def status(self) -> str:
-        """What is remembered, or why nothing is, in words for people."""
-        return OFF if self._memory is None else self._memory.status
+        """What is remembered, or why nothing is, in words for people; "" without memory."""
+        return "" if self._memory is None else self._memory.status
 
     def step(
         self, stamp_ns: int, world_T_base: RigidTransform | None, level_T_base: RigidTransform

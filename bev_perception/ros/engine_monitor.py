@@ -36,6 +36,7 @@ class EngineMonitor:
         self._failures = Lingering()
         self._last_problem = ""
         self._hang = ""
+        self._memory = ""
         self._lock = RLock()
 
     def set_published(self, timings_ms: Mapping[str, float], now_ns: int) -> None:
@@ -58,6 +59,11 @@ class EngineMonitor:
             self._problem = self._last_problem = problem
             self._failures.note(self._done.now_ns)
             self._done.count("failed")
+
+    def remembers(self, status: str) -> None:
+        """What the network remembers or why it does not, in words; "" without memory."""
+        with self._lock:
+            self._memory = status
 
     def hangs(self, problem: str) -> None:
         """The network does not answer, and why that matters; empty when it does again."""
@@ -107,10 +113,14 @@ class EngineMonitor:
         ]
         if changed:
             return Level.WARN, f"{rate}; memory was short: {', '.join(changed)}"
+        if self._memory.startswith("not used"):
+            return Level.WARN, f"{rate}; memory {self._memory}"
         return Level.OK, rate
 
     def _values(self) -> dict[str, str]:
         values = {**self._facts(), "rate_hz": f"{self._done.rate_hz:.1f}"}
+        if self._memory:
+            values["memory"] = self._memory
         values["published"] = str(self._done.totals["received"])
         for kind, count in sorted(self._done.totals.items()):
             if kind != "received":

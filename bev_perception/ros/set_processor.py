@@ -164,6 +164,7 @@ class SetProcessor:
         self.watchdog.enter("prepare")
         output = _perceive(pipeline, self._last_set)
         self._monitor.residual_pose.measured(pipeline.residual, pipeline.correction)
+        self._monitor.engine.remembers(pipeline.memory.status)
         if self._is_closed:
             return
         if self.watchdog.hang() is not None:

@@ -8,16 +8,21 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from tiny_network import CONFIG
 
 from bev_perception.bags import BagWriter
 from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.typestore import bag_typestore
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+from bev_perception.model import Segnet, save_weights
+from bev_perception.model.memory_config import MemoryConfig
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 
@@ -108,11 +113,28 @@ def message_type(kind: str) -> type:
     return getattr(import_module(f"{package}.msg"), name)
 
 
-@pytest.mark.parametrize("jpeg_quality", [None, 90], ids=["raw", "jpeg"])
+@pytest.fixture(scope="module")
+def remembering_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small network with a memory that it makes use of."""
+    torch.manual_seed(0)
+    model = Segnet(replace(CONFIG, memory=MemoryConfig("gru", anchor_m=1.0)))
+    assert model.memory is not None
+    torch.nn.init.normal_(model.memory.to_bev.weight, std=0.3)
+    path = tmp_path_factory.mktemp("weights") / "remembering.safetensors"
+    save_weights(path, model, {"recipe": "none"})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("jpeg_quality", "weights_name"),
+    [(None, "fast_weights"), (90, "remembering_weights")],
+    ids=["raw", "jpeg and memory"],
+)
 def test_live_output_equals_that_of_bev_run(
     jpeg_quality: int | None,
+    weights_name: str,
+    request: pytest.FixtureRequest,
     small_rig: Rig,
-    fast_weights: Path,
     perception_node: Callable[..., Any],
     client: Any,
     wait_until: Callable[..., Any],
@@ -121,8 +143,9 @@ def test_live_output_equals_that_of_bev_run(
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.qos import DurabilityPolicy, QoSProfile
 
+    weights: Path = request.getfixturevalue(weights_name)
     write_bag(tmp_path / "drive", small_rig, jpeg_quality)
-    offline = run_offline(tmp_path / "drive", tmp_path / "run", fast_weights)
+    offline = run_offline(tmp_path / "drive", tmp_path / "run", weights)
     static, moments = raw_sets(tmp_path / "drive")
 
     live: dict[str, list[bytes]] = {topic: [] for topic in OUTPUTS}
@@ -132,6 +155,7 @@ def test_live_output_equals_that_of_bev_run(
     ]
     diagnoses = client.collect("/diagnostics", DiagnosticArray)  # the last to be discovered
     perception_node(
+        weights=str(weights),
         diagnostics_period_s=0.1,
         cameras=list(small_rig),
         precision="fp32",
