@@ -38,7 +38,7 @@ def check_optical_frames(seen: Observation, _: Findings) -> Iterator[Finding]:
     suspects = {
         name: entry.base_T_camera
         for name, entry in seen.rig_cameras.items()
-        if _is_odd(entry.base_T_camera) and not _is_odd(entry.base_T_camera @ BODY_T_OPTICAL)
+        if _is_odd(entry.base_T_camera) and _fits(name, entry.base_T_camera @ BODY_T_OPTICAL)
     }
     for name, pose in suspects.items():
         frame = seen.rig_cameras[name].frame_id
@@ -205,14 +205,16 @@ def _twins(seen: Observation) -> Iterator[Finding]:
     entries = list(seen.rig_cameras.items())
     for index, (name, entry) in enumerate(entries):
         for other, mate in entries[:index]:
-            apart = entry.base_T_camera.inverse() @ mate.base_T_camera
-            turned = math.degrees(entry.base_T_camera.angle_to(mate.base_T_camera))
+            mate_pose = mate.base_T_camera
+            apart = entry.base_T_camera.inverse() @ mate_pose
+            turned = math.degrees(entry.base_T_camera.angle_to(mate_pose))
             if np.linalg.norm(apart.translation) < SAME_PLACE_M and turned < SAME_VIEW_DEG:
+                wrong, right = sorted((name, other), key=lambda each: -_off_name(each, mate_pose))
                 yield Finding(
                     "mounting",
                     Severity.ERROR,
-                    f"has the mounting of camera {other}",
-                    camera=name,
+                    f"has the mounting of camera {right}",
+                    camera=wrong,
                     expected="a mounting of its own",
                     cause="one frame_id for two cameras, or a copied line in the URDF",
                     fix="give each driver its own frame_id, and each frame its own transform",
@@ -243,6 +245,11 @@ def _is_odd(base_T_camera: RigidTransform) -> bool:
     if abs(math.degrees(math.asin(view))) > STEEPEST_DEG:
         return True
     return abs(_roll_deg(base_T_camera)) > MOST_ROLL_DEG
+
+
+def _fits(name: str, base_T_camera: RigidTransform) -> bool:
+    """Whether a camera of that name may be mounted so."""
+    return not _is_odd(base_T_camera) and _off_name(name, base_T_camera) <= NAME_TOLERANCE_DEG
 
 
 def _roll_deg(pose: RigidTransform) -> float:

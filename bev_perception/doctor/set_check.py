@@ -38,18 +38,19 @@ def check_sets(seen: Observation, so_far: Findings) -> Iterator[Finding]:
     if len(sets) < _FEWEST_SETS and len(sets) == synchronizer.statistics.complete_sets:
         yield from _lags({name: [_lag_ms(each, name) for each in sets] for name in names})
         return
-    missing = Counter(name for each in sets for name in each.missing)
+    shared = [each for each in sets if len(each.frames) > len(names) / 2] or sets
+    missing = Counter(name for each in shared for name in each.missing)
     known = so_far.has_error() or any(
         entry.check in ("rate", "gaps", "encoding", "stamps", "clock") for entry in so_far.entries
     )
     for name, count in missing.items():
-        share = count / len(sets)
+        share = count / len(shared)
         if share < _SOME_SHARE or (known and share < _MOST_SHARE):
             continue
         yield Finding(
             "sets",
             Severity.ERROR if share > _MOST_SHARE else Severity.WARNING,
-            f"{count} of {len(sets)} sets lack this camera: its images are not within "
+            f"{count} of {len(shared)} sets lack this camera: its images are not within "
             f"{synchronizer.tolerance_ns / 1e6:g} ms of the others'",
             camera=name,
             expected="all cameras in every set",

@@ -38,10 +38,12 @@ def check_transforms(seen: Observation, so_far: Findings) -> Iterator[Finding]:
             fix="name base_frame in a rig file (--rig)",
         )
         return
+    told = {track.child for track in seen.transforms} if so_far.has_error("quaternions") else set()
     for name, error in seen.rig_problems.items():
+        track = seen.cameras[name]
         if isinstance(error, CalibrationError) or so_far.has_error("camera-info", camera=name):
             continue
-        if not seen.cameras[name].log_ns.size:
+        if not track.log_ns.size or (track.form is not None and track.form.frame_id in told):
             continue
         nothing = not seen.transforms
         yield Finding(
