@@ -15,20 +15,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from training_runs import TrainingRun, run_all
 
-from bev_perception.model import load_weights
 from bev_perception.resources import config_path
-from bev_perception.training.semi_supervised.config import METHODS
-from bev_perception.training.train import WEIGHTS_NAME
+from bev_perception.training.semi_supervised.config import METHODS, SemiSupervisedConfig
 
 METRIC = "iou_within_25m"
 SUPERVISED = "none"
@@ -36,58 +30,30 @@ GOAL = 0.95
 """Share of the IoU with all labels that 10 % of them should reach."""
 
 
-@dataclass(frozen=True)
-class Run:
+Choice = tuple[str, float]
+"""Method, and percent of the drives that keep their labels."""
+
+
+def training(choice: Choice, seed: int, options: argparse.Namespace) -> TrainingRun:
     """One training."""
-
-    method: str
-    percent: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return f"{self.method}_{self.percent:g}_{self.seed}"
-
-
-def run_training(run: Run, options: argparse.Namespace) -> None:
-    """Trains unless its weights are there, in a process of its own."""
-    folder = options.out / run.name
-    if (folder / WEIGHTS_NAME).is_file():
-        return
-    command = [
-        sys.executable, "-m", "bev_perception.cli.main", "train", "--labelled", *options.train,
-        "--config", options.recipe, "--out", folder, "--seed", run.seed,
+    method, percent = choice
+    arguments = [
+        "--labelled", *options.train,
+        "--config", options.recipe,
+        "--seed", seed,
         "--data.validation", json.dumps([str(options.test)]),
         "--data.cache_dir", options.out / "prepared",
-        "--data.labelled_fraction", run.percent / 100.0,
-        "--semi_supervised.method", run.method,
+        "--data.labelled_fraction", percent / 100.0,
+        "--semi_supervised.method", method,
     ]  # fmt: skip
-    if options.unlabelled and run.method not in (SUPERVISED, "mixup"):
-        command += ["--unlabelled", *options.unlabelled]
+    if options.unlabelled and SemiSupervisedConfig(method).uses_unlabelled:
+        arguments += ["--unlabelled", *options.unlabelled]
     if options.steps:
-        command += ["--max_steps", options.steps, "--validate_every", options.steps]
-    if (folder / "config.yaml").is_file() and any(folder.glob("*.ckpt")):
-        command += ["--resume", "true"]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("w") as log:
-        code = subprocess.call(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT)
-    if code:
-        raise SystemExit(f"{run.name} failed; see {folder / 'log.txt'}")
+        arguments += ["--max_steps", options.steps, "--validate_every", options.steps]
+    return TrainingRun(options.out / f"{method}_{percent:g}_{seed}", tuple(arguments))
 
 
-def results(out: Path, runs: list[Run]) -> dict[tuple[str, float], list[float]]:
-    """IoU of every seed by method and percent, of the runs that are finished."""
-    found: dict[tuple[str, float], list[float]] = {}
-    for run in runs:
-        path = out / run.name / WEIGHTS_NAME
-        if path.is_file():
-            _, metadata = load_weights(path)
-            found.setdefault((run.method, run.percent), []).append(metadata["metrics"][METRIC])
-    return found
-
-
-def table(found: dict[tuple[str, float], list[float]], percents: list[float]) -> Iterator[str]:
+def table(found: dict[Choice, list[float]], percents: list[float]) -> Iterator[str]:
     """Lines of Markdown: mean over seeds, their standard deviation, share of all labels' IoU."""
     full = found.get((SUPERVISED, 100.0))
     yield "| method | " + " | ".join(f"{percent:g} %" for percent in percents) + " |"
@@ -108,7 +74,7 @@ def table(found: dict[tuple[str, float], list[float]], percents: list[float]) ->
             yield f"| {name} | " + " | ".join(cells) + " |"
 
 
-def draw(found: dict[tuple[str, float], list[float]], path: Path) -> None:
+def draw(found: dict[Choice, list[float]], path: Path) -> None:
     """The curves, one per method, seeds as bars."""
     from matplotlib import pyplot
 
@@ -126,11 +92,14 @@ def draw(found: dict[tuple[str, float], list[float]], path: Path) -> None:
         )  # fmt: skip
     full = found.get((SUPERVISED, 100.0))
     if full:
-        axes.axhline(GOAL * float(np.mean(full)), color="0.6", linewidth=1)
-        axes.annotate(f"{GOAL:.0%} of all labels", (1.0, GOAL * float(np.mean(full))), va="bottom")
+        goal = GOAL * float(np.mean(full))
+        axes.axhline(goal, color="0.6", linewidth=1)
+        place = axes.get_yaxis_transform()
+        axes.text(0.02, goal, f"{GOAL:.0%} of the IoU with all labels", va="bottom", transform=place)
     axes.set(xscale="log", xlabel="drives with labels, %", ylabel="vehicle IoU within 25 m")
     axes.set_xticks(sorted({percent for _, percent in found}))
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
@@ -155,16 +124,18 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Trains what is missing, then tells."""
     options = parsed()
-    choices = itertools.product(options.seeds, options.percents, options.methods)
-    runs = [Run(method, percent, seed) for seed, percent, method in choices]
-    options.out.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for _ in tqdm(
-            pool.map(lambda run: run_training(run, options), runs), total=len(runs), unit="training"
-        ):
-            pass
-    found = results(options.out, runs)
-    values = {f"{method} {percent:g}": each for (method, percent), each in found.items()}
+    choices = list(itertools.product(options.methods, options.percents))
+    runs = {
+        (choice, seed): training(choice, seed, options)
+        for seed in options.seeds
+        for choice in choices
+    }
+    run_all(list(runs.values()), options.jobs)
+    found = {
+        choice: [runs[choice, seed].metadata()["metrics"][METRIC] for seed in options.seeds]
+        for choice in choices
+    }
+    values = {f"{method} {percent:g} %": ious for (method, percent), ious in found.items()}
     (options.out / "results.json").write_text(json.dumps(values, indent=1))
     draw(found, options.out / "label_fraction.png")
     print("\n".join(table(found, options.percents)))

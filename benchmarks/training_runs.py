@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainings that a benchmark compares: each in a process and a folder of its own, done once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bev_perception.model import load_weights
+from bev_perception.training.checkpoint_file import has_checkpoint
+from bev_perception.training.train import WEIGHTS_NAME
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One training.
+
+    Attributes:
+        folder: of its results.
+        arguments: of bev train, without --out.
+    """
+
+    folder: Path
+    arguments: tuple[object, ...]
+
+    @property
+    def weights(self) -> Path:
+        """Its result, there when it is finished."""
+        return self.folder / WEIGHTS_NAME
+
+    def metadata(self) -> dict[str, Any]:
+        """What its weights tell of themselves."""
+        return load_weights(self.weights)[1]
+
+    def run(self) -> None:
+        """Trains, or goes on, unless the weights are there."""
+        if self.weights.is_file():
+            return
+        resume = ["--resume", "true"] if has_checkpoint(self.folder) else []
+        run_bev("train", *self.arguments, "--out", self.folder, *resume, log=self.folder / "log")
+
+
+def run_bev(*arguments: object, log: Path) -> None:
+    """Runs ``bev``, its words in a file.
+
+    Raises:
+        SystemExit: it failed; says where its words are.
+    """
+    command = [sys.executable, "-m", "bev_perception.cli.main", *map(str, arguments)]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        code = subprocess.call(command, stdout=file, stderr=subprocess.STDOUT)
+    if code:
+        raise SystemExit(f"bev {arguments[0]} failed with exit code {code}; see {log}")
+
+
+def run_all(runs: Sequence[TrainingRun], jobs: int) -> None:
+    """Runs what is not finished, several at a time, with a bar."""
+    with ThreadPoolExecutor(jobs) as pool:
+        list(tqdm(pool.map(TrainingRun.run, runs), total=len(runs), unit="training"))
