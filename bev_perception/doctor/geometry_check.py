@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from bev_perception.doctor.geometry_residuals import Error
 from bev_perception.doctor.geometry_vehicle import SharedError, own_error, shared_error
 from bev_perception.doctor.recording import Observation
 from bev_perception.doctor.sight import Sight, sight
+from bev_perception.geometry import Rig
 
 MIN_MOMENTS = 3
 MIN_DRIVEN_M = 2.0
@@ -67,17 +68,26 @@ _ANGLES = (
 def check_geometry(seen: Observation, so_far: Findings) -> Iterator[Finding]:
     """Estimates every camera's errors; tells those that are sure, and what is not judged."""
     looked = sight(seen, so_far)
-    if looked.rig is None:
-        return
-    estimates, reasons = estimate_all(looked)
-    shared = shared_error(estimates, looked.rig)
-    yield from _vehicle(seen.base_frame, shared)
+    if looked.rig is not None:
+        yield from judge_geometry(looked, looked.rig, *estimate_all(looked), seen.base_frame)
+
+
+def judge_geometry(
+    looked: Sight,
+    rig: Rig,
+    estimates: Mapping[str, MountingEstimate],
+    reasons: Mapping[str, str],
+    base_frame: str,
+) -> Iterator[Finding]:
+    """What estimates of estimate_all mean."""
+    shared = shared_error(estimates, rig)
+    yield from _vehicle(base_frame, shared)
     for name, estimate in estimates.items():
-        own = own_error(looked.rig, name, estimate.error, shared)
+        own = own_error(rig, name, estimate.error, shared)
         found = [
             *_angles(name, own, estimate),
-            *_height(name, own, estimate, looked.rig[name].base_T_camera.translation[2]),
-            *_focal(name, estimate, looked.rig[name].camera.fx),
+            *_height(name, own, estimate, rig[name].base_T_camera.translation[2]),
+            *_focal(name, estimate, rig[name].camera.fx),
         ]
         if found:
             picture = mounting_picture(looked, name, estimate)

@@ -22,7 +22,11 @@ _FLIP_FIX = {
 
 def check_orientation(seen: Observation, so_far: Findings) -> Iterator[Finding]:
     """Upside-down, mirrored and exchanged images; images that contradict their calibration."""
-    looked = sight(seen, so_far)
+    yield from judge_orientation(sight(seen, so_far))
+
+
+def judge_orientation(looked: Sight) -> Iterator[Finding]:
+    """What the verdicts on all cameras mean."""
     for name, verdict in looked.verdicts.items():
         if verdict.outcome is Outcome.FLIPPED:
             yield _flipped(looked, name, verdict)
