@@ -95,7 +95,8 @@ def draw(found: dict[Choice, list[float]], path: Path) -> None:
         goal = GOAL * float(np.mean(full))
         axes.axhline(goal, color="0.6", linewidth=1)
         place = axes.get_yaxis_transform()
-        axes.text(0.02, goal, f"{GOAL:.0%} of the IoU with all labels", va="bottom", transform=place)
+        label = f"{GOAL:.0%} of the IoU with all labels"
+        axes.text(0.02, goal, label, va="bottom", transform=place)
     axes.set(xscale="log", xlabel="drives with labels, %", ylabel="vehicle IoU within 25 m")
     axes.set_xticks(sorted({percent for _, percent in found}))
     axes.xaxis.set_major_formatter("{x:g}")
