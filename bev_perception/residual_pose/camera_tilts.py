@@ -20,6 +20,8 @@ _FEWEST_CAMERAS = 3
 """With fewer it cannot be told which one has moved."""
 _KEPT_IMAGES = 4
 _PRIOR_SIGMA = np.array([np.radians(2.0), np.radians(2.0), 0.1])
+_JUMP = math.radians(0.8)
+"""Of the rig's own tilt between two images, from which averages begin anew."""
 _AVERAGED = 6
 """Images over which a camera's own tilt is averaged."""
 _CERTAIN = 2.5
@@ -38,6 +40,7 @@ class CameraTilts:
         self._means = {name: np.zeros(2) for name in names}
         self._counts = dict.fromkeys(names, 0)
         self._tilts = {name: CameraTilt() for name in names}
+        self._rig_tilt = np.zeros(2)
 
     @property
     def tilts(self) -> dict[str, CameraTilt]:
@@ -77,6 +80,9 @@ class CameraTilts:
         """
         if len(self._images) < _FEWEST_CAMERAS:
             return
+        if np.abs(rig_tilt - self._rig_tilt).max() > _JUMP:
+            self._counts = dict.fromkeys(self._counts, 0)
+        self._rig_tilt = rig_tilt.copy()
         images = self._images[camera]
         images.append(edges)
         own = Edges.joined(list(images))

@@ -20,8 +20,8 @@ from bev_perception.ros.diagnostics import diagnostic_array, image_topics, publi
 from bev_perception.ros.engine_monitor import EngineMonitor
 from bev_perception.ros.live_rig import CameraInfoMissingError, CameraInfoSpoiledError
 from bev_perception.ros.parameters import NodeParameters
-from bev_perception.ros.stamp_offsets import stamp_problems
 from bev_perception.ros.residual_pose_monitor import ResidualPoseMonitor
+from bev_perception.ros.stamp_offsets import stamp_problems
 from bev_perception.ros.synchronization_monitor import SynchronizationMonitor
 from bev_perception.ros.timing_monitor import TimingMonitor
 from bev_perception.ros.transform_monitor import TransformMonitor

@@ -47,8 +47,8 @@ class ResidualPoseMonitor:
 
 def _judged(residual: PoseResidual) -> tuple[Level, str]:
     problems = [
-        f"camera {name} is turned by {tilt.angle_deg:.1f} degrees (roll {tilt.roll_deg:+.1f}, pitch "
-        f"{tilt.pitch_deg:+.1f}) against the other cameras and its calibration: has its mount "
+        f"camera {name} is turned by {tilt.angle_deg:.1f} degrees (roll {tilt.roll_deg:+.1f}, "
+        f"pitch {tilt.pitch_deg:+.1f}) against the other cameras and its calibration: has its mount "
         f"slipped? Fasten it, or calibrate it again"
         for name, tilt in residual.cameras.items()
         if tilt.is_slipped
@@ -58,8 +58,8 @@ def _judged(residual: PoseResidual) -> tuple[Level, str]:
         problems.append(
             f"for {residual.lasting_s:.0f} s all cameras together have been turned by roll "
             f"{residual.lasting_roll_deg:+.1f}, pitch {residual.lasting_pitch_deg:+.1f} degrees "
-            f"against calibration and ego pose (positive pitch looks down): calibrate again, or look "
-            f"for load, tyres, or a pose without attitude"
+            f"against calibration and ego pose (positive pitch looks down): calibrate again, or "
+            f"look for load, tyres, or a pose without attitude"
         )
     if residual.lasting_s >= LASTING_S and abs(residual.lasting_height_m) > LASTING_M:
         problems.append(
@@ -72,7 +72,10 @@ def _judged(residual: PoseResidual) -> tuple[Level, str]:
     if not residual.is_attitude_known:
         return Level.OK, "too few vertical edges in sight; what was measured fades out"
     height = f", height {residual.height_m:+.2f} m" if residual.is_height_known else ""
-    return Level.OK, f"roll {residual.roll_deg:+.2f}, pitch {residual.pitch_deg:+.2f} degrees{height}"
+    return (
+        Level.OK,
+        f"roll {residual.roll_deg:+.2f}, pitch {residual.pitch_deg:+.2f} degrees{height}",
+    )
 
 
 def _values(residual: PoseResidual, correction: PoseCorrection) -> dict[str, str]:
