@@ -48,8 +48,8 @@ class ResidualPoseMonitor:
 def _judged(residual: PoseResidual) -> tuple[Level, str]:
     problems = [
         f"camera {name} is turned by {tilt.angle_deg:.1f} degrees (roll {tilt.roll_deg:+.1f}, "
-        f"pitch {tilt.pitch_deg:+.1f}) against the other cameras and its calibration: has its mount "
-        f"slipped? Fasten it, or calibrate it again"
+        f"pitch {tilt.pitch_deg:+.1f}) against the other cameras and its calibration: has its "
+        f"mount slipped? Fasten it, or calibrate it again"
         for name, tilt in residual.cameras.items()
         if tilt.is_slipped
     ]
