@@ -118,6 +118,20 @@ class Pipeline:
         present = (True,) * len(calibration.rig)
         calibration.table(present, _attitude(world_T_base, self.settings), self.correction)
 
+    def observe(self, frame_set: FrameSet) -> None:
+        """Measures the residual pose, if chosen, in a set that the network is not asked about."""
+        calibration = self.calibration
+        if self.settings.residual_pose:
+            self._residual.settle(calibration)
+            health = _health(frame_set, calibration.rig)
+            usable = {n: frame for n, frame in frame_set.frames.items() if health[n].ok}
+            self._residual.observe(replace(frame_set, frames=usable), lambda changed: None)
+
+    def settle(self) -> None:
+        """Waits until the residual pose of the sets so far is measured."""
+        if self.settings.residual_pose:
+            self._residual.settle(self.calibration)
+
     def process(self, frame_set: FrameSet) -> BevOutput:
         """One moment.
 
