@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from bev_perception.geometry import BevGrid, ObjectBox
 from bev_perception.geometry.class_sets import usual_member
 from bev_perception.geometry.rasterize import cells_in_convex_polygon
+from bev_perception.perception.peaks import ClassMap
 
 
 def classified(
     objects: Sequence[ObjectBox],
     grid: BevGrid,
-    class_probability: NDArray[np.float32],
-    classes: Sequence[str],
+    class_map: ClassMap,
     vehicle_label: str,
 ) -> tuple[ObjectBox, ...]:
     """The objects with the class that is likeliest on average over the cells of each.
@@ -26,13 +26,14 @@ def classified(
     Args:
         objects: boxes in the grid's frame.
         grid: extent and resolution.
-        class_probability: (K, num_y, num_x) in 0..1.
-        classes: groups of geometry.class_sets, one per channel.
+        class_map: what every cell is likely of.
         vehicle_label: class given to a vehicle; other groups have one of their own.
     """
-    labels = [vehicle_label if name == "vehicle" else usual_member(name) for name in classes]
+    labels = [
+        vehicle_label if name == "vehicle" else usual_member(name) for name in class_map.classes
+    ]
     return tuple(
-        replace(box, label=labels[int(_mean_over(box, grid, class_probability).argmax())])
+        replace(box, label=labels[int(_mean_over(box, grid, class_map.probability).argmax())])
         for box in objects
     )
 

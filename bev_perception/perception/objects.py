@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from bev_perception.geometry import BevGrid, ObjectBox, RigidTransform
-from bev_perception.perception.peaks import cells_where, find_peaks
+from bev_perception.perception.peaks import (
+    ClassMap,
+    cells_where,
+    find_peaks,
+    least_distance,
+)
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
 
 
@@ -44,6 +49,7 @@ def find_objects(
     center: NDArray[np.float32],
     offset: NDArray[np.float32],
     settings: PipelineSettings = DEFAULT_SETTINGS,
+    class_map: ClassMap | None = None,
 ) -> tuple[ObjectBox, ...]:
     """Objects of one moment, highest centre value first.
 
@@ -53,17 +59,20 @@ def find_objects(
         center: (num_y, num_x) in 0..1.
         offset: (2, num_y, num_x) metres, x then y, from the cell to its object's centre.
         settings: thresholds and radii.
+        class_map: where the network tells classes apart; how close two objects may be depends on
+            what they are.
 
     Returns:
         Boxes in levelled base_link that stand on z = 0. The id is the rank, the score the
         centre value of the peak, the velocity zero. The heading is one of two: the one
         within 90 degrees of the x axis; tracking tells them apart.
     """
-    peaks, scores = find_peaks(grid, center, settings)
+    peaks, scores = find_peaks(grid, center, settings, class_map)
     rows, columns = cells_where(probability >= settings.occupancy_threshold)
     if len(peaks) == 0 or len(rows) == 0:
         return ()
-    cells, votes, owner = _grouped(grid, offset, peaks, rows, columns, settings)
+    least_m = least_distance(settings, class_map)
+    cells, votes, owner = _grouped(grid, offset, peaks, rows, columns, settings, least_m)
     grouped = np.flatnonzero(owner >= 0)
     rectangles = _fit(
         cells.take(grouped, axis=1),
@@ -87,6 +96,7 @@ def instance_map(
     center: NDArray[np.float32],
     offset: NDArray[np.float32],
     settings: PipelineSettings = DEFAULT_SETTINGS,
+    class_map: ClassMap | None = None,
 ) -> NDArray[np.int32]:
     """(num_y, num_x) which object each occupied cell belongs to, -1 for none.
 
@@ -94,10 +104,11 @@ def instance_map(
     are ranks of peaks; those of peaks with fewer than min_cells cells are missing.
     """
     instances = np.full(grid.shape, -1, dtype=np.int32)
-    peaks, _ = find_peaks(grid, center, settings)
+    peaks, _ = find_peaks(grid, center, settings, class_map)
     rows, columns = cells_where(probability >= settings.occupancy_threshold)
     if len(peaks) and len(rows):
-        _, _, owner = _grouped(grid, offset, peaks, rows, columns, settings)
+        least_m = least_distance(settings, class_map)
+        _, _, owner = _grouped(grid, offset, peaks, rows, columns, settings, least_m)
         small = np.bincount(owner[owner >= 0], minlength=len(peaks)) < settings.min_cells
         instances[rows, columns] = np.where(small[owner], -1, owner)
     return instances
@@ -110,11 +121,12 @@ def _grouped(
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
     settings: PipelineSettings,
+    least_m: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
     """Of n cells the centres (2, n), where they vote for (2, n), and the peak (n,) or -1."""
     cells = np.ascontiguousarray(grid.to_metres(np.stack([rows, columns], axis=-1)).T)
     votes = cells + offset[:, rows, columns]
-    return cells, votes, _nearest(grid, peaks, votes, settings)
+    return cells, votes, _nearest(grid, peaks, votes, settings, least_m)
 
 
 def _nearest(
@@ -122,13 +134,14 @@ def _nearest(
     peaks: NDArray[np.float64],
     votes: NDArray[np.float64],
     settings: PipelineSettings,
+    least_m: float,
 ) -> NDArray[np.intp]:
     """Of each vote (2, n) the nearest peak (m, 2) within group_radius_m, or -1.
 
-    Peaks lie further apart than peak_radius_m, so a vote closer than half of that to one has it
+    Peaks lie further apart than least_m metres, so a vote closer than half of that to one has it
     as its nearest. Which one to try is read from a map of the peaks; a search is left for others.
     """
-    near = 0.999 * min(settings.peak_radius_m / 2.0, settings.group_radius_m)
+    near = 0.999 * min(least_m / 2.0, settings.group_radius_m)
     owner = _painted(grid, peaks, near).take(_cell_indices(grid, votes))
     x, y = votes - peaks.T.take(owner, axis=1)
     far = np.flatnonzero((owner < 0) | (x * x + y * y >= near * near))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peaks of the centre map: local maxima that keep a distance from each other."""
+"""Peaks of the centre map: local maxima that keep a distance from others of their class."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -17,24 +19,58 @@ _FEW_MAXIMA = 2000
 """Up to so many local maxima are compared one by one with what lies around them."""
 
 
+@dataclass(frozen=True)
+class ClassMap:
+    """Which class every cell is likely of.
+
+    Attributes:
+        probability: (K, num_y, num_x) in 0..1.
+        classes: groups of geometry.class_sets, one per channel.
+    """
+
+    probability: NDArray[np.float32]
+    classes: Sequence[str]
+
+    def least_distances(self, settings: PipelineSettings) -> NDArray[np.float64]:
+        """(K,) metres, of two peaks of one class."""
+        return np.array([settings.peak_radius_of(group) for group in self.classes])
+
+
 def find_peaks(
-    grid: BevGrid, center: NDArray[np.float32], settings: PipelineSettings
+    grid: BevGrid,
+    center: NDArray[np.float32],
+    settings: PipelineSettings,
+    class_map: ClassMap | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Local maxima of the centre map.
 
     Returns:
-        positions (n, 2) in metres and values (n,), highest first; no two closer than
-        peak_radius_m.
+        positions (n, 2) in metres and values (n,), highest first; no two of one class closer than
+        its radius, so that two people side by side are two, and one lorry is one.
     """
-    reach = max(1, int(settings.peak_radius_m / grid.resolution))
+    least_m = least_distance(settings, class_map)
+    reach = max(1, int(least_m / grid.resolution))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     values = np.ascontiguousarray(center, dtype=np.float32)
     rows, columns = _maxima(values, kernel, settings.center_threshold)
     order = np.argsort(-values[rows, columns], kind="stable")[: 4 * settings.max_objects]
     rows, columns = rows[order], columns[order]
     positions = grid.to_metres(np.stack([rows, columns], axis=-1))
-    kept = _suppressed(positions, settings.peak_radius_m)[: settings.max_objects]
+    if class_map is None:
+        kept = _suppressed(positions, settings.peak_radius_m)
+    else:
+        numbers = class_map.probability[:, rows, columns].argmax(axis=0)
+        radii = class_map.least_distances(settings)
+        kept = _suppressed_by_class(positions, least_m, numbers, radii)
+    kept = kept[: settings.max_objects]
     return positions[kept], values[rows[kept], columns[kept]]
+
+
+def least_distance(settings: PipelineSettings, class_map: ClassMap | None) -> float:
+    """No two peaks of whatever class are closer than this, metres."""
+    if class_map is None:
+        return settings.peak_radius_m
+    return float(class_map.least_distances(settings).min())
 
 
 def cells_where(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -73,3 +109,19 @@ def _suppressed(positions: NDArray[np.float64], radius: float) -> NDArray[np.int
             if alive[first]:
                 alive[second] = False
     return np.flatnonzero(alive)
+
+
+def _suppressed_by_class(
+    positions: NDArray[np.float64],
+    least_m: float,
+    numbers: NDArray[np.intp],
+    radii: NDArray[np.float64],
+) -> NDArray[np.intp]:
+    """As _suppressed, within least_m whatever the class, and within its radius for each class."""
+    kept = _suppressed(positions, least_m)
+    of_class = [kept[numbers[kept] == number] for number in range(len(radii))]
+    parts = [
+        members[_suppressed(positions[members], radius)]
+        for members, radius in zip(of_class, radii.tolist())
+    ]
+    return np.sort(np.concatenate(parts))

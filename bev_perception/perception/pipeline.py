@@ -13,7 +13,14 @@ from time import perf_counter
 import numpy as np
 
 from bev_perception.errors import CalibrationError
-from bev_perception.geometry import BevOutput, CameraHealth, FrameSet, Rig, RigidTransform
+from bev_perception.geometry import (
+    BevOutput,
+    CameraHealth,
+    FrameSet,
+    ObjectBox,
+    Rig,
+    RigidTransform,
+)
 from bev_perception.geometry.frames import levelled
 from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
 from bev_perception.model import ImageResize, LiftGeometry
@@ -23,6 +30,7 @@ from bev_perception.perception.health import camera_health
 from bev_perception.perception.object_classes import classified
 from bev_perception.perception.object_velocities import with_velocities
 from bev_perception.perception.objects import find_objects
+from bev_perception.perception.peaks import ClassMap
 from bev_perception.perception.preparation import PreparedSet, check_size
 from bev_perception.perception.residual_correction import ResidualCorrection
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
@@ -162,10 +170,7 @@ class Pipeline:
         engine_at = perf_counter()
         self.on_answer()
         grid = self.engine.config.grid
-        objects = find_objects(grid, raw.probability, raw.center, raw.offset, settings)
-        if raw.class_probability is not None:
-            classes, label = self.engine.config.classes, settings.object_label
-            objects = classified(objects, grid, raw.class_probability, classes, label)
+        objects = self._found(raw, settings)
         if settings.track:
             world_T_level = None if pose is None else pose @ table.level_T_base.inverse()
             objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
@@ -209,6 +214,15 @@ class Pipeline:
         if not prepared.present.any():
             return self._nothing()
         return infer(self.engine, prepared.images, taps, resize, step)
+
+    def _found(self, raw: RawOutput, settings: PipelineSettings) -> tuple[ObjectBox, ...]:
+        """Objects of this moment alone."""
+        config, maps = self.engine.config, (raw.probability, raw.center, raw.offset)
+        if raw.class_probability is None:
+            return find_objects(config.grid, *maps, settings)
+        class_map = ClassMap(raw.class_probability, config.classes)
+        objects = find_objects(config.grid, *maps, settings, class_map)
+        return classified(objects, config.grid, class_map, settings.object_label)
 
     def _nothing(self) -> RawOutput:
         shape = self.engine.config.grid.shape

@@ -9,6 +9,12 @@ from typing import Any
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES
 
+_RADII = {
+    "vehicle": "peak_radius_m",
+    "pedestrian": "pedestrian_radius_m",
+    "two_wheeler": "two_wheeler_radius_m",
+}
+
 
 @dataclass(frozen=True)
 class PipelineSettings:
@@ -17,7 +23,9 @@ class PipelineSettings:
     Attributes:
         occupancy_threshold: probability from which a cell counts as occupied.
         center_threshold: value of the centre map from which a peak is an object.
-        peak_radius_m: of two peaks closer than this, metres, the lower one is dropped.
+        peak_radius_m: of two peaks closer than this, metres, the lower one is dropped; where the
+            network tells classes apart, of two vehicles.
+        pedestrian_radius_m, two_wheeler_radius_m: the same for two of those.
         group_radius_m: an occupied cell belongs to the peak nearest to where its offset
             points, if that is within this many metres.
         min_cells: objects of fewer occupied cells are dropped.
@@ -37,6 +45,8 @@ class PipelineSettings:
     occupancy_threshold: float = 0.5
     center_threshold: float = 0.3
     peak_radius_m: float = 1.5
+    pedestrian_radius_m: float = 0.5
+    two_wheeler_radius_m: float = 1.0
     group_radius_m: float = 2.5
     min_cells: int = 3
     max_objects: int = 256
@@ -53,7 +63,7 @@ class PipelineSettings:
                 raise ConfigurationError(
                     f"{name} must lie between 0 and 1, got {getattr(self, name)}"
                 )
-        for name in ("peak_radius_m", "group_radius_m", "object_height_m"):
+        for name in (*_RADII.values(), "group_radius_m", "object_height_m"):
             if not getattr(self, name) > 0.0:
                 raise ConfigurationError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("min_cells", "max_objects"):
@@ -68,6 +78,10 @@ class PipelineSettings:
                 f"unknown object_label {self.object_label!r}, "
                 f"expected one of {', '.join(OBJECT_CLASSES)}"
             )
+
+    def peak_radius_of(self, group: str) -> float:
+        """Least distance of two peaks of one group of geometry.class_sets, metres."""
+        return float(getattr(self, _RADII[group]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that ``PipelineSettings(**values)`` restores."""

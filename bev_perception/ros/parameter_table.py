@@ -19,6 +19,8 @@ LIVE = (
     "occupancy_threshold",
     "center_threshold",
     "peak_radius_m",
+    "pedestrian_radius_m",
+    "two_wheeler_radius_m",
     "group_radius_m",
     "min_cells",
     "max_objects",
@@ -158,9 +160,16 @@ PARAMETERS: dict[str, ParameterEntry] = {
     ),
     "peak_radius_m": ParameterEntry(
         _DEFAULTS.peak_radius_m,
-        "of two peaks closer than this the lower is dropped, metres",
+        "of two peaks closer than this the lower is dropped, metres; where classes are told "
+        "apart, of two vehicles",
         _LEAST_M,
         50,
+    ),
+    "pedestrian_radius_m": ParameterEntry(
+        _DEFAULTS.pedestrian_radius_m, "the same of two pedestrians", _LEAST_M, 50
+    ),
+    "two_wheeler_radius_m": ParameterEntry(
+        _DEFAULTS.two_wheeler_radius_m, "the same of two two-wheelers", _LEAST_M, 50
     ),
     "group_radius_m": ParameterEntry(
         _DEFAULTS.group_radius_m,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bev_perception.geometry import (
     BevGrid,
@@ -21,6 +22,8 @@ from bev_perception.inference import RawOutput
 from bev_perception.model import SegnetConfig
 from bev_perception.perception import Pipeline
 from bev_perception.perception.object_classes import classified
+from bev_perception.perception.objects import find_objects, instance_map
+from bev_perception.perception.peaks import ClassMap
 
 GRID = BevGrid.centered(10.0, 0.5)
 
@@ -36,7 +39,7 @@ def test_each_object_gets_the_likeliest_class_of_its_cells():
     for number, entry in enumerate(objects):
         near = np.linalg.norm(GRID.cell_centers - entry.center[:2], axis=-1) < 1.5
         probability[number][near] = 0.8
-    found = classified(objects, GRID, probability, ROAD_USERS, "van")
+    found = classified(objects, GRID, ClassMap(probability, ROAD_USERS), "van")
     assert [entry.label for entry in found] == ["van", "pedestrian", "bicycle"]
     assert [entry.object_id for entry in found] == [3, 4, 5]
     assert all((a.pose, a.score) == (b.pose, b.score) for a, b in zip(found, objects))
@@ -46,9 +49,54 @@ def test_an_object_between_cell_centres_takes_the_nearest_cell():
     tiny = box(0.0, 0.0, 0.2, 0.2, 1)
     probability = np.zeros((3, *GRID.shape), dtype=np.float32)
     probability[1] = 0.6
-    assert classified([tiny], GRID, probability, ROAD_USERS, "car")[0].label == "pedestrian"
+    class_map = ClassMap(probability, ROAD_USERS)
+    assert classified([tiny], GRID, class_map, "car")[0].label == "pedestrian"
     beyond = box(30.0, 0.0, 0.2, 0.2, 1)
-    assert classified([beyond], GRID, probability, ROAD_USERS, "car")[0].label == "pedestrian"
+    assert classified([beyond], GRID, class_map, "car")[0].label == "pedestrian"
+
+
+def two_peaks(apart_m, group):
+    """Maps of two objects of one group, this far apart, the second one a little less sure."""
+    places = np.array([[0.0, -apart_m / 2], [0.0, apart_m / 2]])
+    distances = np.linalg.norm(FINE.cell_centers[None] - places[:, None, None], axis=-1)
+    probability = np.zeros((3, *FINE.shape), dtype=np.float32)
+    probability[ROAD_USERS.index(group)][distances.min(axis=0) < 0.45] = 0.9
+    center = np.max([[1.0], [0.95]] * np.exp(-((distances / 0.15) ** 2)).reshape(2, -1), axis=0)
+    nearest = places[distances.argmin(axis=0)]
+    offset = np.moveaxis(nearest - FINE.cell_centers, -1, 0).astype(np.float32)
+    maps = probability.max(axis=0), center.reshape(FINE.shape).astype(np.float32), offset
+    return maps, ClassMap(probability, ROAD_USERS)
+
+
+FINE = BevGrid.centered(4.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("group", "apart_m", "count"),
+    [
+        ("pedestrian", 0.7, 2),
+        ("pedestrian", 0.45, 1),
+        ("two_wheeler", 0.7, 1),
+        ("two_wheeler", 1.1, 2),
+        ("vehicle", 1.1, 1),
+        ("vehicle", 1.7, 2),
+    ],
+)
+def test_how_close_two_objects_may_be_depends_on_what_they_are(group, apart_m, count):
+    maps, class_map = two_peaks(apart_m, group)
+    assert len(find_objects(FINE, *maps, class_map=class_map)) == count
+    instances = instance_map(FINE, *maps, class_map=class_map)
+    assert len(np.unique(instances[instances >= 0])) == count
+
+
+def test_a_pedestrian_beside_a_car_stays_one():
+    maps, class_map = two_peaks(1.0, "vehicle")
+    left = np.broadcast_to(FINE.y_centers[:, None] > 0, FINE.shape)
+    class_map.probability[1][left] = class_map.probability[0][left]
+    class_map.probability[0][left] = 0.0
+    found = classified(find_objects(FINE, *maps, class_map=class_map), FINE, class_map, "car")
+    assert sorted(box.label for box in found) == ["car", "pedestrian"]
+    assert len(find_objects(FINE, *maps)) == 1  # without classes they are one
 
 
 class Crossing:

@@ -48,4 +48,4 @@ def test_each_vote_gets_the_nearest_peak(seed, peak_radius_m, group_radius_m, no
     votes = (aims + rng.normal(0.0, noise_m, aims.shape)).T
     distance, nearest = cKDTree(found).query(votes.T, distance_upper_bound=group_radius_m)
     expected = np.where(np.isfinite(distance), nearest, -1)
-    np.testing.assert_array_equal(_nearest(GRID, found, votes, chosen), expected)
+    np.testing.assert_array_equal(_nearest(GRID, found, votes, chosen, peak_radius_m), expected)
