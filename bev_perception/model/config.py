@@ -60,7 +60,8 @@ class SegnetConfig:
             each.
         lift: one of LIFTS, how image features become a BEV feature. The ground's lifts have the
             one height 0, whatever heights_m says.
-        lift_settings: of the lifts that learn something.
+        lift_settings: of the lifts "depth" and "attention"; others have the default, whatever is
+            given.
         virtual_cameras: the canonical rig that images are turned to; empty leaves them as they
             are. See perception/rectification.py.
         memory: what the network remembers of the sets before.
@@ -130,6 +131,8 @@ class SegnetConfig:
     def _check_lift(self) -> None:
         if self.lift in GROUND_LIFTS:
             object.__setattr__(self, "heights_m", (0.0,))
+        if self.lift in _PLAIN_LIFTS:
+            object.__setattr__(self, "lift_settings", LiftSettings())
         if self.lift == "attention" and self.latent_dim % self.lift_settings.heads:
             raise ConfigurationError(
                 f"lift attention divides latent_dim by its heads, got {self.latent_dim} and "

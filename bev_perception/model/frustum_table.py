@@ -147,11 +147,11 @@ def _bev_cells(camera: RigCamera, config: SegnetConfig) -> NDArray[np.int64]:
     lowest, highest = settings.splat_heights_m
     with np.errstate(invalid="ignore"):
         inside = grid.contains(base[:, :2]) & (base[:, 2] >= lowest) & (base[:, 2] < highest)
-    column, row = np.floor(grid.to_cells(base[inside, :2]) + 0.5).astype(np.int64).T
+    row, column = np.floor(grid.to_cells(base[inside, :2]) + 0.5).astype(np.int64).T
     cells = np.full(len(base), -1, dtype=np.int64)
-    cells[inside] = np.minimum(row, grid.num_y - 1) * grid.num_x + np.minimum(
-        column, grid.num_x - 1
-    )
+    # Rounding may put what lies just below the far edges beyond them.
+    last_row, last_column = grid.num_y - 1, grid.num_x - 1
+    cells[inside] = np.minimum(row, last_row) * grid.num_x + np.minimum(column, last_column)
     return cells
 
 
