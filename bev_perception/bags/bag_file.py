@@ -12,6 +12,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from bev_perception.bags.bag_trust import check_before_opening, check_opened
+from bev_perception.bags.type_definitions import used_types
 from bev_perception.bags.typestore import bag_typestore
 from bev_perception.errors import BagError, BevError
 
@@ -140,10 +141,15 @@ class BagFile:
     def _register_missing_types(self) -> None:
         """Types whose definition the bag embeds no text for, from our own."""
         store, own = self._open_reader().typestore, bag_typestore()
-        missing = {
-            name: fields for name, fields in own.fielddefs.items() if name not in store.fielddefs
-        }
-        store.register(missing)
+        missing = {}
+        waiting = [connection.msgtype for connection in self.connections]
+        while waiting:
+            name = waiting.pop()
+            if name in own.fielddefs and name not in store.fielddefs and name not in missing:
+                missing[name] = own.fielddefs[name]
+                waiting += used_types(missing[name])
+        if missing:  # of all types it would take half a second
+            store.register(missing)
 
     def _damage(self, error: Exception) -> BagError:
         kind = STORAGE_SUFFIXES.get(self._source.suffix, "")

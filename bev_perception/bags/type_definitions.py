@@ -37,7 +37,7 @@ def complete_definition(msgtype: str, installed: Callable[[str], str | None]) ->
         if name not in texts:
             texts[name] = installed(name) or _known_definition(name)
             fields[name] = get_types_from_msg(texts[name], name)[name]
-            waiting += sorted(_used(fields[name]))
+            waiting += sorted(used_types(fields[name]))
     store = get_typestore(Stores.EMPTY)
     store.register(fields)
     parts = [texts.pop(msgtype)]
@@ -45,7 +45,7 @@ def complete_definition(msgtype: str, installed: Callable[[str], str | None]) ->
     return "\n".join(parts), store.hash_rihs01(msgtype)
 
 
-def _used(definition: Any) -> set[str]:
+def used_types(definition: Any) -> set[str]:
     """Names of the message types among a definition's fields."""
     names = set()
     for _, (kind, detail) in definition[1]:

@@ -18,6 +18,9 @@ FASTEST_M_PER_S = 100.0
 
 _LEAST_JUMP_M = 1.0
 
+_MOST = 10_000
+"""Frames that are remembered."""
+
 
 @dataclass(frozen=True)
 class _Told:
@@ -55,6 +58,8 @@ class TransformConflicts:
             )
             key = static, entry.child_frame_id
             before = self._newest.get(key)
+            if before is None and len(self._newest) >= _MOST:
+                continue  # somebody invents frames
             self._newest[key] = told
             if before is not None and before != told:
                 problem = _conflict(before, told, entry.child_frame_id, static) or problem
