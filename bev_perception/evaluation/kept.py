@@ -14,7 +14,12 @@ from bev_perception.evaluation.calibration_error import reliability
 from bev_perception.evaluation.overlap import Overlap
 from bev_perception.evaluation.probability_histogram import ProbabilityHistogram
 from bev_perception.evaluation.results import finely_known, known
-from bev_perception.evaluation.temperature import LOGIT_LIMIT, LogitHistogram, fit_temperature
+from bev_perception.evaluation.temperature import (
+    LOGIT_LIMIT,
+    LogitHistogram,
+    error_after,
+    fit_temperature,
+)
 from bev_perception.geometry import BevOutput
 
 
@@ -55,8 +60,10 @@ class Kept:
         """IoU before and with it, and the share that is kept.
 
         Of lost cameras also ``seen`` (share of the cells), ``ece_before``, ``ece``,
-        ``ece_open_cells``, ``brier_before``, ``brier`` and ``temperature``, by which logits would
-        have to be divided to be as true as a temperature makes them: 1 where they are.
+        ``ece_open_cells``, ``brier_before``, ``brier``; ``temperature``, by which logits would
+        have to be divided to be as true as a temperature makes them, 1 where they are, and
+        ``ece_at_temperature``, the error then; ``ece_with_bias`` is that after a temperature and
+        a bias. Both are fitted on these very cells, so they flatter.
         """
         before, after = self.baseline.iou, self.perturbed.iou
         share = after / before if before > 0.0 else float("nan")
@@ -64,10 +71,6 @@ class Kept:
         if not self.num_cells:
             return values
         usual, changed = reliability(self.before), reliability(self.after)
-        try:
-            temperature = known(fit_temperature(self.logits).temperature)
-        except BevError:  # nothing was seen, or nothing was there
-            temperature = None
         return values | {
             "seen": known(self.num_seen / self.num_cells),
             "ece_before": finely_known(usual.expected_error),
@@ -75,5 +78,17 @@ class Kept:
             "ece_open_cells": finely_known(changed.open_error),
             "brier_before": finely_known(usual.brier),
             "brier": finely_known(changed.brier),
-            "temperature": temperature,
+            **self._fitted(),
+        }
+
+    def _fitted(self) -> dict[str, float | None]:
+        """What a calibration of its own would change; nothing where nothing was seen or there."""
+        try:
+            plain, biased = (fit_temperature(self.logits, bias) for bias in (False, True))
+        except BevError:
+            return dict.fromkeys(("temperature", "ece_at_temperature", "ece_with_bias"))
+        return {
+            "temperature": known(plain.temperature),
+            "ece_at_temperature": finely_known(error_after(self.logits, plain)),
+            "ece_with_bias": finely_known(error_after(self.logits, biased)),
         }

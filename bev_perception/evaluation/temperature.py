@@ -20,10 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 from torch import Tensor
 from torchmetrics import Metric
 
 from bev_perception.errors import BevError
+from bev_perception.evaluation.calibration_error import RELIABILITY_BINS
 
 LOGIT_LIMIT = 16.0
 """Logits beyond this count as this: single precision says 1 there."""
@@ -124,6 +126,22 @@ def fit_temperature(histogram: LogitHistogram, with_bias: bool = False) -> Tempe
         nll_before=loss(np.zeros(2)),
         nll_after=float(found.fun),
     )
+
+
+def error_after(histogram: LogitHistogram, fitted: Temperature) -> float:
+    """Expected calibration error once a temperature and bias are applied, NaN without cells.
+
+    As calibration_error has it, but that cells of one bin of logits count as their mean.
+    """
+    cells, sums = histogram.compute().cpu().numpy()
+    total = cells.sum(axis=0)
+    used = total > 0
+    logits = sums.sum(axis=0)[used] / total[used]
+    probability = expit((logits + fitted.bias) / fitted.temperature)
+    bins = np.minimum((probability * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    said = np.bincount(bins, probability * total[used], RELIABILITY_BINS)
+    true = np.bincount(bins, cells[1][used], RELIABILITY_BINS)
+    return float(np.abs(said - true).sum() / total.sum()) if total.any() else float("nan")
 
 
 def mean_nll(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,11 @@ import torch
 from bev_perception.errors import BevError
 from bev_perception.evaluation.calibration_error import reliability
 from bev_perception.evaluation.probability_histogram import ProbabilityHistogram
-from bev_perception.evaluation.temperature import LogitHistogram, fit_temperature
+from bev_perception.evaluation.temperature import (
+    LogitHistogram,
+    error_after,
+    fit_temperature,
+)
 
 
 def sigmoid(logits):
@@ -76,3 +82,21 @@ def test_cells_that_do_not_count_change_nothing():
 def test_one_class_alone_is_refused():
     with pytest.raises(BevError, match="free and occupied cells, got 100 and 0"):
         fit_temperature(collected(np.zeros(100), np.zeros(100, dtype=bool)))
+
+
+def test_the_error_after_a_temperature_is_that_of_the_divided_logits():
+    random = np.random.default_rng(4)
+    logits = torch.from_numpy(random.normal(0.0, 3.0, 50_000))
+    truth = torch.from_numpy(random.random(50_000) < torch.sigmoid(logits / 2.0).numpy())
+    counted = torch.ones(50_000)
+    histogram = LogitHistogram()
+    histogram.update(logits, truth, counted)
+    fitted = fit_temperature(histogram)
+    told = ProbabilityHistogram()
+    told.update(torch.sigmoid(logits / fitted.temperature), truth, counted)
+    assert fitted.temperature == pytest.approx(2.0, abs=0.05)
+    expected = reliability(told).expected_error
+    assert error_after(histogram, fitted) == pytest.approx(expected, abs=2e-4)
+    assert error_after(histogram, fitted) < 0.01
+    untouched = replace(fitted, temperature=1.0)
+    assert error_after(histogram, untouched) > 0.05
