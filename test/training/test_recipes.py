@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jsonargparse
 import pytest
 
+from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.presets import preset
 from bev_perception.resources import config_path
 from bev_perception.training.configuration import TrainConfig
@@ -52,3 +55,15 @@ def test_the_published_training_is_kept_number_by_number(name):
     assert augmentation.shuffle_cameras
     assert augmentation.views.zoom == 0.2
     assert not augmentation.changes_color
+
+
+@pytest.mark.parametrize("name", ["tiny_queue", "tiny_gru"])
+def test_networks_with_memory_have_the_budget_of_the_one_without(name):
+    plain, remembering = recipe("tiny"), recipe(name)
+    without = replace(remembering.model, memory=MemoryConfig())
+    assert without == plain.model
+    for part in ("optimizer", "losses", "targets", "augmentation", "max_steps", "seed"):
+        assert getattr(remembering, part) == getattr(plain, part)
+    judged = remembering.batch_size * remembering.sequences.graded
+    assert judged == plain.batch_size
+    assert remembering.sequences.history > 0
