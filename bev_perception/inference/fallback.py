@@ -53,6 +53,11 @@ class FallbackEngine:
         return self._engine.precision
 
     @property
+    def camera_batch(self) -> int:
+        """Of the engine in use; 0 where it takes all cameras at a time."""
+        return int(getattr(self._engine, "camera_batch", 0))
+
+    @property
     def takes_raw_images(self) -> bool:
         """Of the engine in use; the other one is made such that it takes the same."""
         return self._engine.takes_raw_images

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from bev_perception.ros.camera_status import Level, Status
-from bev_perception.ros.event_stream import SECOND
+from bev_perception.ros.event_stream import SECOND, EventStream
 from bev_perception.ros.lingering import Lingering
 
 CLOCK_TOPIC = "/clock"
 PATIENCE_S = 2.0
-"""A clock that has stood for so long stands still; /clock usually comes ten times per second."""
+"""A clock that has never begun, or goes so slowly, is waited for so long."""
+
+LEAST_PATIENCE_S, _PERIODS = 0.7, 5.0
+"""One that usually goes on more often stands still after this time, or so many of its periods."""
 
 _FORWARD_S, _FASTEST = 2.0, 50.0
 """A clock that goes further than this, and so many times faster than time, has jumped."""
@@ -22,6 +25,7 @@ class ClockMonitor:
         self._time_ns: int | None = None
         self._changed_ns = 0
         self._looked_ns = 0
+        self._changes = EventStream(1.0)
         self._jumps, self._jump_s = Lingering(), 0.0
 
     def status(self, time_ns: int, now_ns: int, follows_topic: bool, num_publishers: int) -> Status:
@@ -38,8 +42,11 @@ class ClockMonitor:
         self._looked_ns = now_ns
         if time_ns != self._time_ns or not follows_topic:
             self._time_ns, self._changed_ns = time_ns, now_ns
+            self._changes.advance(now_ns)
+            self._changes.arrive()
         still_s = (now_ns - self._changed_ns) / SECOND
-        level, text = _judged(time_ns, still_s, follows_topic, num_publishers)
+        is_still = still_s >= self._patience_s(time_ns)
+        level, text = _judged(time_ns, still_s if is_still else 0.0, follows_topic, num_publishers)
         if level is Level.OK and follows_topic and self._jumps.holds(now_ns):
             side = "ahead" if self._jump_s > 0 else "back"
             level, text = (
@@ -57,6 +64,12 @@ class ClockMonitor:
         }
         return Status("clock", level, f"clock: {text}", values)
 
+    def _patience_s(self, time_ns: int) -> float:
+        period_s = self._changes.period_s if time_ns else None
+        if period_s is None:
+            return PATIENCE_S
+        return min(PATIENCE_S, max(LEAST_PATIENCE_S, _PERIODS * period_s))
+
     def _note_jump(self, moved_s: float, now_ns: int) -> None:
         passed_s = (now_ns - self._looked_ns) / SECOND
         is_first = not self._time_ns
@@ -70,7 +83,7 @@ def _judged(
 ) -> tuple[Level, str]:
     if not follows_topic:
         return Level.OK, "the system's"
-    if still_s < PATIENCE_S:
+    if not still_s:
         return Level.OK, "follows /clock"
     if not num_publishers:
         cause = (
@@ -84,4 +97,4 @@ def _judged(
         )
     if not time_ns:
         return Level.ERROR, f"use_sim_time is true, but no time has come: {cause}"
-    return Level.WARN, f"stands still since {still_s:.0f} s: {cause}"
+    return Level.WARN, f"stands still since {still_s:.1f} s: {cause}"

@@ -33,7 +33,7 @@ class EngineMonitor:
         self._done = EventStream(_WINDOW_S)
         self._latencies: dict[str, deque[float]] = {}
         self._problem = ""
-        self._failures = Lingering()
+        self._failures, self._busy = Lingering(), Lingering()
         self._last_problem = ""
         self._hang = ""
         self._memory = ""
@@ -52,6 +52,8 @@ class EngineMonitor:
         """Sets were not processed, because a newer one came while the engine was busy."""
         with self._lock:
             self._done.count(cause, count)
+            if cause == "busy":
+                self._busy.note(self._done.now_ns)
 
     def failed(self, problem: str) -> None:
         """A set could not be processed; a warning for a while when the next one can."""
@@ -101,7 +103,7 @@ class EngineMonitor:
         busy = self._done.recent("busy")
         share = busy / max(1, busy + self._done.recent("received"))
         rate = f"{self._done.rate_hz:.1f} sets per second"
-        if share > _BUSY_SHARE:
+        if share > _BUSY_SHARE and self._busy.holds(self._done.now_ns):
             return Level.WARN, (
                 f"{rate}, {100 * share:.0f} % of the sets are dropped because the engine is "
                 f"busy; lower the cameras' rate or use a faster device"

@@ -10,9 +10,9 @@ from bev_perception.ros.event_stream import SECOND
 CLEAR_AFTER_S = 0.6
 """For what was there all the time: once it is away so long, it is over."""
 
-_LONGEST_S = 3.0
+LONGEST_S = 3.0
 _FACTOR = 3
-_GAP_S, _PAUSE_S = 0.25, 2.0
+_GAP_S, _PAUSE_S = 0.35, 2.0
 
 
 class Lingering:
@@ -21,9 +21,11 @@ class Lingering:
     Args:
         clear_after_s: least time that it is told of; several times the gaps where it recurs
             with gaps of up to two seconds.
+        longest_s: most time; clear_after_s where gaps mean nothing.
     """
 
-    def __init__(self, clear_after_s: float = CLEAR_AFTER_S) -> None:
+    def __init__(self, clear_after_s: float = CLEAR_AFTER_S, longest_s: float = LONGEST_S) -> None:
+        self._longest_ns = int(longest_s * SECOND)
         self._clear_ns = int(clear_after_s * SECOND)
         self._seen_ns: int | None = None
         self._gaps_ns: deque[int] = deque(maxlen=3)
@@ -43,7 +45,7 @@ class Lingering:
         if self._seen_ns is None:
             return False
         recurring_ns = _FACTOR * max(self._gaps_ns, default=0)
-        hold_ns = max(self._clear_ns, min(recurring_ns, int(_LONGEST_S * SECOND)))
+        hold_ns = max(self._clear_ns, min(recurring_ns, self._longest_ns))
         return now_ns - self._seen_ns < hold_ns
 
     def ago_s(self, now_ns: int) -> float:

@@ -200,6 +200,7 @@ class _Configured:
             "backend": self.engine.backend,
             "device": self.engine.device,
             "precision": self.engine.precision,
+            "cameras at a time": str(getattr(self.engine, "camera_batch", 0) or "all"),
         }
 
 

@@ -9,7 +9,7 @@ from threading import RLock
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.endpoints import Publisher, Subscribed
 from bev_perception.ros.event_stream import EventStream
-from bev_perception.ros.lingering import Lingering
+from bev_perception.ros.lingering import CLEAR_AFTER_S, Lingering
 
 STATIC = Subscribed("/tf_static", "tf2_msgs/msg/TFMessage", "reliable", "transient_local")
 """What tf2 and this node ask of /tf_static."""
@@ -35,7 +35,9 @@ class TransformMonitor:
         self._sets = EventStream(_WINDOW_S)
         self._age_ns = 0
         self._problem = ""
-        self._problems, self._stale, self._missing = Lingering(), Lingering(), Lingering()
+        self._problems = Lingering()
+        self._stale, self._missing = (Lingering(longest_s=CLEAR_AFTER_S) for _ in range(2))
+        self._is_stale = self._is_missing = False
         self._static_problem = ""
         self._lock = RLock()
 
@@ -46,7 +48,8 @@ class TransformMonitor:
             self._sets.arrive()
             self._sets.count("late" if age_ns else "exact")
             self._frame, self._age_ns = world_frame, age_ns
-            if age_ns > _STALE_POSE_NS:
+            self._is_stale, self._is_missing = age_ns > _STALE_POSE_NS, False
+            if self._is_stale:
                 self._stale.note(now_ns)
 
     def pose_missing(self, now_ns: int) -> None:
@@ -55,7 +58,9 @@ class TransformMonitor:
             self._sets.advance(now_ns)
             self._sets.arrive()
             self._sets.count("missing")
-            if self._missing.holds(now_ns):
+            self._is_stale = False
+            self._is_missing = self._sets.share("missing", 1) > _MISSING_SHARE
+            if self._is_missing:
                 self._missing.note(now_ns)
 
     def transform_refused(self, problem: str, now_ns: int) -> None:
@@ -103,13 +108,13 @@ class TransformMonitor:
             return Level.OK, "no set of images has asked for a pose yet"
         if not self._sets.recent("received"):
             return Level.OK, "no set of images asks for a pose at present"
-        if self._sets.share("missing", 1) > _MISSING_SHARE:
+        if self._is_missing or self._missing.holds(now_ns):
             text = (
                 f"no pose of {self._base_frame} in {world} on /tf, so maps are not levelled and "
                 f"velocities stay zero"
             )
             return (Level.WARN, f"{text}; look at the localisation") if needed else (Level.OK, text)
-        if self._stale.holds(now_ns):
+        if self._is_stale or self._stale.holds(now_ns):
             return Level.WARN, (
                 f"the pose of {self._base_frame} in {world} is {self._age_ns / 1e9:.1f} s older "
                 f"than the images, so maps are levelled with it; look at the localisation's delay"

@@ -28,6 +28,7 @@ class Cameras:
         offset_ns: added to the stamps of a camera.
         spoil: per camera a function that changes its image message or returns another one.
         spoil_info: the same for its CameraInfo.
+        is_live: whether every image differs a little from the one before; start sets it.
     """
 
     def __init__(self, client: Client, rig: Rig, image_qos: Any = 10) -> None:
@@ -48,7 +49,7 @@ class Cameras:
             .repeat(8, axis=1)
             for name in rig.names
         }
-        self._is_live = False
+        self.is_live = False
         self._count = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -74,7 +75,7 @@ class Cameras:
         from sensor_msgs.msg import CompressedImage, Image
 
         image, frame = self.images[camera], self.rig[camera].frame_id
-        if self._is_live:  # as no sensor sends one image twice
+        if self.is_live:  # as no sensor sends one image twice
             self._count += 1
             image = image ^ np.uint8(self._count // len(self.images) % 2)
         message = CompressedImage(format="jpeg") if self.compressed else Image(encoding="rgb8")
@@ -101,6 +102,12 @@ class Cameras:
         message.p = [float(value) for value in np.eye(4)[:3].reshape(-1)]
         message.p[:3], message.p[4:7] = message.k[:3], message.k[3:6]
         return message
+
+    def transform(
+        self, stamp_ns: int, parent: str, child: str, parent_T_child: RigidTransform
+    ) -> Any:
+        """geometry_msgs/TransformStamped."""
+        return _transform(stamp_ns, parent, child, parent_T_child)
 
     def publish_static(self, frames: Iterable[str] | None = None) -> None:
         """/tf_static, latched, of the named cameras, or all."""
@@ -139,7 +146,7 @@ class Cameras:
         """Publishes in the background until stop."""
         self.stop()
         self._stop.clear()
-        self._is_live = True
+        self.is_live = True
 
         def run() -> None:
             while not self._stop.wait(1.0 / rate_hz):

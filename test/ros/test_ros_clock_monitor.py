@@ -60,7 +60,7 @@ def test_no_clock_is_an_error_that_tells_who_should_publish_it() -> None:
 
 def test_a_clock_that_stops_is_told_apart_from_one_whose_sender_has_gone() -> None:
     level, text = judged([4.0, 5.0, 5.0, 5.0, 5.0])
-    assert (level, "stands still since 3 s: 1 publish /clock" in text) == (Level.WARN, True), text
+    assert (level, "stands still since 3.0 s: 1 publish /clock" in text) == (Level.WARN, True), text
     assert "nobody publishes" in judged([4.0, 5.0, 5.0, 5.0, 5.0], publishers=0)[1]
 
 

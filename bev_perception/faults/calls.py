@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that fail, run out of memory or do not return, when somebody outside says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+FAILURE, OUT_OF_MEMORY, HANG = "failure", "out of memory", "hang"
+"""What a call can do instead; the word "once " in front makes it do so only once."""
+
+ONCE = "once "
+_LOOK_S = 0.005
+
+
+class InjectedFailureError(RuntimeError):
+    """What a call raises when it was told to fail."""
+
+
+class CallOrders:
+    """Orders in a file, so that another process can give them.
+
+    Args:
+        path: of the file; without it calls do what they always do.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(path)
+
+    def give(self, order: str) -> None:
+        """From now on calls go wrong, for example as OUT_OF_MEMORY or ONCE + FAILURE."""
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(order, encoding="utf-8")
+        partial.rename(self._path)
+
+    def revoke(self) -> None:
+        """Calls go well again; those that hang go on."""
+        self._path.unlink(missing_ok=True)
+
+    def obey(self) -> None:
+        """Does what is ordered; to be called where the work would begin.
+
+        Raises:
+            InjectedFailureError, MemoryError: as ordered.
+        """
+        try:
+            order = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return
+        if order.startswith(ONCE):
+            self.revoke()
+        kind = order.removeprefix(ONCE)
+        if kind == FAILURE:
+            raise InjectedFailureError("injected failure of the network")
+        if kind == OUT_OF_MEMORY:
+            raise MemoryError("injected: out of memory")
+        while kind == HANG and self._path.exists():
+            time.sleep(_LOOK_S)
+
+
+def sabotaged(call: Callable[..., Result], orders: CallOrders) -> Callable[..., Result]:
+    """The call, which obeys orders first."""
+
+    def obedient(*arguments: object, **options: object) -> Result:
+        orders.obey()
+        return call(*arguments, **options)
+
+    return obedient
