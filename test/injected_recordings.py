@@ -1,14 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of our own to inject into recordings, beside those of bev_perception.faults."""
+"""A healthy recording, and errors of our own to inject beside those of bev_perception.faults."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bev_perception.bags import BagWriter
 from bev_perception.faults import FAULTS, Choice, Delivery, Effect, Fault, Injection, Kind
+from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform, load_rig
+from bev_perception.resources import config_path
+
+SECOND = 1_000_000_000
+START_NS = 1_000 * SECOND
+
+
+def small_rig() -> Rig:
+    """The default rig, its images small."""
+    rig = load_rig(config_path("rigs/default.yaml"))
+    return Rig({name: rig[name].resized(96, 64) for name in rig.names})
+
+
+def write_healthy_bag(path: Path, rig: Rig, sets: int) -> Path:
+    """Cameras at 10 Hz that see noise, while the vehicle drives a gentle left curve."""
+    random = np.random.default_rng(3)
+    x, y = 0.0, 0.0
+    with BagWriter(path) as writer:
+        for index in range(sets):
+            stamp, yaw = START_NS + index * SECOND // 10, 0.01 * index
+            frames = {
+                name: CameraFrame(name, stamp, random.integers(0, 256, (64, 96, 3), dtype=np.uint8))
+                for name in rig.names
+            }
+            pose = RigidTransform.from_euler(yaw=yaw, translation=(x, y, 0.0))
+            writer.write_frame_set(FrameSet(stamp, frames, (), pose), rig, 60)
+            x, y = x + 0.5 * np.cos(yaw + 0.005), y + 0.5 * np.sin(yaw + 0.005)
+    return path
 
 
 def known(name: str, **choice: Any) -> Injection:

@@ -13,6 +13,9 @@ from bev_perception.geometry.rig_statistics import CameraView, RigStatistics
 HEIGHT_M, PITCH_DEG, YAW_DEG, FOV_DEG = 0.3, 4.0, 20.0, 12.0
 """How far beyond the ranges of training a camera may be."""
 
+_FIRST = ("size", "focal", "principal-point", "mounting", "optical-frame", "directions")
+"""Errors that make a rig look like none of training."""
+
 
 def rig_check(weights: str, trained: RigStatistics | None, severity: Severity) -> NamedCheck:
     """The check that compares with certain weights.
@@ -42,7 +45,7 @@ def rig_check(weights: str, trained: RigStatistics | None, severity: Severity) -
 def _compared(
     seen: Observation, so_far: Findings, weights: str, trained: RigStatistics, severity: Severity
 ) -> Iterator[Finding]:
-    if so_far.has_error("focal", "mounting", "optical-frame", "directions", "size"):
+    if so_far.has_error(*_FIRST):
         return  # once those are mended there is something to compare
     views = [CameraView.of(entry) for entry in seen.rig_cameras.values()]
     differences = list(_differences(views, trained))

@@ -77,7 +77,8 @@ def _backward(seen: Observation) -> Iterator[Finding]:
             text = f"{back} of {count} stamps go back, by up to {worst_s:.3f} s"
             found[name] = back, text
     expected = "stamps that grow"
-    if len(found) == len(seen.cameras) > 1 and len({back for back, _ in found.values()}) == 1:
+    sending = [name for name, track in seen.cameras.items() if len(track.stamps_ns)]
+    if len(found) == len(sending) > 1 and len({back for back, _ in found.values()}) == 1:
         name, (_, text) = next(iter(found.items()))
         yield Finding(
             "stamps",

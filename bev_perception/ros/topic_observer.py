@@ -20,6 +20,7 @@ from bev_perception.ros.raw_subscriptions import RawSubscriptions, arrival_ns
 from bev_perception.ros.topic_selection import TopicSelection
 
 SOURCE = "live topics"
+PATIENCE_S = 5.0
 _LOOK_S = 0.1
 
 
@@ -38,6 +39,7 @@ class TopicObserver:
         duration_s: how long to watch, from the first message on.
         rig_file: names topics, frames or calibrations.
         on_refused: told why a topic cannot be watched; by default the node's log.
+        patience_s: how long to wait for the first message, at least.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class TopicObserver:
         duration_s: float,
         rig_file: RigFile | None = None,
         on_refused: Callable[[str], Any] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._node, self._selection = node, selection
         self._duration_s, self._rig_file = duration_s, rig_file
@@ -58,7 +61,7 @@ class TopicObserver:
         self._sim_time = bool(node.get_parameter("use_sim_time").value)
         self._collector: Collector | None = None
         self._counts: Counter[str] = Counter()
-        self._ends_s = time.monotonic() + duration_s
+        self._ends_s = time.monotonic() + max(duration_s, patience_s)
         self._subscriptions = RawSubscriptions(
             node, self._wants, self._receive, on_refused or node.get_logger().warning
         )

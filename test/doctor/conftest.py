@@ -8,10 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
+from injected_recordings import small_rig, write_healthy_bag
 
-from bev_perception.bags import BagWriter
 from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.discovery import find_cameras
 from bev_perception.bags.typestore import (
@@ -25,40 +24,14 @@ from bev_perception.doctor.checks import RECORDING_CHECKS
 from bev_perception.doctor.collector import READ_TYPES, Collector
 from bev_perception.doctor.examination import Examination, examine
 from bev_perception.faults import Delivery, Injection, Injector, Kind
-from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform, load_rig
-from bev_perception.resources import config_path
-
-TENTH = 100_000_000
-NUM_SETS = 80
-START_NS = 1_000 * 1_000_000_000
 
 Examined = Callable[..., Examination]
 
 
 @pytest.fixture(scope="session")
-def doctor_rig() -> Rig:
-    """The default rig, its images small."""
-    rig = load_rig(config_path("rigs/default.yaml"))
-    return Rig({name: rig[name].resized(96, 64) for name in rig.names})
-
-
-@pytest.fixture(scope="session")
-def healthy_bag(tmp_path_factory: pytest.TempPathFactory, doctor_rig: Rig) -> Path:
-    """Eight seconds of four cameras at 10 Hz, while the vehicle drives a gentle left curve."""
-    path = tmp_path_factory.mktemp("doctor") / "healthy"
-    random = np.random.default_rng(3)
-    x, y = 0.0, 0.0
-    with BagWriter(path) as writer:
-        for index in range(NUM_SETS):
-            stamp, yaw = START_NS + index * TENTH, 0.01 * index
-            frames = {
-                name: CameraFrame(name, stamp, random.integers(0, 256, (64, 96, 3), dtype=np.uint8))
-                for name in doctor_rig.names
-            }
-            pose = RigidTransform.from_euler(yaw=yaw, translation=(x, y, 0.0))
-            writer.write_frame_set(FrameSet(stamp, frames, (), pose), doctor_rig, 60)
-            x, y = x + 0.5 * np.cos(yaw + 0.005), y + 0.5 * np.sin(yaw + 0.005)
-    return path
+def healthy_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight seconds of four cameras."""
+    return write_healthy_bag(tmp_path_factory.mktemp("doctor") / "healthy", small_rig(), 80)
 
 
 class _Message(NamedTuple):

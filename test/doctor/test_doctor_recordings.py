@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from injected_recordings import calibrated, driven, edited, known, mounted, own
+from injected_recordings import (
+    SECOND,
+    START_NS,
+    calibrated,
+    driven,
+    edited,
+    known,
+    mounted,
+    own,
+)
 from scipy.spatial.transform import Rotation
 
 from bev_perception.bags.headers import stamp_ns
@@ -25,8 +34,6 @@ from bev_perception.faults.message_edits import restamped
 from bev_perception.geometry.carla_focal import tan_of_degrees
 from bev_perception.geometry.frames import OPTICAL_T_BODY
 
-MILLISECOND, SECOND = 1_000_000, 1_000_000_000
-START_NS = 1_000 * SECOND
 MIDDLE_NS = START_NS + 4 * SECOND
 FRONT, LEFT, RIGHT = "front_optical_frame", "left_optical_frame", "right_optical_frame"
 ERROR, WARNING = Severity.ERROR, Severity.WARNING

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bev doctor --live: what is wrong on topics is found as it is in a bag."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from injected_recordings import known, small_rig, write_healthy_bag
+
+from bev_perception.doctor.checks_of_images import IMAGE_CHECKS
+from bev_perception.faults import inject_into_bag
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
+
+from ros_processes import wait_for
+
+from bev_perception.doctor.checks import CHECKS
+from bev_perception.doctor.examination import examine
+from bev_perception.doctor.finding import Severity
+from bev_perception.ros.topic_observer import TopicObserver
+from bev_perception.ros.topic_selection import TopicSelection
+
+CLI = "bev_perception.cli.main"
+IMAGES = ",".join(check.name for check in IMAGE_CHECKS)
+"""Left out: the images are noise."""
+
+
+def test_live_topics_are_examined_as_bags_are(ros_process: Any, tmp_path: Path) -> None:
+    healthy = write_healthy_bag(tmp_path / "healthy", small_rig(), 20)
+    zeros = known("info_zero", cameras=("left",))
+    inject_into_bag(healthy, tmp_path / "spoiled", [zeros, known("dead", cameras=("rear",))])
+    out = tmp_path / "out"
+    options = ("--duration", "2", "--ignore", IMAGES, "--out", out)
+    player = ("play", tmp_path / "spoiled", "--loop", "--wait", "1")
+    ros_process(CLI, *player, ready="playing")
+    doctor = ros_process(CLI, "doctor", "--live", *options, ready="watching")
+    assert doctor.wait(180) == 1
+    values = json.loads((out / "doctor.json").read_text(encoding="utf-8"))
+    assert values["live"]
+    errors = {(f["check"], f["camera"]) for f in values["findings"] if f["severity"] == "error"}
+    assert errors == {("camera-info", "left"), ("cameras", "rear")}
+    assert values["cameras"]["front"]["images"] > 5
+    (silent,) = (f for f in values["findings"] if f["camera"] == "rear")
+    assert "although /bev_player publishes it" in silent["seen"]
+
+
+def test_silence_is_an_error_and_not_a_crash(ros_environment: Any, client: Any) -> None:
+    observer = TopicObserver(client.node, TopicSelection(), 0.1, patience_s=0.1)
+    wait_for(lambda: observer.finished, what="the end of watching")
+    (found,) = examine(observer.observation(), CHECKS).findings
+    assert (found.check, found.severity) == ("cameras", Severity.ERROR)
+    assert "no camera topics" in found.seen
