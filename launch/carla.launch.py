@@ -36,7 +36,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.resources import config_path
-from bev_perception.ros.launch_arguments import PERCEPTION, described
+from bev_perception.ros.launch_arguments import PERCEPTION, described, enclave
 
 FOLDER = Path(__file__).resolve().parent
 JPEG_QUALITY = 90
@@ -178,12 +178,13 @@ def source(given: dict[str, str]) -> list[LaunchDescriptionEntity]:
         }
     parameters["rig_file"] = text_parameter(given["rig_file"])
     parameters["role_name"] = text_parameter(role(given))
+    name = "carla" if is_own else "carla_adapter"
     node = Node(
         package="bev_perception",
-        executable="carla_node" if is_own else "carla_adapter_node",
-        name="carla" if is_own else "carla_adapter",
+        executable=f"{name}_node",
+        name=name,
         parameters=[*([given["carla_params_file"]] if is_own else []), parameters],
-        ros_arguments=["--log-level", given["log_level"]],
+        ros_arguments=["--log-level", given["log_level"], *enclave(name, given)],
         output="screen",
         emulate_tty=True,
         on_exit=Shutdown(reason="the source of the cameras ended"),

@@ -19,7 +19,7 @@ from launch_ros.actions import Node
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.resources import config_path
-from bev_perception.ros.launch_arguments import described
+from bev_perception.ros.launch_arguments import described, enclave
 from bev_perception.ros.parameter_file import file_parameters
 
 NODE_NAME = "bev"
@@ -94,7 +94,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             *((f"~/input/{name}/image", below(base, transport)) for name, base in images.items()),
             *((f"~/input/{name}/camera_info", info) for name, info in infos.items()),
         ],
-        ros_arguments=["--log-level", given["log_level"]],
+        ros_arguments=["--log-level", given["log_level"], *enclave("perception", given)],
         output="screen",
         emulate_tty=True,
     )
@@ -107,11 +107,15 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     ]
     shown = [(f"/camera/{name}/image_raw", base) for name, base in images.items()]
     sim_time = bool({**filed, **changes}.get("use_sim_time", False))
-    return [node, rviz(given["rviz_config"], [*outputs, *shown], sim_time)]
+    remappings = [*outputs, *shown]
+    return [node, rviz(given["rviz_config"], remappings, sim_time, enclave("rviz", given))]
 
 
 def rviz(
-    configuration: str, remappings: list[tuple[str, str]], use_sim_time: bool
+    configuration: str,
+    remappings: list[tuple[str, str]],
+    use_sim_time: bool,
+    ros_arguments: list[str],
 ) -> LaunchDescriptionEntity:
     """RViz, or a line that says how to come by it; the node runs either way."""
     try:
@@ -127,6 +131,7 @@ def rviz(
         arguments=["-d", configuration],
         parameters=[{"use_sim_time": use_sim_time}],
         remappings=[pair for pair in remappings if pair[0] != pair[1]],
+        ros_arguments=ros_arguments,
         output="log",
     )
 

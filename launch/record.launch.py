@@ -21,7 +21,7 @@ from launch.launch_description_entity import LaunchDescriptionEntity
 
 from bev_perception.errors import ConfigurationError, SystemLibraryError
 from bev_perception.resources import config_path
-from bev_perception.ros.launch_arguments import described
+from bev_perception.ros.launch_arguments import described, enclave_environment
 
 ALWAYS = ("/tf", "/tf_static", "/odom", "/clock", "/diagnostics", "/ground_truth/objects")
 COMPLETION_S = "60"
@@ -89,6 +89,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return [
         ExecuteProcess(
             cmd=command(context.launch_configurations),
+            additional_env=enclave_environment("rosbag2", context.launch_configurations),
             name="ros2_bag_record",
             output="screen",
             emulate_tty=True,

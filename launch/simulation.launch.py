@@ -19,7 +19,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.resources import config_path
-from bev_perception.ros.launch_arguments import PERCEPTION, described
+from bev_perception.ros.launch_arguments import PERCEPTION, described, enclave
 
 PERCEPTION_FILE = Path(__file__).resolve().parent / "perception.launch.py"
 JPEG_QUALITY = 90
@@ -61,7 +61,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         executable="simulation_node",
         name="town",
         parameters=[{**settings, "jpeg_quality": JPEG_QUALITY if compressed else 0}],
-        ros_arguments=["--log-level", given["log_level"]],
+        ros_arguments=["--log-level", given["log_level"], *enclave("town", given)],
         output="screen",
         emulate_tty=True,
         on_exit=Shutdown(reason="the town ended"),

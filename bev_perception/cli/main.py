@@ -23,6 +23,7 @@ from bev_perception.cli import (
     import_checkpoint,
     import_nuscenes,
     inspect,
+    keystore,
     play,
     record,
     report,
@@ -56,6 +57,7 @@ COMMANDS = tuple(
         benchmark,
         import_checkpoint,
         import_nuscenes,
+        keystore,
     )
 )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bev_perception.errors import BevError
 from bev_perception.ros.environment import require_ros, start_ros, use_shipped_transport
+from bev_perception.ros.security import security_told
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -76,7 +77,8 @@ def _spin_beside(
     drive = load_drive()
     start_ros(args)
     try:
-        node: Any = Node(node_name)
+        with security_told():
+            node: Any = Node(node_name)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         done = threading.Event()

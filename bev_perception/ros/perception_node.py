@@ -12,6 +12,7 @@ from types import FrameType
 
 from bev_perception.errors import BevError
 from bev_perception.ros.environment import require_ros, start_ros, use_shipped_transport
+from bev_perception.ros.security import security_told
 
 EXIT_BAD_INPUT = 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -60,7 +61,8 @@ def _run(args: list[str]) -> int:
     start_ros(args)
     node: PerceptionNode | None = None
     try:
-        node = PerceptionNode()
+        with security_told():
+            node = PerceptionNode()
         if node.starts_itself and not node.start():
             return EXIT_BAD_INPUT
         gc.collect()

@@ -10,6 +10,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bev_perception.ros.environment import require_ros, use_shipped_transport
+from bev_perception.ros.security import security_told
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -96,7 +97,8 @@ class Session:
 
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         sim_time = Parameter("use_sim_time", value=self._use_sim_time)
-        self.node = rclpy.create_node(self._name, parameter_overrides=[sim_time])
+        with security_told():
+            self.node = rclpy.create_node(self._name, parameter_overrides=[sim_time])
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
 
