@@ -49,7 +49,9 @@ class BagDrive:
         """Calibration of all its cameras."""
         return self._reader.rig()
 
-    def sets(self, stride: int = 1, labelled_only: bool = True) -> Iterator[LabelledSet]:
+    def sets(
+        self, stride: int = 1, labelled_only: bool = True, with_points: bool = False
+    ) -> Iterator[LabelledSet]:
         """Every stride-th synchronised set; those without labels are left out or have no boxes.
 
         Raises:
@@ -61,4 +63,5 @@ class BagDrive:
                 continue
             objects = reader.objects(frame_set.stamp_ns)
             if objects is not None or not labelled_only:
-                yield LabelledSet(frame_set, objects or ())
+                points = reader.points(frame_set.stamp_ns) if with_points else None
+                yield LabelledSet(frame_set, objects or (), points=points)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bev_perception.geometry import FrameSet, ObjectBox, Rig
 
 
@@ -20,11 +23,14 @@ class LabelledSet:
         objects: boxes in base_link (not levelled) at frame_set.stamp_ns.
         rig: calibration of these images where it is not the drive's, as in data whose
             cameras are mounted in the frame of another moment; else None.
+        points: (N, 3) LiDAR points in base_link (not levelled) where they were asked for and
+            there are any; else None.
     """
 
     frame_set: FrameSet
     objects: tuple[ObjectBox, ...]
     rig: Rig | None = None
+    points: NDArray[np.float64] | None = None
 
 
 class LabelledDrive(Protocol):
@@ -40,7 +46,9 @@ class LabelledDrive(Protocol):
         """Calibration of the images as they come."""
         ...
 
-    def sets(self, stride: int = 1, labelled_only: bool = True) -> Iterator[LabelledSet]:
+    def sets(
+        self, stride: int = 1, labelled_only: bool = True, with_points: bool = False
+    ) -> Iterator[LabelledSet]:
         """Every stride-th moment in order; those without labels are left out or have no boxes.
 
         Raises:

@@ -35,6 +35,7 @@ class ExtractionSettings:
         rig_file: rig file that names topics or calibrates cameras of bags, or None.
         labelled_only: leave sets without labels out; else they come without boxes.
         virtual_cameras: the canonical rig that images are turned to, see Preparation.
+        points: keep LiDAR points, too; every set must have some.
     """
 
     image_size: tuple[int, int]
@@ -42,6 +43,7 @@ class ExtractionSettings:
     rig_file: Path | None = None
     labelled_only: bool = True
     virtual_cameras: tuple[VirtualCamera, ...] = ()
+    points: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,14 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
         description = {"bag": drive.name, "version": FORMAT_VERSION}
         kept = 0
         with PreparedBagWriter(place, preparation.rig, settings.image_size, description) as writer:
-            for labelled in drive.sets(settings.stride, settings.labelled_only):
+            for labelled in drive.sets(settings.stride, settings.labelled_only, settings.points):
                 stop_if_asked()
+                if settings.points and labelled.points is None:
+                    raise BagError(
+                        f"{bag} has a set without LiDAR points, {labelled.frame_set.stamp_ns} ns; "
+                        f"losses.depth_weight needs a PointCloud2 beside the images of every set "
+                        f"(bev simulate --lidar records one), or 0 to learn without"
+                    )
                 kept += _add(writer, preparation, labelled)
             if not kept and not settings.labelled_only:
                 raise BagError(f"{bag} has no camera set with an image that can be used")
@@ -129,6 +137,7 @@ def _add(writer: PreparedBagWriter, preparation: Preparation, labelled: Labelled
         labelled.objects,
         None if labelled.rig is None else preparation.mounted(labelled.rig),
         pose,
+        labelled.points,
     )
     return True
 
@@ -156,6 +165,8 @@ def _key(bag: Path, settings: ExtractionSettings) -> str:
     }
     if not settings.labelled_only:
         facts["labelled_only"] = False
+    if settings.points:
+        facts["points"] = True
     if settings.virtual_cameras:
         facts["virtual_cameras"] = [asdict(camera) for camera in settings.virtual_cameras]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ One directory per bag:
 - ``images.raw``: (N, S, H, W, 3) uint8 RGB, uncompressed, mapped into memory when read;
 - ``labels.npz``: per set the stamp, cameras present, levelling and ego pose (NaN where it is not
   known), and all boxes; mountings of the cameras per set only where some set has its own;
+- ``points.raw``: LiDAR points in base_link, (sum, 3) float32, where they are wanted;
 - ``description.json``: shapes, the prepared rig, the bag's name.
 
 Boxes are kept, not rasters, so that grid and target settings can change without extraction.
@@ -31,6 +32,9 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES, ObjectBox, Rig, RigidTransform
 from bev_perception.untrusted import parse_json
 
+POINT_BYTES = 12
+"""Three float32."""
+
 FORMAT_VERSION = 1
 
 
@@ -45,6 +49,7 @@ class Sample:
         objects: boxes in levelled base_link.
         stamp_ns: nanoseconds.
         world_T_level: pose of levelled base_link; None where the ego pose is not known.
+        points: (N, 3) LiDAR points in levelled base_link; None where none were kept.
     """
 
     images: NDArray[np.uint8]
@@ -53,6 +58,7 @@ class Sample:
     objects: tuple[ObjectBox, ...]
     stamp_ns: int = 0
     world_T_level: RigidTransform | None = None
+    points: NDArray[np.floating] | None = None
 
 
 class PreparedBag:
@@ -122,7 +128,25 @@ class PreparedBag:
             objects=tuple(self._box(int(number)).transformed(level_T_base) for number in chosen),
             stamp_ns=self.stamp_ns(index),
             world_T_level=self._world_T_level(index, level_T_base),
+            points=self._points_of(index, level_T_base),
         )
+
+    @property
+    def has_points(self) -> bool:
+        """Whether LiDAR points were kept."""
+        return "point_ends" in self._labels
+
+    def _points_of(self, index: int, level_T_base: RigidTransform) -> NDArray[np.float32] | None:
+        if not self.has_points:
+            return None
+        ends = self._labels["point_ends"]
+        first, last = int(ends[index - 1]) if index else 0, int(ends[index])
+        if first == last:
+            return np.zeros((0, 3), dtype=np.float32)
+        shape, offset = (last - first, 3), first * POINT_BYTES
+        path = self.path / "points.raw"
+        points = np.memmap(path, dtype=np.float32, mode="r", offset=offset, shape=shape)
+        return level_T_base.apply(points.astype(np.float64)).astype(np.float32)
 
     def _world_T_level(self, index: int, level_T_base: RigidTransform) -> RigidTransform | None:
         if not self.knows_poses or np.isnan(self._labels["world_poses"][index]).any():
@@ -169,6 +193,7 @@ class PreparedBagWriter:
         }
         self._boxes: list[tuple[int, ObjectBox]] = []
         self._own_mountings: dict[int, NDArray[np.float64]] = {}
+        self._point_counts: list[int] = []
 
     def __enter__(self) -> PreparedBagWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
@@ -198,11 +223,13 @@ class PreparedBagWriter:
         objects: Sequence[ObjectBox],
         own_rig: Rig | None = None,
         world_T_base: RigidTransform | None = None,
+        points: NDArray[np.float64] | None = None,
     ) -> None:
         """One set: images (S, H, W, 3), present (S,), boxes in base_link (not levelled).
 
         The cameras of own_rig are mounted otherwise than the bag's at this moment; world_T_base is
-        the ego pose where it is known.
+        the ego pose where it is known. LiDAR points (N, 3) in base_link, too, are given for all
+        sets or for none.
         """
         if images.shape != self._image_shape:
             raise ValueError(f"images are {images.shape}, expected {self._image_shape}")
@@ -213,6 +240,10 @@ class PreparedBagWriter:
         self._rows["stamps_ns"].append(stamp_ns)
         self._rows["present"].append(present)
         self._rows["level_rotations"].append(level_T_base.rotation)
+        if points is not None:
+            with (self._partial / "points.raw").open("ab") as file:
+                file.write(np.ascontiguousarray(points, dtype=np.float32).data)
+            self._point_counts.append(len(points))
         unknown = np.full((4, 4), np.nan)
         self._rows["world_poses"].append(unknown if world_T_base is None else world_T_base.matrix)
 
@@ -235,6 +266,8 @@ class PreparedBagWriter:
         )
         if own:
             arrays["mountings"] = np.array([own.get(index, usual) for index in range(count)])
+        if self._point_counts:
+            arrays["point_ends"] = np.cumsum(self._point_counts)
         np.savez(self._partial / "labels.npz", **arrays)
         description = {
             **self._description,

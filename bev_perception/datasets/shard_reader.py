@@ -88,8 +88,10 @@ class ShardDrive:
             raise DatasetError(f"{self.path} holds no sets: {verdict}; leave the drive out")
         return self._rig
 
-    def sets(self, stride: int = 1, labelled_only: bool = True) -> Iterator[LabelledSet]:
-        """Every stride-th set, images decoded; all of them are labelled.
+    def sets(
+        self, stride: int = 1, labelled_only: bool = True, with_points: bool = False
+    ) -> Iterator[LabelledSet]:
+        """Every stride-th set, images decoded; all are labelled, and shards hold no points.
 
         Raises:
             DatasetError: a shard is missing, cut off or changed, or a set is damaged.

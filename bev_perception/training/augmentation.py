@@ -105,6 +105,7 @@ def mirrored(sample: Sample) -> Sample:
         rig=mirrored_rig(sample.rig),
         objects=tuple(mirrored_box(box) for box in sample.objects),
         world_T_level=None if pose is None else mirrored_pose(pose),
+        points=None if sample.points is None else sample.points * np.array([1.0, -1.0, 1.0]),
     )
 
 
@@ -119,6 +120,7 @@ def turned(sample: Sample, yaw: float) -> Sample:
         rig=sample.rig.moved(turned_T_base),
         objects=tuple(box.transformed(turned_T_base) for box in sample.objects),
         world_T_level=None if pose is None else pose @ turned_T_base.inverse(),
+        points=None if sample.points is None else turned_T_base.apply(sample.points),
     )
 
 

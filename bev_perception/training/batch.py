@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from bev_perception.datasets.targets import Targets
 from bev_perception.model import LiftGeometry
 from bev_perception.model.lift_geometry import batched
+from bev_perception.training.depth_supervision import depth_batch
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Example:
         images: (S, H, W, 3) uint8 RGB.
         taps: of its rig.
         targets: on the model's grid.
+        depth: (S, rows, columns) of feature cells, see depth_targets; None where not taught.
     """
 
     images: NDArray[np.uint8]
     taps: LiftGeometry
     targets: Targets
+    depth: NDArray[np.float32] | None = None
 
 
 class CellLabels(Protocol):
@@ -57,6 +60,8 @@ class Batch:
         segmentation: (B, K, Y, X) float32 of 0 and 1, one channel per class.
         valid, center: (B, 1, Y, X) float32.
         offset: (B, 2, Y, X) float32 metres.
+        depth: (B, S, rows, columns) float32 metres of feature cells, infinite where it is not
+            known; None where depths are not taught.
     """
 
     images: Tensor
@@ -65,6 +70,7 @@ class Batch:
     valid: Tensor
     center: Tensor
     offset: Tensor
+    depth: Tensor | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -83,6 +89,7 @@ class Batch:
             self.valid.to(device, non_blocking=non_blocking),
             self.center.to(device, non_blocking=non_blocking),
             self.offset.to(device, non_blocking=non_blocking),
+            depth=None if self.depth is None else self.depth.to(device, non_blocking=non_blocking),
         )
 
 
@@ -97,6 +104,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         valid=_stack([target.valid[None] for target in targets]),
         center=_stack([target.center[None] for target in targets]),
         offset=_stack([target.offset for target in targets]),
+        depth=depth_batch([example.depth for example in examples]),
     )
 
 

@@ -174,6 +174,11 @@ class TrainConfig:
                 f"unknown precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
             )
 
+        if self.losses.depth_weight > 0.0 and self.model.lift != "depth":
+            raise ConfigurationError(
+                f"losses.depth_weight {self.losses.depth_weight:g} teaches the depths of lift "
+                f"depth, but model.lift is {self.model.lift}; leave it 0"
+            )
         if self.data.unlabelled and not self.semi_supervised.uses_unlabelled:
             raise ConfigurationError(
                 f"data.unlabelled is given, but semi_supervised.method "

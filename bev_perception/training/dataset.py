@@ -18,6 +18,7 @@ from bev_perception.geometry import Rig, RigCamera
 from bev_perception.model import LiftGeometry, SegnetConfig, build_lift_geometry
 from bev_perception.training.augmentation import AugmentationConfig, augmented
 from bev_perception.training.batch import Example
+from bev_perception.training.depth_supervision import depth_targets
 
 
 class TapTableCache:
@@ -73,6 +74,7 @@ class SegnetDataset(Dataset[Example]):
         seed: int = 0,
     ) -> None:
         self._bags = tuple(bags)
+        self._config = config
         self._grid = config.grid
         self._targets = targets or TargetSettings(classes=config.classes)
         if self._targets.classes != config.classes:
@@ -116,7 +118,12 @@ class SegnetDataset(Dataset[Example]):
         targets = make_targets(sample.objects if taught else (), self._grid, self._targets)
         if self._augmentation is not None and self._augmentation.ignore_unseen:
             targets = replace(targets, valid=targets.valid & taps.seen)
-        return Example(images=sample.images, taps=taps, targets=targets)
+        return Example(sample.images, taps, targets, self._depth(sample))
+
+    def _depth(self, sample: Sample) -> NDArray[np.float32] | None:
+        if self._config.lift != "depth" or sample.points is None:
+            return None
+        return depth_targets(sample.points, sample.rig, sample.present.tolist(), self._config)
 
 
 def padded(sample: Sample, num_cameras: int) -> Sample:

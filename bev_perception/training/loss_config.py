@@ -29,6 +29,8 @@ class LossConfig:
             published loss counts them.
         segmentation_weight, center_weight, offset_weight: factors of the three terms.
         learned_weighting: also learn their balance by uncertainty.
+        depth_weight: factor of the depth term, see depth_supervision.py; 0 leaves it out; more
+            needs a model with lift depth and bags with LiDAR points.
     """
 
     cross_entropy: float = 1.0
@@ -46,9 +48,10 @@ class LossConfig:
     center_weight: float = 0.5
     offset_weight: float = 0.5
     learned_weighting: bool = True
+    depth_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in (*self.segmentation_shares, *_WEIGHTS, "focal_gamma"):
+        for name in (*self.segmentation_shares, *_WEIGHTS, "focal_gamma", "depth_weight"):
             if not getattr(self, name) >= 0.0:
                 raise ConfigurationError(f"{name} must not be negative, got {getattr(self, name)}")
         if not any(self.segmentation_shares.values()):

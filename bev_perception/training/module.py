@@ -20,6 +20,7 @@ from bev_perception.evaluation.temperature import LogitHistogram
 from bev_perception.model import Segnet, SegnetOutput
 from bev_perception.training.batch import Batch
 from bev_perception.training.configuration import TrainConfig
+from bev_perception.training.depth_supervision import DepthSupervision
 from bev_perception.training.losses import make_weighting, total_losses
 from bev_perception.training.pictures import batch_picture
 
@@ -44,7 +45,13 @@ class SegnetModule(LightningModule):
         self.logits = LogitHistogram()
         classes = model.config.classes if model.config.num_classes > 1 else ()
         self.class_iou = nn.ModuleDict({name: GridIou(model.config.grid) for name in classes})
-        names = (*TERMS, "total", *(f"segmentation_{name}" for name in classes))
+        self._depths = DepthSupervision(model) if config.losses.depth_weight > 0.0 else None
+        names = (
+            *TERMS,
+            "total",
+            *(("depth",) if self._depths else ()),
+            *(f"segmentation_{name}" for name in classes),
+        )
         self.validation_losses = nn.ModuleDict({name: MeanMetric() for name in names})
         self.config = config
         self._last_losses: dict[str, Tensor] = {}
@@ -54,9 +61,13 @@ class SegnetModule(LightningModule):
         return self.model(batch.images, batch.taps, with_feature=False)
 
     def losses(self, output: SegnetOutput, batch: Batch) -> dict[str, Tensor]:
-        """The terms and their weighted total, scalars."""
+        """The terms and their weighted total, scalars; of the network's last answer."""
         classes = self.model.config.classes
-        return total_losses(output, batch, self.config.losses, self.weighting, classes)
+        losses = total_losses(output, batch, self.config.losses, self.weighting, classes)
+        if self._depths is not None and batch.depth is not None:
+            losses["depth"] = self._depths.loss(batch.depth)
+            losses["total"] = losses["total"] + self.config.losses.depth_weight * losses["depth"]
+        return losses
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Total loss of a batch."""
@@ -111,7 +122,8 @@ class SegnetModule(LightningModule):
             cast(GridIou, iou).update(probability, batch.segmentation[:, channel], batch.valid)
         losses = self.losses(output, batch)
         for name, mean in self._means():
-            mean.update(losses[name], weight=len(batch))
+            if name in losses:
+                mean.update(losses[name], weight=len(batch))
         if batch_idx == 0:
             self._picture("validation", output, batch)
 

@@ -51,6 +51,7 @@ def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
         data.stride,
         data.rig_file,
         virtual_cameras=config.model.virtual_cameras,
+        points=config.losses.depth_weight > 0.0,
     )
 
     def prepared(paths: Sequence[Path], settings: ExtractionSettings) -> list[PreparedBag]:
