@@ -103,7 +103,7 @@ class QueueFusion(_Fusion):
         """
         begun = [memory.begin(moment) for memory, moment in zip(step.memories, step.moments)]
         slots, scalars = self._recalled(bev, step, begun)
-        mixed = self.norm(self.mix(_channels_last(torch.cat([bev, slots], 1))) + self._place(bev))
+        mixed = self.norm(self.mix(_channels_last(torch.cat([bev, *slots], 1))) + self._place(bev))
         fused = bev + self.to_bev(functional.gelu(mixed + self.constant(scalars, bev)))
         self._push(bev, step, [state for state, _ in begun])
         return fused
@@ -126,10 +126,9 @@ class QueueFusion(_Fusion):
 
     def _recalled(
         self, bev: Tensor, step: MemoryStep, begun: Sequence[tuple[object, Kinematics]]
-    ) -> tuple[Tensor, list[np.ndarray]]:
-        """Features with what is known of each, (B, slots * (C + 1), Y, X), and the scalars."""
-        count, (channels, *shape) = self.config.slots, bev.shape[1:]
-        slots = bev.new_zeros(len(bev), count, channels + 1, *shape)
+    ) -> tuple[list[Tensor], list[np.ndarray]]:
+        """Per slot features (B, C, Y, X) and what is known of them (B, 1, Y, X); the scalars."""
+        count, channels, shape = self.config.slots, bev.shape[1], bev.shape[2:]
         values = np.zeros((len(bev), count, SLOT_VALUES), dtype=np.float32)
         places, features, motions = [], [], []
         for index, (state, _) in enumerate(begun):
@@ -141,18 +140,25 @@ class QueueFusion(_Fusion):
                 age_s = (moment.stamp_ns - entry.moment.stamp_ns) / SECOND
                 values[index, slot] = (1.0, age_s, motion.x / 10.0, motion.y / 10.0, motion.yaw)
                 places.append((index, slot))
-                features.append(entry.feature)
+                features.append(_channels_last(entry.feature[None].to(bev)))
                 motions.append(motion)
+        empty = _channels_last(bev.new_zeros(1, channels, *shape)), bev.new_zeros(1, 1, *shape)
+        filled = {}
         if features:
-            stacked = torch.stack([feature.to(bev) for feature in features])
-            known = stacked.new_ones(len(stacked), 1, *shape)
-            here = aligned(torch.cat([stacked, known], 1), motions, self.grid)
-            samples, numbers = zip(*places)
-            slots[list(samples), list(numbers)] = here.to(slots.dtype)
+            here = aligned(torch.cat(features), motions, self.grid)
+            known = aligned(here.new_ones(len(here), 1, *shape), motions, self.grid)
+            filled = dict(zip(places, zip(here.split(1), known.split(1))))
+        slots = [
+            [
+                torch.cat(planes)
+                for planes in zip(*(filled.get((b, s), empty) for b in range(len(bev))))
+            ]
+            for s in range(count)
+        ]
         scalars = [
             np.concatenate([motion.scaled, row.ravel()]) for (_, motion), row in zip(begun, values)
         ]
-        return slots.flatten(1, 2), scalars
+        return [plane for pair in slots for plane in pair], scalars
 
 
 class GruFusion(_Fusion):
@@ -184,7 +190,7 @@ class GruFusion(_Fusion):
         begun = [memory.begin(moment) for memory, moment in zip(step.memories, step.moments)]
         states = self._stacked(bev, step, [state for state, _ in begun])
         motions = [_motion(state, moment) for state, moment in zip(states, step.moments)]
-        on_ground = torch.stack([_values(state) for state in states])
+        on_ground = torch.cat([_channels_last(_values(state)[None]) for state in states])
         before, known = aligned(on_ground, motions, self.grid).split([bev.shape[1], 1], 1)
         scalars = [np.append(motion.scaled, float(not state.is_empty)) for state, motion in begun]
         update, candidate = self._cell(bev, before, known, scalars)
@@ -248,7 +254,7 @@ class GruFusion(_Fusion):
         """Changes the states where they lie."""
         here_T_anchor = [motion.inverse() for motion in anchor_T_here]
         latent = on_ground.shape[1] - 1
-        moved = aligned(torch.cat(changes, 1), here_T_anchor, self.grid)
+        moved = aligned(_channels_last(torch.cat(changes, 1)), here_T_anchor, self.grid)
         share, value, looked_at = moved.split([latent, latent, 1], 1)
         kept, known = on_ground.split([latent, 1], 1)
         values = torch.cat([kept * (1.0 - share) + value, torch.maximum(known, looked_at)], 1)

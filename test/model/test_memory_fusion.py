@@ -54,7 +54,7 @@ def test_a_thing_seen_once_stays_at_its_place_in_the_queue() -> None:
                 blob(0, 0), MemoryStep([memory], [moment]), [(state, memory._kinematics)]
             )
             expected = in_view(moments[0], moment, 6.0, 2.0)
-            assert place_of(recalled[0, 0]) == pytest.approx(tuple(expected), abs=0.02)
+            assert place_of(recalled[0][0, 0]) == pytest.approx(tuple(expected), abs=0.02)
         fusion(blob(6.0, 2.0) * (index == 0), MemoryStep([memory], [moment]), EVERYWHERE)
 
 

@@ -70,6 +70,7 @@ def picture(camera: Any, boxes: Any, number: int, random: np.random.Generator) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("one_thread")
 def test_cars_hidden_for_a_second_are_known_with_memory_alone(tmp_path: Path, cache: Path) -> None:
     drives = [write_drive(tmp_path / f"drive{seed}", seed) for seed in range(24)]
@@ -92,7 +93,6 @@ def test_cars_hidden_for_a_second_are_known_with_memory_alone(tmp_path: Path, ca
         engine = TorchEngine(load_weights(result.weights)[0])
         metrics = evaluate_bags(drives[18:], engine, show_progress=False)
         known[kind] = metrics["hidden"]["within_25m"]["all"]
-    print(known)
     assert known["none"]["objects"] == 6 * 2 * 3
     for kind in ("queue", "gru"):
         assert known[kind]["iou"] > known["none"]["iou"] + 0.15, known
