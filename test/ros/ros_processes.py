@@ -21,6 +21,9 @@ TIMEOUT_S = 60.0
 
 PERCEPTION = "bev_perception.ros.perception_node"
 
+PATIENT_S = 30.0
+"""The watchdog of nodes whose test is about something else: a busy machine costs them no set."""
+
 
 def wait_for(
     condition: Callable[[], Any],
@@ -146,7 +149,8 @@ def perception_starter(processes: RosProcesses, weights: Path) -> Callable[..., 
     def start(
         name: str = "bev", command: tuple[object, ...] = (PERCEPTION,), **parameters: Any
     ) -> RosProcess:
-        values = {"weights": str(weights), "device": "cpu", "num_threads": 1, **parameters}
+        values = {"weights": str(weights), "device": "cpu", "num_threads": 1}
+        values |= {"watchdog_s": PATIENT_S, **parameters}
         compressed = values.get("image_transport") == "compressed"
         remappings = {"__node": name}
         for camera in values.get("cameras", ("front", "left", "rear", "right")):
