@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from bev_perception.bags import BagWriter
 from bev_perception.faults import FAULTS, Choice, Delivery, Effect, Fault, Injection, Kind
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform, load_rig
+from bev_perception.geometry.frames import OPTICAL_T_BODY
 from bev_perception.resources import config_path
 
 SECOND = 1_000_000_000
 START_NS = 1_000 * SECOND
+
+TO_BODY = Rotation.from_matrix(OPTICAL_T_BODY.rotation)
+UP_20 = Rotation.from_euler("y", -20, degrees=True)
 
 
 def small_rig() -> Rig:
@@ -78,6 +83,28 @@ def mounted(edit: Callable[[Any], object], *frames: str) -> Injection:
 def driven(edit: Callable[[Any], object]) -> Injection:
     """Every pose on /tf changed in place."""
     return _transforms(edit, Kind.TF, ())
+
+
+def with_lens(model: str, *coefficients: float) -> Callable[[Any], None]:
+    """A CameraInfo of another lens."""
+
+    def edit(message: Any) -> None:
+        message.distortion_model, message.d = model, np.array(coefficients)
+
+    return edit
+
+
+def turned(
+    rotate: Callable[[Rotation], Rotation], move: Callable[[Any], object] = lambda _: None
+) -> Callable[[Any], None]:
+    """A mounting with another rotation, and its translation changed in place."""
+
+    def edit(entry: Any) -> None:
+        q = entry.transform.rotation
+        q.x, q.y, q.z, q.w = rotate(Rotation.from_quat([q.x, q.y, q.z, q.w])).as_quat().tolist()
+        move(entry.transform.translation)
+
+    return edit
 
 
 def _transforms(edit: Callable[[Any], object], kind: Kind, frames: tuple[str, ...]) -> Injection:

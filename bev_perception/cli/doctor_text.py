@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,16 +46,33 @@ def examination_text(examination: Examination) -> str:
     tables = [cameras_table(examination.observation), checks_table(examination)]
     parts = [overview(examination)]
     parts += [f"{table.title}\n{as_text(table)}" for table in tables if table.rows]
-    parts += [finding_text(finding) for finding in examination.findings]
+    parts += [_group_text(group) for group in _groups(examination.findings)]
     return "\n\n".join([*parts, verdict(examination)]) + "\n"
 
 
-def finding_text(finding: Finding) -> str:
+def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Findings of several cameras that have one cause, together."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for each in findings:
+        groups.setdefault((each.severity, each.check, each.cause, each.fix), []).append(each)
+    return list(groups.values())
+
+
+def _group_text(group: Sequence[Finding]) -> str:
     """A few indented lines."""
-    head = f"{finding.severity.value.upper()}  {finding.check}"
-    lines = [f"{head}  {finding.camera}".rstrip(), _line("seen", finding.seen)]
-    lines += [_line(part, getattr(finding, part)) for part in _PARTS if getattr(finding, part)]
-    return "\n".join(lines)
+    first, cameras = group[0], ", ".join(each.camera for each in group)
+    lines = [f"{first.severity.value.upper()}  {first.check}  {cameras}".rstrip()]
+    for part in ("seen", "expected"):
+        texts = {each.camera: getattr(each, part) for each in group}
+        if len(set(texts.values())) == 1:
+            lines.append(_line(part, getattr(first, part)))
+        else:
+            lines += [
+                _line(part if camera == first.camera else "", f"{camera}: {text}")
+                for camera, text in texts.items()
+            ]
+    lines += [_line(part, getattr(first, part)) for part in ("cause", "fix")]
+    return "\n".join(line for line in lines if line)
 
 
 def checks_table(examination: Examination) -> Table:
@@ -122,7 +139,10 @@ def examination_values(
 
 
 def _line(part: str, text: str) -> str:
-    head = f"  {part + ':':<10}"
+    """A wrapped paragraph behind its name; nothing for no text."""
+    if not text:
+        return ""
+    head = f"  {part + ':' if part else '':<10}"
     return textwrap.fill(
         text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head),
         break_long_words=False, break_on_hyphens=False,

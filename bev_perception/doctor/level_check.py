@@ -84,8 +84,8 @@ def _tilt(base_frame: str, poses: list[RigidTransform]) -> Iterator[Finding]:
     yield Finding(
         "ego-pose",
         Severity.ERROR if tilt > wrong else Severity.WARNING,
-        f"{base_frame} is usually tilted against gravity: roll {roll:+.1f}, pitch {pitch:+.1f} "
-        f"degrees",
+        f"{base_frame} is usually tilted against gravity: roll {round(roll):+d}, pitch "
+        f"{round(pitch):+d} degrees (nose down is positive)",
         expected=f"about 0 over a drive, less than {odd:g}",
         cause="axes of the localisation's body frame (NED: z down, y right) taken as base_link's"
         if tilt > 60

@@ -52,8 +52,8 @@ def check_optical_frames(seen: Observation, _: Findings) -> Iterator[Finding]:
             expected="z along the view, x right, y down (REP-103's optical frame)",
             cause="images or CameraInfo name the camera's body frame in header.frame_id, or TF "
             "lacks the turn from the body frame to the optical one",
-            fix=f"add a link {frame}_optical to the URDF, turned by roll -90, pitch 0, yaw -90 "
-            f"degrees, and name it in the driver's frame_id; or give the mounting in a rig file",
+            fix="add an optical link below each such frame to the URDF (roll -90, pitch 0, yaw -90 "
+            "degrees) and name it in the driver's frame_id; or give the mounting in a rig file",
         )
 
 
@@ -92,7 +92,7 @@ def check_directions(seen: Observation, so_far: Findings) -> Iterator[Finding]:
             f"looks {side_of(azimuth)} and sits at x {pose.translation[0]:+.2f}, "
             f"y {pose.translation[1]:+.2f} m (y is to the left)",
             camera=name,
-            expected=f"as its name says: looking {side_of(told)}",
+            expected=f"as its name says: looking {side_of(told)}, from that side of the vehicle",
             cause=cause,
             fix=fix,
         )

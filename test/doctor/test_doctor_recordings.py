@@ -15,12 +15,16 @@ import pytest
 from injected_recordings import (
     SECOND,
     START_NS,
+    TO_BODY,
+    UP_20,
     calibrated,
     driven,
     edited,
     known,
     mounted,
     own,
+    turned,
+    with_lens,
 )
 from scipy.spatial.transform import Rotation
 
@@ -73,30 +77,10 @@ def with_matrix(**values: float) -> Callable[[Any], None]:
     return edit
 
 
-def with_lens(model: str, *coefficients: float) -> Callable[[Any], None]:
-    def edit(message: Any) -> None:
-        message.distortion_model, message.d = model, np.array(coefficients)
-
-    return edit
-
-
 def of_twice_the_size(message: Any) -> None:
     message.width, message.height = 2 * message.width, 2 * message.height
     message.k = 2 * message.k
     message.k[8] = 1.0
-
-
-def turned(
-    rotate: Callable[[Rotation], Rotation], move: Callable[[Any], object] = lambda _: None
-) -> Callable[[Any], None]:
-    """A mounting with another rotation, and its translation changed in place."""
-
-    def edit(entry: Any) -> None:
-        q = entry.transform.rotation
-        q.x, q.y, q.z, q.w = rotate(Rotation.from_quat([q.x, q.y, q.z, q.w])).as_quat().tolist()
-        move(entry.transform.translation)
-
-    return edit
 
 
 def mirrored(rotation: Rotation) -> Rotation:
@@ -149,8 +133,6 @@ def with_footprint(message: Any) -> None:
     message.transforms.append(foot)
 
 
-TO_BODY = Rotation.from_matrix(OPTICAL_T_BODY.rotation)
-UP_20 = Rotation.from_euler("y", -20, degrees=True)
 QUARTER = Rotation.from_euler("z", 90, degrees=True)
 
 CASES: dict[str, tuple[list[Injection], str, Severity, tuple[str, ...]]] = {
