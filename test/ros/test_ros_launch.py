@@ -231,3 +231,37 @@ def test_simulation_brings_grids_of_the_town(
     assert grid.header.frame_id == "base_link"
     assert grid.header.stamp.sec < 60, "stamps are those of the simulated clock"
     assert launched.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["perception", "simulation", "carla"])
+def test_security_without_a_keystore_starts_nothing(
+    started: Callable[..., Any], name: str
+) -> None:
+    refused = started(name, "security:=true")
+    assert "needs keystore:=FOLDER" in refused["output"]
+    assert "perception_node" not in refused
+
+
+@pytest.mark.parametrize("name", ["perception", "simulation", "carla"])
+def test_a_keystore_secures_all_processes(
+    started: Callable[..., Any], tmp_path: Path, name: str
+) -> None:
+    keystore = tmp_path / "keys"
+    (keystore / "enclaves").mkdir(parents=True)
+    (keystore / "enclaves" / "governance.p7s").touch()
+    nodes = started(name, "security:=true", f"keystore:={keystore}")
+    enclaves = {"perception_node": "perception", "simulation_node": "town", "carla_node": "carla"}
+    found = {key: value for key, value in nodes.items() if key in enclaves}
+    assert "perception_node" in found
+    for executable, entry in found.items():
+        line = entry["line"]
+        assert line[line.index("--enclave") + 1] == f"/bev_perception/{enclaves[executable]}"
+        assert entry["environment"]["ROS_SECURITY_ENABLE"] == "true"
+        assert entry["environment"]["ROS_SECURITY_STRATEGY"] == "Enforce"
+        assert entry["environment"]["ROS_SECURITY_KEYSTORE"] == str(keystore)
+
+
+def test_without_security_nothing_asks_for_it(started: Callable[..., Any]) -> None:
+    node = started("perception")["perception_node"]
+    assert "--enclave" not in node["line"]
+    assert "ROS_SECURITY_ENABLE" not in node["environment"]
