@@ -67,3 +67,21 @@ def test_networks_with_memory_have_the_budget_of_the_one_without(name):
     judged = remembering.batch_size * remembering.sequences.graded
     assert judged == plain.batch_size
     assert remembering.sequences.history > 0
+
+
+@pytest.mark.parametrize("name", ["ground", "ground_late", "depth", "depth_lidar", "attention"])
+def test_lifts_are_compared_by_tinys_budget(name):
+    tiny, other = recipe("tiny"), recipe(f"tiny_{name}")
+    lift = name.removesuffix("_lidar")
+    assert other.model.lift == lift
+    model = replace(other.model, lift="bilinear", heights_m=tiny.model.heights_m)
+    assert model == tiny.model
+    taught = LossConfig(depth_weight=1.0) if name == "depth_lidar" else LossConfig()
+    assert replace(other, model=tiny.model, losses=LossConfig()) == tiny
+    assert other.losses == taught
+
+
+def test_the_virtual_recipe_is_tinys_on_turned_images():
+    tiny, other = recipe("tiny"), recipe("tiny_virtual")
+    assert [camera.yaw_deg for camera in other.model.virtual_cameras] == [0.0, 90.0, 180.0, -90.0]
+    assert replace(other, model=replace(other.model, virtual_cameras=())) == tiny
