@@ -94,7 +94,8 @@ def judge_geometry(
             for finding in found:
                 yield _with(finding, picture)
         else:
-            yield Finding("geometry", Severity.OK, _fine(estimate), camera=name)
+            is_shared = bool(shared.turn.any() or shared.height)
+            yield Finding("geometry", Severity.OK, _fine(own, estimate, is_shared), camera=name)
     if reasons:
         yield Finding(
             "geometry",
@@ -258,20 +259,20 @@ def _counts(estimate: MountingEstimate) -> str:
     )
 
 
-def _fine(estimate: MountingEstimate) -> str:
+def _fine(own: NDArray[np.float64], estimate: MountingEstimate, is_shared: bool) -> str:
     """What was estimated, where it is no error."""
     texts = []
     for angle in _ANGLES:
         sigma = estimate.sigma[angle.place]
         texts.append(
-            f"{angle.name} {math.degrees(estimate.error[angle.place]):+.1f} +- "
+            f"{angle.name} {math.degrees(own[angle.place]):+.1f} +- "
             f"{math.degrees(sigma):.1f} degrees"
             if sigma < _UNSURE[angle.place]
             else f"{angle.name} not judged"
         )
     height, focal = estimate.sigma[Error.HEIGHT], estimate.sigma[Error.FOCAL]
     texts.append(
-        f"height {estimate.error[Error.HEIGHT]:+.2f} +- {height:.2f} m"
+        f"height {own[Error.HEIGHT]:+.2f} +- {height:.2f} m"
         if height < _UNSURE[Error.HEIGHT]
         else "height not judged (too little road)"
     )
@@ -280,7 +281,8 @@ def _fine(estimate: MountingEstimate) -> str:
         if focal < _UNSURE[Error.FOCAL]
         else "focal length not judged"
     )
-    return f"errors of the calibration: {', '.join(texts)} ({_counts(estimate)})"
+    beyond = " beyond what all cameras share" if is_shared else ""
+    return f"errors of the calibration{beyond}: {', '.join(texts)} ({_counts(estimate)})"
 
 
 def _with(finding: Finding, picture: NDArray[np.uint8]) -> Finding:

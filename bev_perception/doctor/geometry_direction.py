@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bev_perception.doctor.geometry_evidence import ImagePair
 from bev_perception.doctor.geometry_ground import MIN_MOTION_M
-from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform
+from bev_perception.geometry import PinholeCamera, RigCamera
 
 _MIN_FLOW_PX = 1.5
 _MIN_COSINE = math.cos(math.radians(30.0))
@@ -77,20 +77,25 @@ def agreement(pairs: Sequence[ImagePair], entry: RigCamera, flip: Flip = Flip.NO
     """
     count, right = 0, 0
     for pair in pairs:
-        if pair.second_T_first is not None and pair.motion_m >= MIN_MOTION_M:
-            judged, agrees = _judge(pair, entry, flip, pair.second_T_first)
-            count += judged
-            right += agrees
+        judged, agrees = judge_corners(pair, entry, flip)
+        count += int(judged.sum())
+        right += int(agrees.sum())
     return Agreement(count, right / max(count, 1))
 
 
-def _judge(
-    pair: ImagePair, entry: RigCamera, flip: Flip, second_T_first: RigidTransform
-) -> tuple[int, int]:
-    """How many corners can be judged, and how many of them agree."""
+def judge_corners(
+    pair: ImagePair, entry: RigCamera, flip: Flip = Flip.NONE
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which corners of a pair moved enough to tell, and which of them move as they must.
+
+    None can be judged where the vehicle moved less than MIN_MOTION_M.
+    """
+    if pair.second_T_first is None or pair.motion_m < MIN_MOTION_M:
+        nothing = np.zeros(len(pair.corners.first), bool)
+        return nothing, nothing
     entry = entry.resized(pair.first.shape[1], pair.first.shape[0])
     camera, mounting = entry.camera, entry.base_T_camera
-    motion = mounting.inverse() @ second_T_first @ mounting
+    motion = mounting.inverse() @ pair.second_T_first @ mounting
     way = motion.translation
     first, second = (camera.unproject(flip.undo_pixels(pixels, camera)) for pixels in pair.corners)
     far = motion.rotate(first)  # where a corner would be that is infinitely far away
@@ -107,4 +112,4 @@ def _judge(
         sine = np.linalg.norm(off_way, axis=1) / np.linalg.norm(second, axis=1)
         judged = (far[:, 2] > _MIN_DEPTH) & (moved > _MIN_FLOW_PX) & (sine > _MIN_SINE)
         agrees = judged & (along > _MIN_COSINE * moved * reach) & (height > _DEEPEST_M)
-    return int(judged.sum()), int(agrees.sum())
+    return judged, agrees

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.doctor.geometry_assignment import Outcome, Verdict
-from bev_perception.doctor.geometry_direction import Flip
+from bev_perception.doctor.geometry_direction import Flip, judge_corners
 from bev_perception.doctor.geometry_evidence import ImagePair
 from bev_perception.doctor.geometry_mounting import MountingEstimate
 from bev_perception.doctor.geometry_residuals import mended
@@ -18,7 +18,7 @@ from bev_perception.visualization import draw_ground_grid
 from bev_perception.visualization.text import draw_text
 
 _GAP_PX = 6
-_ARROW = (90, 255, 140)
+_AGREES, _CONTRADICTS = (90, 255, 140), (255, 80, 80)
 _MOST_ARROWS = 150
 _TITLE_PX = 10.0
 
@@ -64,11 +64,19 @@ def _panel(
     grey = flip.undo(pair.first)
     drawn = draw_ground_grid(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB).astype(np.uint8), entry)
     if arrows:
-        ends = np.stack([pair.corners.first, pair.corners.second], axis=1)
-        for start, end in ends[:: max(1, len(ends) // _MOST_ARROWS)].round().astype(int).tolist():
-            cv2.arrowedLine(drawn, start, end, _ARROW, 1, cv2.LINE_AA, tipLength=0.3)
+        _draw_arrows(drawn, pair, entry)
     draw_text(drawn, title, (12, 14), _TITLE_PX, plate=0.7)
     return drawn
+
+
+def _draw_arrows(canvas: NDArray[np.uint8], pair: ImagePair, entry: RigCamera) -> None:
+    """Where corners moved: green as they must, red as they cannot; the rest is left out."""
+    judged, agrees = judge_corners(pair, entry)
+    ends = np.stack(pair.corners, axis=1)[judged].round().astype(int)
+    step = max(1, len(ends) // _MOST_ARROWS)
+    for (start, end), right in zip(ends[::step].tolist(), agrees[judged][::step]):
+        color = _AGREES if right else _CONTRADICTS
+        cv2.arrowedLine(canvas, start, end, color, 1, cv2.LINE_AA, tipLength=0.3)
 
 
 def _beside(panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

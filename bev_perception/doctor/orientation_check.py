@@ -66,7 +66,7 @@ def _exchanged(looked: Sight, name: str, verdict: Verdict) -> Finding:
         f"mountings",
         picture=explained_picture(looked, name, verdict),
         picture_text=f"Left with the mounting of {name}, right with that of {verdict.mounting}; "
-        f"arrows are what moved, the grid must lie flat on the road.",
+        f"arrows show what moved, green as it must, red as it cannot.",
     )
 
 
@@ -83,8 +83,8 @@ def _contradicting(looked: Sight, name: str, verdict: Verdict) -> Finding:
         "an ego pose of another drive or with other axes",
         fix="check the mounting's angles, then the stamps, then the ego pose",
         picture=explained_picture(looked, name, verdict),
-        picture_text="The grid of the calibration, which must lie flat on the road; arrows are "
-        "what moved.",
+        picture_text="The grid of the calibration must lie flat on the road; arrows show what "
+        "moved, green as it must, red as it cannot.",
     )
 
 
