@@ -17,6 +17,7 @@ from bev_perception.cli.evaluation_tables import (
     overlap_tables,
     retention_table,
 )
+from bev_perception.cli.memory_table import memory_table
 from bev_perception.cli.output_directory import plain
 from bev_perception.cli.result_tables import share
 from bev_perception.errors import ConfigurationError
@@ -74,7 +75,7 @@ def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
 def all_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """Every table, one column per model."""
     found = [*overlap_tables(models), *object_tables(models), calibration_table(models)]
-    measured = (retention_table(models), camera_subset_table(models))
+    measured = (memory_table(models), retention_table(models), camera_subset_table(models))
     return [*found, *(table for table in measured if table is not None)]
 
 
