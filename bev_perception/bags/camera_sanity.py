@@ -16,8 +16,11 @@ from bev_perception.bags.images import image_from_message
 from bev_perception.errors import BevError
 from bev_perception.geometry import PinholeCamera
 
-_MAX_PRINCIPAL_SHIFT = 0.25
-_MAX_FOCAL_RATIO = 1.2
+MAX_PRINCIPAL_SHIFT = 0.25
+"""Distance of the principal point from the middle, of the image's size."""
+
+MAX_FOCAL_RATIO = 1.2
+"""Pixels are square: fx and fy differ by less."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,13 @@ def doubts(camera: PinholeCamera) -> list[str]:
     texts = []
     shift_x = abs(camera.cx - (camera.width - 1) / 2) / camera.width
     shift_y = abs(camera.cy - (camera.height - 1) / 2) / camera.height
-    if max(shift_x, shift_y) > _MAX_PRINCIPAL_SHIFT:
+    if max(shift_x, shift_y) > MAX_PRINCIPAL_SHIFT:
         texts.append(
             f"principal point ({camera.cx:.0f}, {camera.cy:.0f}) is far from the middle of "
             f"{camera.width}x{camera.height}; is the calibration of another image size?"
         )
     ratio = camera.fx / camera.fy
-    if not 1 / _MAX_FOCAL_RATIO < ratio < _MAX_FOCAL_RATIO:
+    if not 1 / MAX_FOCAL_RATIO < ratio < MAX_FOCAL_RATIO:
         texts.append(f"fx = {camera.fx:.6g} and fy = {camera.fy:.6g} differ; pixels are not square")
     if not 10.0 < camera.horizontal_fov_deg < 170.0 and camera.distortion_model != "equidistant":
         texts.append(

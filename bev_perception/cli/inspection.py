@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from bev_perception.bags import BagReader, BagSummary
+from bev_perception.doctor.set_check import LARGE_DELAY_MS
 from bev_perception.errors import BevError
 from bev_perception.geometry import CameraFrame, FrameSet, PinholeCamera, Rig
 from bev_perception.perception import Synchronizer, frame_sets
-
-LARGE_DELAY_MS = 20.0
-"""A camera that usually lags behind its set by more than this is told."""
 
 
 @dataclass

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ``bev`` command. Exit codes: 0 done, 2 bad input, 130 ended by Ctrl-C or SIGTERM."""
+"""The ``bev`` command.
+
+Exit codes: 0 done, 1 errors found (bev doctor), 2 bad input, 130 ended by Ctrl-C or SIGTERM.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _CALIBRATE = (
     "calibrate the camera (camera_calibration) and give the file to its driver, or give its "
     "intrinsics in a rig file (--rig)"
 )
-_SHARE_LOST = 0.2
+_TOLD_BY_LENSES = ("distort", "focal length", "takes ")
 
 
 def check_camera_info(seen: Observation, _: Findings) -> Iterator[Finding]:
@@ -101,7 +102,10 @@ def _impossible(track: CameraTrack) -> Iterator[Finding]:
                 ("a driver that fills only part of CameraInfo"),
             )
         else:
-            continue
+            text = _refusal(track, message)
+            if not text:
+                continue
+            seen, cause = f"{text} ({when})", "a calibration or driver that fills it wrongly"
         yield Finding(
             "camera-info",
             Severity.ERROR,
@@ -112,6 +116,17 @@ def _impossible(track: CameraTrack) -> Iterator[Finding]:
             fix=_CALIBRATE,
         )
         return
+
+
+def _refusal(track: CameraTrack, message: Any) -> str:
+    """Why a CameraInfo makes no camera, but for what the checks of lenses tell."""
+    topic = track.topics.camera_info_topic
+    try:
+        calibration_from_message(message, topic, track.topics.rectified)
+    except BevError as error:
+        text = str(error).removeprefix(f"{topic}: ")
+        return "" if any(word in text for word in _TOLD_BY_LENSES) else text
+    return ""
 
 
 def _changes(track: CameraTrack) -> Iterator[Finding]:

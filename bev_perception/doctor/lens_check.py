@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bev_perception.bags.camera_info import calibration_from_message
+from bev_perception.bags.camera_sanity import MAX_FOCAL_RATIO, MAX_PRINCIPAL_SHIFT
 from bev_perception.doctor.finding import Finding, Findings, Severity
 from bev_perception.doctor.recording import CameraTrack, Observation
 from bev_perception.errors import CalibrationError
@@ -20,10 +21,7 @@ from bev_perception.geometry.carla_focal import tan_of_degrees
 FIELDS_OF_VIEW_DEG = (15.0, 150.0)
 """Of cameras that see a road, across their image, without a fisheye model."""
 
-FOCAL_RATIO = 1.2
-"""Pixels are square: fx and fy differ by less."""
-
-CENTER_SHARE = (0.1, 0.25)
+CENTER_SHARE = (0.1, MAX_PRINCIPAL_SHIFT)
 """Distance of the principal point from the middle, of the image's size: odd, and wrong."""
 
 LARGE_BEND = 0.5
@@ -94,7 +92,7 @@ def check_focal(seen: Observation, so_far: Findings) -> Iterator[Finding]:
                 fix=_CALIBRATE,
                 **common,
             )
-        elif not 1 / FOCAL_RATIO < fx / fy < FOCAL_RATIO:
+        elif not 1 / MAX_FOCAL_RATIO < fx / fy < MAX_FOCAL_RATIO:
             yield Finding(
                 "focal",
                 Severity.ERROR,

@@ -110,3 +110,9 @@ def test_bag_without_cameras_is_an_error_and_not_a_crash(bev: Bev, spoiled: Any)
     result = bev("doctor", spoiled(known("dead")))
     assert result.code == 1
     assert "no image on /camera/front/image_raw/compressed" in result.out
+
+
+def test_every_check_has_its_row_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [*(check.name for check in CHECKS), "weights"]

@@ -77,6 +77,10 @@ def with_matrix(**values: float) -> Callable[[Any], None]:
     return edit
 
 
+def with_region_beyond(message: Any) -> None:
+    message.roi.width, message.roi.height, message.roi.x_offset = 96, 64, 10
+
+
 def of_twice_the_size(message: Any) -> None:
     message.width, message.height = 2 * message.width, 2 * message.height
     message.k = 2 * message.k
@@ -188,6 +192,9 @@ CASES: dict[str, tuple[list[Injection], str, Severity, tuple[str, ...]]] = {
     ),
     "CameraInfo of NaN": (
         [known("info_nan", cameras=("front",))], "camera-info", ERROR, ("front",),
+    ),
+    "a region of interest beyond the image": (
+        [calibrated(with_region_beyond)], "camera-info", ERROR, ("front",),
     ),
     "CameraInfo that changes": (
         [known("info_changing", cameras=("front",))], "camera-info", ERROR, ("front",),
