@@ -38,7 +38,7 @@ def memory_table(models: Mapping[str, Metrics]) -> Table | None:
         "Memory, ±25 m",
         ["measure", *models],
         rows,
-        "Of vehicles of which cameras see at most 10 % now and saw more than 40 % up to 3 s ago, by "
+        "Of vehicles of which cameras see at most 10 % now, but saw 40 % up to 3 s ago, by "
         "how long ago that was; in brackets how many. IoU counts cells predicted up to 2 m around "
         "them as wrong. Velocities are those of the objects that were found.",
     )
