@@ -12,11 +12,15 @@ from fault_observer import LASTING, FaultObserver
 from faulty_drivers import FaultyDrivers
 from ros_processes import wait_for
 
+from bev_perception.faults import ALL as EVERYTHING
 from bev_perception.faults import FAULTS, Choice, Injection
 from bev_perception.faults.calls import FAILURE, HANG, ONCE, OUT_OF_MEMORY, CallOrders
 
 HELD_S, WATCHED_S = 2.2, 2.5
 """How long a fault lasts, and how long the node is watched when it is over."""
+
+CLEARING_S = 0.2
+"""Diagnostics turn well with the next look after the second."""
 
 ALL, OTHERS, NOTHING = "all cameras", "the other cameras", "nothing"
 
@@ -41,7 +45,7 @@ class Trial:
     part: str
     says: str
     meanwhile: str
-    choice: Choice = Choice()
+    choice: Choice = EVERYTHING
     is_order: bool = False
     sim_time: bool = False
 
@@ -125,9 +129,9 @@ ENGINE_TRIALS: tuple[Trial, ...] = (
 )  # fmt: skip
 
 CLOCK_TRIALS: tuple[Trial, ...] = (
-    Trial("clock_back", "/clock jumps back by 10 s, then ahead", "clock", r"jumped back by (9\.|10)",
+    Trial("clock_back", "/clock jumps back by 10 s, then ahead", "clock", "jumped back by",
           ALL, sim_time=True),
-    Trial("clock_forward", "/clock jumps ahead by 10 s, then back", "clock", "jumped ahead by 10",
+    Trial("clock_forward", "/clock jumps ahead by 10 s, then back", "clock", "jumped ahead by",
           ALL, sim_time=True),
     Trial("clock_standing", "/clock stands still", "clock", "stands still", ALL, sim_time=True),
 )  # fmt: skip
@@ -201,3 +205,25 @@ def _end(drivers: FaultyDrivers, orders: CallOrders) -> None:
 
 def _ms(at_s: Any, since_s: float) -> float | None:
     return None if at_s is None else 1e3 * (at_s - since_s)
+
+
+def problems(outcome: Outcome, within_s: float = 1.0) -> list[str]:
+    """What an outcome lacks of what is promised; empty where all is kept.
+
+    Args:
+        outcome: of a trial.
+        within_s: for naming the fault, and for being back.
+    """
+    found, expected = [], outcome.trial.meanwhile
+    for what, value in (("named", outcome.named_ms), ("back", outcome.back_ms)):
+        if value is None or value > 1e3 * within_s:
+            found.append(f"{what} after {value} ms")
+    if outcome.clear_ms is None or outcome.clear_ms > 1e3 * (within_s + CLEARING_S):
+        found.append(f"diagnostics well after {outcome.clear_ms} ms")
+    if (outcome.rate_hz == 0.0) != (expected == NOTHING):
+        found.append(f"{outcome.rate_hz:.1f} grids per second, expected {expected}")
+    if outcome.with_fewer > 0.5 and expected == ALL:
+        found.append(f"{100 * outcome.with_fewer:.0f} % of the grids lack a camera")
+    if outcome.oldest_s > within_s:
+        found.append(f"a grid was {outcome.oldest_s:.1f} s old")
+    return found

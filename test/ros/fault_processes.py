@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that are killed with kill -9 and started again, and a disk that becomes full."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fault_observer import FaultObserver
+from faulty_drivers import FaultyDrivers
+from ros_processes import RosProcess, wait_for
+
+from bev_perception.faults.processes import full_disk_after, kill_at_once
+
+WATCHED_S = 2.0
+CLI = "from bev_perception.cli.main import main; import sys; sys.exit(main())"
+
+
+@dataclass(frozen=True)
+class ProcessOutcome:
+    """A row of the table; texts for what is no figure.
+
+    Attributes:
+        text: what was done.
+        named: where it can be read.
+        named_ms: how soon; None where nobody is there to tell.
+        meanwhile: what went on.
+        back_ms: from the start of the process to the first grid of all cameras, or None.
+    """
+
+    text: str
+    named: str
+    named_ms: float | None
+    meanwhile: str
+    back_ms: float | None
+
+
+def kill_node(
+    start: Callable[[], RosProcess], node: RosProcess, observer: FaultObserver
+) -> ProcessOutcome:
+    """The perception node; somebody starts it again at once."""
+    wait_for(observer.is_well, what="a healthy node")
+    kill_at_once(node.process.pid)
+    node.process.wait()
+    began_s = time.monotonic()
+    start()
+    grids = len(observer.grids)
+    back_s = _first_whole_grid(observer, grids)
+    return ProcessOutcome(
+        "kill -9 of the perception node, started again",
+        "/diagnostics falls silent; aggregators say stale",
+        None,
+        "nothing",
+        1e3 * (back_s - began_s),
+    )
+
+
+def kill_drivers(
+    make: Callable[[], FaultyDrivers], drivers: FaultyDrivers, observer: FaultObserver
+) -> tuple[ProcessOutcome, FaultyDrivers]:
+    """All drivers end without a word, publishers and all, and come back as new ones."""
+    wait_for(observer.is_well, what="a healthy node")
+    began_s = time.monotonic()
+    drivers.close()
+    named_s = wait_for(
+        lambda: next(
+            (
+                at_s
+                for at_s, report in list(observer.reports)
+                if at_s > began_s and "stopped" in report["camera front"][1]
+            ),
+            None,
+        ),
+        what="a camera that is named",
+    )
+    time.sleep(WATCHED_S)
+    grids, again_s = len(observer.grids), time.monotonic()
+    drivers = make()
+    drivers.start()
+    back_s = _first_whole_grid(observer, grids)
+    return ProcessOutcome(
+        "camera drivers end and are started again",
+        "`stopped`, then that the publisher is gone",
+        1e3 * (named_s - began_s),
+        "nothing",
+        1e3 * (back_s - again_s),
+    ), drivers
+
+
+def kill_recorder(folder: Path, observer: FaultObserver) -> ProcessOutcome:
+    """bev record; the perception node must not notice."""
+    bag = folder / "killed"
+    process = _record(bag, folder / "killed.log")
+    _wait_for_size(folder, bag, 300_000)
+    grids, began_s = len(observer.grids), time.monotonic()
+    kill_at_once(process.pid)
+    process.wait()
+    time.sleep(WATCHED_S)
+    rate_hz = (len(observer.grids) - grids) / (time.monotonic() - began_s)
+    remains = next(folder.glob(f".{bag.name}.*/**/*.mcap"))
+    kept = _whole_chunks(remains)
+    return ProcessOutcome(
+        "kill -9 of the recorder",
+        f"no bag appears; beside it a hidden file with {kept} whole chunks for `mcap recover`",
+        None,
+        f"{rate_hz:.0f} grids/s",
+        None,
+    )
+
+
+def fill_disk(folder: Path, observer: FaultObserver, num_bytes: int = 2_000_000) -> ProcessOutcome:
+    """bev record on a disk that takes no more: it ends, says why, keeps what is there."""
+    bag = folder / "full"
+    process = _record(bag, folder / "full.log", full_disk_after(num_bytes))
+    wait_for(lambda: process.poll() is not None, what="the recorder's end")
+    log = (folder / "full.log").read_text(errors="replace")
+    told = re.search(r"error: (.*)", log)
+    grids, began_s = len(observer.grids), time.monotonic()
+    time.sleep(WATCHED_S)
+    rate_hz = (len(observer.grids) - grids) / (time.monotonic() - began_s)
+    remains = bag.with_name(f"{bag.name}.cut_off.mcap")
+    kept = f"{_whole_chunks(remains)} whole chunks in {remains.name}" if remains.exists() else "-"
+    assert told is not None, log
+    return ProcessOutcome(
+        "the disk is full while recording",
+        f"the recorder ends with {process.returncode}: {_shortened(told.group(1), bag)}; {kept}",
+        None,
+        f"{rate_hz:.0f} grids/s",
+        None,
+    )
+
+
+def _first_whole_grid(observer: FaultObserver, since: int) -> float:
+    """Steady seconds of the first grid after so many from which no camera is missing."""
+    usual = observer.usual_unknown
+    return float(
+        wait_for(
+            lambda: next(
+                (grid.at_s for grid in list(observer.grids[since:]) if grid.unknown == usual), None
+            ),
+            what="a grid of all cameras",
+        )
+    )
+
+
+def _record(bag: Path, log: Path, limit: Callable[[], None] | None = None) -> Any:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-c", CLI, "record", "--out", str(bag)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            preexec_fn=limit,
+        )
+
+
+def _wait_for_size(folder: Path, bag: Path, num_bytes: int) -> None:
+    def is_there() -> bool:
+        files = folder.glob(f".{bag.name}.*/**/*.mcap")
+        return sum(file.stat().st_size for file in files) >= num_bytes
+
+    wait_for(is_there, what=f"{num_bytes} bytes of {bag.name}")
+
+
+def _whole_chunks(path: Path) -> int:
+    """Chunk records of an MCAP file that are there to their last byte."""
+    data, place, found = path.read_bytes(), 8, 0
+    while place + 9 <= len(data):
+        size = int.from_bytes(data[place + 1 : place + 9], "little")
+        if place + 9 + size > len(data):
+            break
+        found += data[place] == 0x06
+        place += 9 + size
+    return found
+
+
+def _shortened(text: str, bag: Path) -> str:
+    return text.replace(f"{bag}: ", "").replace(str(bag.parent) + "/", "").partition(";")[0]
