@@ -149,10 +149,14 @@ def voted_tilt(edges: Edges) -> NDArray[np.float64] | None:
     if len(edges) < 3:
         return None
     offset, slopes = _linearized(edges, np.zeros(2))
-    residual = offset[:, None] + slopes @ _GRID.T  # (N, G)
-    kept = np.maximum(0.0, 1.0 - (residual / math.radians(_VOTE_DEG)) ** 2)
+    scale = np.float32(1.0 / math.radians(_VOTE_DEG))
+    kept = (slopes.astype(np.float32) * scale) @ _GRID.T.astype(np.float32)  # (N, G)
+    kept += (offset.astype(np.float32) * scale)[:, None]
+    np.square(kept, out=kept)
+    np.subtract(1.0, kept, out=kept)
+    np.maximum(kept, 0.0, out=kept)
     score = np.zeros(len(_GRID))
-    weight = edges.information
+    weight = edges.information.astype(np.float32)
     for camera in np.unique(edges.cameras):
         own = edges.cameras == camera
         votes = weight[own] @ kept[own]
