@@ -24,6 +24,7 @@ from bev_perception.ros.parameter_file import file_parameters
 
 NODE_NAME = "bev"
 DEFAULT_CAMERAS = ("front", "left", "rear", "right")
+RESPAWN_DELAY_S = 0.5
 OUTPUT_TOPICS = ("occupancy_grid", "probability_grid", "centers", "markers")
 
 # Arguments that replace a value of params_file where they are given.
@@ -58,6 +59,7 @@ OTHERS = {
         "YAML file with the node's parameters",
     ),
     "namespace": ("", "namespace of the node, in front of /bev/occupancy_grid and the others"),
+    "respawn": ("false", "whether the node is started again when it was killed or has crashed"),
     "rviz": ("false", "whether RViz is started, too"),
     "rviz_config": (str(config_path("bev.rviz")), "RViz configuration"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
@@ -97,6 +99,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         ros_arguments=["--log-level", given["log_level"], *enclave("perception", given)],
         output="screen",
         emulate_tty=True,
+        respawn=switch("respawn", given["respawn"]),
+        respawn_delay=RESPAWN_DELAY_S,
     )
     if not switch("rviz", given["rviz"]):
         return [node]

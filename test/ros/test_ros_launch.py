@@ -18,6 +18,7 @@ from installed_launch import RIG, ROOT, launch, launch_file, prefix, started
 from launch import LaunchDescription
 from launch.launch_description_sources import get_launch_description_from_python_launch_file
 
+from bev_perception.faults.processes import kill_at_once
 from bev_perception.ros.environment import PROFILE_VARIABLES
 
 __all__ = ["launch", "prefix", "started"]
@@ -203,6 +204,24 @@ def test_perception_starts_on_drivers_topics_and_a_grid_comes(
     assert "process has finished cleanly" in launched.log
 
 
+@pytest.mark.slow
+def test_a_node_that_was_killed_is_started_again_where_that_is_asked_for(
+    launch: Callable[..., Any], cameras: Any, client: Any, fast_weights: Path
+) -> None:
+    from nav_msgs.msg import OccupancyGrid
+
+    grids = client.collect("/bev/occupancy_grid", OccupancyGrid)
+    launched = launch("perception", f"weights:={fast_weights}", "device:=cpu", "respawn:=true")
+    cameras.start()
+    grids.wait()
+    node = int(launched.wait_for_log(r"process started with pid \[(\d+)\]").group(1))
+    kill_at_once(node)
+    launched.wait_for_log("process has died")
+    grids.clear()
+    grids.wait()
+    assert launched.stop() == 0
+
+
 def test_a_manager_starts_what_does_not_start_itself(
     launch: Callable[..., Any], client: Any, fast_weights: Path, wait_until: Callable[..., Any]
 ) -> None:
@@ -234,9 +253,7 @@ def test_simulation_brings_grids_of_the_town(
 
 
 @pytest.mark.parametrize("name", ["perception", "simulation", "carla"])
-def test_security_without_a_keystore_starts_nothing(
-    started: Callable[..., Any], name: str
-) -> None:
+def test_security_without_a_keystore_starts_nothing(started: Callable[..., Any], name: str) -> None:
     refused = started(name, "security:=true")
     assert "needs keystore:=FOLDER" in refused["output"]
     assert "perception_node" not in refused
