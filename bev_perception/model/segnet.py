@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from bev_perception.model.encoder import ImageEncoder
 from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.model.lift_geometry import LiftGeometry
 from bev_perception.model.lifts import lifted, make_lift
+from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.memory_fusion import make_memory
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -169,3 +171,20 @@ class Segnet(nn.Module):
             offset=self.offset_head(raw).float(),
             velocity=None if self.velocity_head is None else self.velocity_head(raw).float(),
         )
+
+
+def with_memory(model: Segnet, memory: MemoryConfig) -> Segnet:
+    """The network itself if that is its memory, else a copy with this one, new and of no effect.
+
+    A new memory adds nothing to the BEV feature until it is trained; its velocities mean nothing.
+    """
+    if model.config.memory == memory:
+        return model
+    made = Segnet(replace(model.config, memory=memory))
+    made.load_state_dict({**made.state_dict(), **_without_memory(model)})
+    return made
+
+
+def _without_memory(model: Segnet) -> dict[str, Tensor]:
+    own = ("memory.", "velocity_head.")
+    return {name: value for name, value in model.state_dict().items() if not name.startswith(own)}

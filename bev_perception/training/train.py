@@ -9,7 +9,7 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -20,6 +20,7 @@ from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.evaluation.calibrate import calibration_values
 from bev_perception.model import Segnet, load_weights, save_weights
 from bev_perception.model.calibration import CALIBRATION_KEY
+from bev_perception.model.segnet import with_memory
 from bev_perception.training.callbacks import StepProgress, Stopper
 from bev_perception.training.checkpoint import CheckpointKeeper, resumable_checkpoint
 from bev_perception.training.checkpoint_file import (
@@ -157,12 +158,12 @@ def _initial_model(config: TrainConfig) -> Segnet:
     if config.init_weights is None:
         return Segnet(config.model)
     model, _ = load_weights(config.init_weights)
-    if model.config != config.model:
+    if replace(model.config, memory=config.model.memory) != config.model:
         raise ConfigurationError(
             f"weights {config.init_weights} are for another model configuration: "
             f"{model.config} instead of {config.model}"
         )
-    return model.train()
+    return with_memory(model, config.model.memory).train()
 
 
 def _save_config(config: TrainConfig) -> None:

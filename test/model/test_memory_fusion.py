@@ -18,6 +18,7 @@ from bev_perception.model.feature_memory import FeatureMemory, GroundState, Memo
 from bev_perception.model.inference_form import InferenceSegnet
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.memory_fusion import GruFusion, QueueFusion
+from bev_perception.model.segnet import with_memory
 
 EVERYWHERE = torch.ones(1, 1, *GRID.shape, dtype=torch.bool)
 
@@ -202,3 +203,19 @@ def test_the_gradient_of_a_later_set_reaches_what_was_stored_before(kind: str) -
     (fused * torch.randn(fused.shape)).sum().backward()
     assert first.grad is not None
     assert first.grad.abs().mean() > 1e-4
+
+
+def test_a_trained_network_gets_a_memory_that_changes_nothing_yet() -> None:
+    torch.manual_seed(0)
+    trained = Segnet(memory_config("none")).eval()
+    remembering = with_memory(trained, MemoryConfig("queue")).eval()
+    taps = build_tap_table(ring_rig(trained.config.image_size), trained.config)
+    memory = FeatureMemory(remembering.config.memory)
+    with torch.no_grad():
+        for index, moment in enumerate(curve(3)):
+            images = as_tensor(random_images(trained.config, seed=index))
+            step = MemoryStep([memory], [moment])
+            after = remembering(images, taps, memory=step)
+            assert torch.equal(trained(images, taps).segmentation, after.segmentation)
+    assert with_memory(trained, MemoryConfig()) is trained
+    assert with_memory(remembering, MemoryConfig()).config == trained.config

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from drawn_boxes import MODEL, a_config, a_rig
 
 from bev_perception.bags import BagWriter
@@ -28,6 +32,7 @@ from bev_perception.training.train import train
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETS = 6
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
 PERIOD_NS = 500_000_000
 WORLD_BOX = RigidTransform.from_euler(yaw=0.4, translation=(14.0, 3.0, 0.8))
 MOTION = np.array([1.5, -0.5, 0.0])
@@ -188,3 +193,32 @@ def test_memory_without_windows_and_bags_without_poses_are_refused(
     monkeypatch.delitem(prepared[0]._labels, "world_poses")
     with pytest.raises(ConfigurationError, match="without ego poses"):
         windows(prepared)
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_windows_as_one_with_twice_the_batch(
+    drive: Any, tmp_path: Any, cache: Any
+) -> None:
+    config = a_config(tmp_path / "one", (drive, drive), cache, batch_size=4, max_steps=2)
+    config = replace(config, data=replace(config.data, validation=()), **with_memory("gru"))
+    alone = train(config, show_progress=False)
+    two = replace(config, out=tmp_path / "two", batch_size=2)
+    recipe = tmp_path / "two.yaml"
+    recipe.write_text(yaml.safe_dump(two.to_dict()), encoding="utf-8")
+    command = [*TORCHRUN, "-m", "bev_perception.cli.main", "train", "--config", str(recipe)]
+    done = subprocess.run(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    together = load_weights(two.out / "weights.safetensors")[0].state_dict()
+    start = start_of(config)
+    apart, way = 0.0, 0.0
+    for name, value in load_weights(alone.weights)[0].named_parameters():
+        apart += float((value - together[name]).detach().square().sum())
+        way += float((value - start[name]).detach().square().sum())
+    assert apart < 1e-6 * way
+
+
+def start_of(config: Any) -> dict[str, torch.Tensor]:
+    torch.manual_seed(config.seed)
+    return Segnet(config.model).state_dict()
