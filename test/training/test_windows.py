@@ -216,7 +216,7 @@ def test_two_processes_train_on_windows_as_one_with_twice_the_batch(
     for name, value in load_weights(alone.weights)[0].named_parameters():
         apart += float((value - together[name]).detach().square().sum())
         way += float((value - start[name]).detach().square().sum())
-    assert apart < 1e-6 * way
+    assert apart < 1e-4 * way
 
 
 def start_of(config: Any) -> dict[str, torch.Tensor]:
