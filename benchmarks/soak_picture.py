@@ -57,6 +57,7 @@ def soak_picture(soak: Mapping[str, Any]) -> NDArray[np.uint8]:
             [
                 Line("resident", [window["rss_mb"] for window in windows], BLUE),
                 Line("proportional", [window["pss_mb"] for window in windows], ORANGE),
+                Line("anonymous", [window.get("own_mb", np.nan) for window in windows], GREEN),
             ],
             from_zero=False,
         ),

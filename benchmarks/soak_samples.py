@@ -27,6 +27,7 @@ class SoakSamples:
 
     Attributes:
         windows: of every window its end ``t`` (seconds since the start), ``rss_mb``, ``pss_mb``,
+            ``own_mb`` (anonymous memory; the rest is files and images that the middleware shares),
             ``threads``, ``files``, ``grids``, ``cpu_ms_per_grid``, ``waiting_percent`` (time that
             its threads waited for a processor), ``latency_ms`` (p50, p95, p99, max by stage),
             ``drops`` (of this window, by cause).
@@ -53,11 +54,13 @@ class SoakSamples:
         grids = observer.outputs["occupancy_grid"]
         drops = observer.total_drops
         seconds = usage.seconds[-1] - usage.seconds[-2]
+        memory = memory_mb(usage.pid)
         self.windows.append(
             {
                 "t": round(time.monotonic() - self._start_s, 3),
                 "rss_mb": round(usage.rss_mb[-1], 3),
-                "pss_mb": round(pss_mb(usage.pid), 3),
+                "pss_mb": round(memory.get("Pss", float("nan")), 3),
+                "own_mb": round(memory.get("Pss_Anon", float("nan")), 3),
                 "threads": len(list(Path(f"/proc/{usage.pid}/task").iterdir())),
                 "files": len(list(Path(f"/proc/{usage.pid}/fd").iterdir())),
                 "grids": grids,
@@ -79,13 +82,17 @@ class SoakSamples:
         observer.begin()
 
 
-def pss_mb(pid: int) -> float:
-    """Memory of a process, what it shares divided by those that share it; NaN if unknown."""
+def memory_mb(pid: int) -> dict[str, float]:
+    """Memory of a process by the kernel's names, what it shares divided by those that share it.
+
+    Empty where the kernel does not tell.
+    """
+    found = {}
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * KIBIBYTE / MEGABYTE
-    return float("nan")
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+            name, _, value = line.partition(":")
+            found[name] = int(value.split()[0]) * KIBIBYTE / MEGABYTE
+    return found
 
 
 def _rounded(value: float) -> float:

@@ -27,6 +27,9 @@ LATENCY_SHARE = 0.2
 LATENCY_MS = 5.0
 """Latency may grow by the larger of the two."""
 
+MEMORY = ("own_mb", "pss_mb")
+"""What is judged, the first that is known: the process's own memory, or also its part of others."""
+
 COUNT_GROWTH = 3.0
 """Threads or open files."""
 
@@ -103,8 +106,11 @@ def verdict(windows: Sequence[Window], growth_mb: float = GROWTH_MB) -> dict[str
             f"needed; run longer, or look at the node's log"
         )
     times_s = np.array([window["t"] for window in judged])
-    pss = np.array([window["pss_mb"] for window in judged])
-    memory = pss if np.isfinite(pss).all() else np.array([window["rss_mb"] for window in judged])
+    memory = next(
+        values
+        for values in (_values(judged, key) for key in (*MEMORY, "rss_mb"))
+        if np.isfinite(values).all()
+    )
     latency = np.array([window["latency_ms"]["total"][0] for window in judged])
     waiting = np.array([window["waiting_percent"] for window in judged])
     allowed_ms = max(LATENCY_MS, LATENCY_SHARE * float(np.median(latency)))
@@ -151,7 +157,7 @@ def table(soak: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     names = {
-        "memory_mb": "memory (PSS), MB",
+        "memory_mb": f"memory ({'anonymous' if 'own_mb' in windows[0] else 'PSS'}), MB",
         "latency_ms": "latency `total`, median, at equal waiting for processors, ms",
         "threads": "threads",
         "files": "open files",
@@ -178,4 +184,4 @@ def table(soak: Mapping[str, Any]) -> str:
 
 
 def _values(windows: Sequence[Window], key: str) -> NDArray[np.float64]:
-    return np.array([window[key] for window in windows], dtype=np.float64)
+    return np.array([window.get(key, np.nan) for window in windows], dtype=np.float64)

@@ -46,7 +46,8 @@ def hour(
         {
             "t": WINDOW_S * (index + 1),
             "rss_mb": 700.0,
-            "pss_mb": float(memory(share)[index] + 2.0 * noise[0, index]),
+            "pss_mb": 650.0,
+            "own_mb": float(memory(share)[index] + 2.0 * noise[0, index]),
             "threads": 24,
             "files": int(files(share)[index]),
             "waiting_percent": float(waiting(share)[index] + noise[1, index]),
