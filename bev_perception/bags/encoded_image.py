@@ -7,7 +7,7 @@ import struct
 
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-_TAIL = 4096
+TAIL = 4096
 """Bytes behind a JPEG's end that some cameras add."""
 
 _SIZE_MARKERS = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC)))
@@ -21,6 +21,15 @@ def encoded_suffix(data: bytes) -> str | None:
     return "png" if data.startswith(_PNG_START) else None
 
 
+def is_cut_off(tail: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end; decoders fill what is missing with grey.
+
+    Args:
+        tail: its last TAIL bytes, or all of it.
+    """
+    return _JPEG_END not in tail and _PNG_END not in tail
+
+
 def encoded_size(data: bytes) -> tuple[int, int] | None:
     """(width, height) in pixels of a JPEG or PNG that is there to its end.
 
@@ -30,8 +39,8 @@ def encoded_size(data: bytes) -> tuple[int, int] | None:
     try:
         if data.startswith(_PNG_START):
             width, height = struct.unpack_from(">II", data, 16)
-            return (width, height) if _PNG_END in data[-_TAIL:] else None
-        if data.startswith(_JPEG_START) and _JPEG_END in data[-_TAIL:]:
+            return (width, height) if _PNG_END in data[-TAIL:] else None
+        if data.startswith(_JPEG_START) and _JPEG_END in data[-TAIL:]:
             return _jpeg_size(data)
     except struct.error:
         pass  # shorter than its own header

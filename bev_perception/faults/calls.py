@@ -26,20 +26,23 @@ class CallOrders:
 
     Args:
         path: of the file; without it calls do what they always do.
+
+    Attributes:
+        path: the same.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = Path(path)
+        self.path = Path(path)
 
     def give(self, order: str) -> None:
         """From now on calls go wrong, for example as OUT_OF_MEMORY or ONCE + FAILURE."""
-        partial = self._path.with_suffix(".partial")
+        partial = self.path.with_suffix(".partial")
         partial.write_text(order, encoding="utf-8")
-        partial.rename(self._path)
+        partial.rename(self.path)
 
     def revoke(self) -> None:
         """Calls go well again; those that hang go on."""
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def obey(self) -> None:
         """Does what is ordered; to be called where the work would begin.
@@ -48,7 +51,7 @@ class CallOrders:
             InjectedFailureError, MemoryError: as ordered.
         """
         try:
-            order = self._path.read_text(encoding="utf-8")
+            order = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return
         if order.startswith(ONCE):
@@ -58,7 +61,7 @@ class CallOrders:
             raise InjectedFailureError("injected failure of the network")
         if kind == OUT_OF_MEMORY:
             raise MemoryError("injected: out of memory")
-        while kind == HANG and self._path.exists():
+        while kind == HANG and self.path.exists():
             time.sleep(_LOOK_S)
 
 

@@ -40,7 +40,7 @@ _TABLE: tuple[tuple[str, str, frozenset[Kind], Callable[[Choice], Effect]], ...]
     ("wrong_encoding", "unknown encoding", _IMAGE, changed(image_faults.of_wrong_encoding)),
     ("wrong_size", "half of the rows", _IMAGE, changed(image_faults.of_wrong_size)),
     ("wrong_stride", "rows shorter than pixels", _IMAGE, changed(image_faults.of_wrong_stride)),
-    ("huge", "enlarged to 1920 pixels", _IMAGE, changed(image_faults.huge)),
+    ("huge", "enlarged to over 1280 pixels", _IMAGE, changed(image_faults.huge)),
     ("claims_huge", "names 65536 x 65536", _IMAGE, changed(image_faults.claims_to_be_huge)),
     ("zero_sized", "no pixels", _IMAGE, changed(image_faults.of_no_size)),
     ("upside_down", "turned by 180 degrees", _IMAGE, changed(image_faults.upside_down)),

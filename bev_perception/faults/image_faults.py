@@ -19,7 +19,7 @@ from bev_perception.faults.message_edits import copied_image, is_compressed, rep
 Paint = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 BLACK, WHITE = 0, 255
-HUGE_WIDTH = 1920
+HUGE_WIDTH = 1280
 CLAIMED_SIZE = 65536
 UNKNOWN_ENCODING, UNKNOWN_FORMAT = "64FC4", "h264"
 

@@ -180,3 +180,13 @@ def test_an_unknown_codec_names_topic_format_and_choices(image_format: str) -> N
 def test_a_damaged_compressed_image_is_refused(data: bytes) -> None:
     with pytest.raises(BagError, match=rf"/t: an image of {len(data)} bytes .* does not decode"):
         image_from_compressed(compressed(data, "jpeg"), "/t")
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_half_an_image_is_refused_though_decoders_fill_it_with_grey(extension: str) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    data = cv2.imencode(extension, image)[1].tobytes()
+    kind = "jpeg" if extension == ".jpg" else "png"
+    assert image_from_compressed(compressed(data, kind), "/t").shape == image.shape
+    with pytest.raises(BagError, match="does not decode"):
+        image_from_compressed(compressed(data[: len(data) // 2], kind), "/t")

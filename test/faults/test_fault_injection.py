@@ -136,7 +136,7 @@ IMAGE_FAULTS: dict[str, Callable[[np.ndarray, np.ndarray], object]] = {
     "black": lambda image, own: image.shape == own.shape and not image.any(),
     "white": lambda image, own: image.shape == own.shape and (image == 255).all(),
     "wrong_size": lambda image, own: np.array_equal(image, own[:16]),
-    "huge": lambda image, own: image.shape == (1280, 1920, 3),
+    "huge": lambda image, own: image.shape == (864, 1296, 3),
     "upside_down": lambda image, own: np.array_equal(image, own[::-1, ::-1]),
     "mirrored": lambda image, own: np.array_equal(image, own[:, ::-1]),
     "noisy": lambda image, own: np.abs(np.corrcoef(image.flat, own.flat)[0, 1]) < 0.05,

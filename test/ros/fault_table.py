@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fault_processes import ProcessOutcome
@@ -53,7 +54,8 @@ def _row(outcome: Outcome) -> str:
 def _words(outcome: Outcome) -> str:
     """The beginning of the message, without what the reader knows already."""
     text = outcome.message.removeprefix(f"{outcome.trial.part}: ").replace("|", "/")
-    text = text.partition(";")[0]
+    pieces = [piece.strip() for piece in text.split(";")]
+    text = next((piece for piece in pieces if re.search(outcome.trial.says, piece)), pieces[0])
     return text if len(text) <= 90 else text[:87].rsplit(" ", 1)[0] + " ..."
 
 

@@ -95,7 +95,7 @@ MESSAGE_TRIALS: tuple[Trial, ...] = (
     _camera("wrong_encoding", "front", "64FC4"),
     _camera("wrong_size", "rear", "image is 96x32 but its CameraInfo says 96x64"),
     _camera("wrong_stride", "left", "the message is damaged"),
-    _camera("huge", "right", "image is 1920x1280 but its CameraInfo says 96x64"),
+    _camera("huge", "right", "image is 1344x896 but its CameraInfo says 96x64"),
     _camera("claims_huge", "front", "the message is damaged"),
     _camera("zero_sized", "rear", "the message is damaged"),
     _camera("stamps_future", "left", "ahead of the other cameras"),
