@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from bev_perception.cli.bound_child import command
 from bev_perception.errors import ProcessError
 
 LAST_LINES = 15
@@ -37,7 +38,7 @@ class ChildProcess:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                command(arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

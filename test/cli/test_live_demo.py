@@ -152,6 +152,15 @@ def test_live_figures_are_those_of_the_offline_demo(
         assert all(np.array_equal(one.image, two.image) for one, two in frames)
 
 
+@pytest.mark.slow
+def test_kill_9_of_the_command_leaves_no_process_behind(demo: Callable) -> None:
+    live = demo(2000)
+    nodes = live.wait_until_driving()
+    os.kill(live.process.pid, signal.SIGKILL)
+    live.wait()
+    wait_for(lambda: not any(is_running(pid) for pid in nodes.values()), "the nodes' end")
+
+
 def test_a_process_that_ends_early_is_told_with_its_last_lines_and_ends_the_others(
     demo: Callable,
 ) -> None:
