@@ -17,6 +17,7 @@ from bev_perception.geometry.rig_file import RigFile, load_rig_file
 from bev_perception.inference import load_engine
 from bev_perception.model import resolve_weights
 from bev_perception.perception import Pipeline, PipelineSettings, Synchronizer, frame_sets
+from bev_perception.residual_pose.sentences import described, problems
 
 OUTPUT_BAG = "output"
 METRICS_FILE = "metrics.json"
@@ -33,6 +34,7 @@ class RunOptions:
         pictures: how many moments to draw, spread evenly.
         video: draw every set into a video.
         track: give objects ids and velocities over time.
+        residual_pose: measure errors of the cameras' attitude and height and take them out.
     """
 
     weights: str = "tiny"
@@ -46,6 +48,7 @@ class RunOptions:
     pictures: int = 0
     video: bool = False
     track: bool = False
+    residual_pose: bool = False
 
 
 def load_optional_rig(path: str | Path | None) -> RigFile | None:
@@ -77,7 +80,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
             torch_mode=options.torch_mode,
             resize=options.resize,
         )
-        settings = PipelineSettings(track=options.track)
+        settings = PipelineSettings(track=options.track, residual_pose=options.residual_pose)
         pipeline = Pipeline(engine, rig, settings)
         synchronizer: Synchronizer[CameraFrame] = Synchronizer(rig.names)
         collector = stack.enter_context(
@@ -95,6 +98,10 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
             writer.write_output(output, settings.occupancy_threshold)
             collector.add(frame_set, output)
     result = collector.result()
+    pipeline.settle()
+    if pipeline.residual is not None:
+        told = problems(pipeline.residual) or [f"at the end {described(pipeline.residual)}"]
+        result.findings += [f"residual pose: {sentence}" for sentence in told]
     result.synchronisation = synchronizer.statistics.describe()
     chosen = {
         "backend": engine.backend,

@@ -46,6 +46,12 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--track", action="store_true", help="give objects ids and velocities over time"
     )
+    parser.add_argument(
+        "--residual-pose",
+        action="store_true",
+        help="measure errors of the cameras' attitude and height in the images, take them out of "
+        "the lift and tell them",
+    )
 
 
 def _run(arguments: Arguments) -> None:
@@ -67,6 +73,7 @@ def _run(arguments: Arguments) -> None:
         pictures=arguments.pictures,
         video=arguments.video,
         track=arguments.track,
+        residual_pose=arguments.residual_pose,
     )
     out = Path(arguments.out)
     inputs = [Path(arguments.bag)]

@@ -7,12 +7,8 @@ import math
 from threading import Lock
 
 from bev_perception.residual_pose import NO_CORRECTION, PoseCorrection, PoseResidual
+from bev_perception.residual_pose.sentences import described, problems
 from bev_perception.ros.camera_status import Level, Status
-
-LASTING_S = 10.0
-"""Evidence behind an offset that is called lasting, seconds."""
-LASTING_DEG, LASTING_M = 0.5, 0.1
-"""Larger lasting offsets are warned of."""
 
 
 class ResidualPoseMonitor:
@@ -46,36 +42,8 @@ class ResidualPoseMonitor:
 
 
 def _judged(residual: PoseResidual) -> tuple[Level, str]:
-    problems = [
-        f"camera {name} is turned by {tilt.angle_deg:.1f} degrees (roll {tilt.roll_deg:+.1f}, "
-        f"pitch {tilt.pitch_deg:+.1f}) against the other cameras and its calibration: has its "
-        f"mount slipped? Fasten it, or calibrate it again"
-        for name, tilt in residual.cameras.items()
-        if tilt.is_slipped
-    ]
-    angle = math.hypot(residual.lasting_roll_deg, residual.lasting_pitch_deg)
-    if residual.lasting_s >= LASTING_S and angle > LASTING_DEG:
-        problems.append(
-            f"for {residual.lasting_s:.0f} s all cameras together have been turned by roll "
-            f"{residual.lasting_roll_deg:+.1f}, pitch {residual.lasting_pitch_deg:+.1f} degrees "
-            f"against calibration and ego pose (positive pitch looks down): calibrate again, or "
-            f"look for load, tyres, or a pose without attitude"
-        )
-    if residual.lasting_s >= LASTING_S and abs(residual.lasting_height_m) > LASTING_M:
-        problems.append(
-            f"the cameras are {abs(residual.lasting_height_m):.2f} m "
-            f"{'higher' if residual.lasting_height_m > 0 else 'lower'} above the ground than the "
-            f"calibration says: is base_link on the ground?"
-        )
-    if problems:
-        return Level.WARN, "; ".join(problems)
-    if not residual.is_attitude_known:
-        return Level.OK, "too few vertical edges in sight; what was measured fades out"
-    height = f", height {residual.height_m:+.2f} m" if residual.is_height_known else ""
-    return (
-        Level.OK,
-        f"roll {residual.roll_deg:+.2f}, pitch {residual.pitch_deg:+.2f} degrees{height}",
-    )
+    found = problems(residual)
+    return (Level.WARN, "; ".join(found)) if found else (Level.OK, described(residual))
 
 
 def _values(residual: PoseResidual, correction: PoseCorrection) -> dict[str, str]:
