@@ -25,7 +25,7 @@ from bev_perception.faults import Kind
 from bev_perception.ros.session import Session
 
 WARM_GRIDS = 10
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 RECOVERY_S = 10.0
 EVENT_PERIOD_S = 180.0
 """Mean time between two kills of the player, and between two pauses of the node."""
