@@ -120,7 +120,7 @@ def _ends(seen: Observation, track: CameraTrack, name: str, period_s: float) -> 
                 cause="its driver started late"
                 if word == "begins"
                 else "the camera or its driver died (power, cable, a crash)",
-                fix=f"look at the driver of {track.topics.image_topic}",
+                fix="look at the camera and its driver's log",
             )
 
 

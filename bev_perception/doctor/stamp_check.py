@@ -111,7 +111,7 @@ def check_clock(seen: Observation, so_far: Findings) -> Iterator[Finding]:
         yield _other_clock(seen, middle)
     for name, delay in delays.items():
         own = float(np.median(delay))
-        if abs(own - middle) > APART_S:
+        if abs(own - middle) > TOLERANCE_S:
             continue  # told by check_offset
         if middle >= -CLOCK_TOLERANCE_S and own < -FUTURE_S:
             yield Finding(

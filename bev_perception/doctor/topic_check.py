@@ -56,8 +56,7 @@ def check_encoding(seen: Observation, _: Findings) -> Iterator[Finding]:
                 expected="rgb8, bgr8, mono8 or another supported encoding, or whole JPEGs and PNGs",
                 cause="the driver names another encoding or step than it sends, the camera's "
                 "stream is cut off, or it is of a kind that is not supported",
-                fix=f"correct the driver of {track.topics.image_topic}, or convert the topic "
-                f"(image_proc, republish)",
+                fix="correct the driver, or convert the topic (image_proc, republish)",
             )
         encodings = {form.encoding: 0 for form in track.forms}
         for form, count in track.forms.items():
@@ -85,5 +84,5 @@ def _no_images(seen: Observation, track: CameraTrack, name: str) -> Finding:
         camera=name,
         expected="images",
         cause="the camera or its driver does not run, or its QoS did not fit the recorder's",
-        fix=f"look at the driver of {topic}; `ros2 topic info -v {topic}` tells its QoS",
+        fix="look at the driver; `ros2 topic info -v TOPIC` tells who publishes and with which QoS",
     )
