@@ -25,6 +25,7 @@ MAX_PIXELS = 1 << 27
 """Pixels of one image, 134 million: twice the largest sensors of cameras for vehicles."""
 
 _MAX_NAME = 200
+_SHOWN = 300
 _RESERVED = frozenset("/\\\x00\n\r")
 
 
@@ -113,6 +114,12 @@ def inside(folder: Path, relative: object, what: str) -> Path:
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{what} {relative[:80]!r} leads out of {folder}")
     return folder / path
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: as Python writes it, the middle of long ones left out."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 20]} ... {text[-15:]}"
 
 
 def _num_values(node: yaml.Node, counted: dict[int, int]) -> int:

@@ -10,11 +10,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jsonargparse
+import yaml
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.untrusted import parse_yaml
 
 Arguments = jsonargparse.Namespace
 
@@ -79,6 +82,14 @@ class Parser(jsonargparse.ArgumentParser):
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
 
+    def parse_args(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        """Also complains of configuration files that are no text, or are made to do harm."""
+        try:
+            _check_configurations(sys.argv[1:] if args is None else list(args))
+            return super().parse_args(args, *rest, **options)
+        except (ValueError, RecursionError) as error:  # of text, paths and nesting in a file
+            self.error(str(error)[:300] or type(error).__name__)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """One line on stderr, the way to the help included."""
         text = _in_our_words(" ".join(message.split()).rstrip("."), self.underscores)
@@ -90,6 +101,25 @@ class Parser(jsonargparse.ArgumentParser):
         prog = f"{self.prog} {self.chosen}" if self.chosen else self.prog
         print(f"{prog}: error: {text}; see {prog} --help", file=sys.stderr)
         raise SystemExit(2)
+
+
+def _check_configurations(arguments: Sequence[object]) -> None:
+    """Bounds what the YAML files of ``--config`` hold before jsonargparse follows their aliases.
+
+    Raises:
+        ValueError: one is no YAML that anybody writes.
+    """
+    texts = [str(argument) for argument in arguments]
+    pairs = zip(texts, [*texts[1:], ""])
+    named = [after for text, after in pairs if text == "--config"]
+    named += [text.partition("=")[2] for text in texts if text.startswith("--config=")]
+    for name in named:
+        if not name or not Path(name).is_file():
+            continue  # jsonargparse says so
+        try:
+            parse_yaml(Path(name).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeError) as error:
+            raise ValueError(f"{name}: {' '.join(str(error).split())}") from error
 
 
 def _in_our_words(text: str, underscores: bool) -> str:

@@ -23,7 +23,7 @@ from bev_perception.geometry.camera import PinholeCamera
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.geometry.rig import Rig, RigCamera
 from bev_perception.geometry.transform import RigidTransform
-from bev_perception.untrusted import parse_yaml
+from bev_perception.untrusted import parse_yaml, shown
 
 FILE_KEYS = ("base_frame", "labels_topic", "cameras")
 FOCAL_KEYS = ("fx", "fy", "cx", "cy")
@@ -112,14 +112,15 @@ def load_rig_file(path: str | Path) -> RigFile:
     cameras = top.values.get("cameras")
     if not isinstance(cameras, dict) or not cameras:
         raise ConfigurationError(
-            f"{path}: cameras must map camera names to their settings, got {cameras!r}"
+            f"{path}: cameras must map camera names to their settings, got {shown(cameras)}"
         )
     entries = {}
     for name, values in cameras.items():
         if not isinstance(name, str) or not _CAMERA_NAME.fullmatch(name):
             raise ConfigurationError(
-                f"{path}: camera name {name!r} must start with a letter and hold only letters, "
-                f"digits and underscores (quote names such as 'on' that YAML reads as a value)"
+                f"{path}: camera name {shown(name)} must start with a letter and hold only "
+                f"letters, digits and underscores (quote names such as 'on' that YAML reads as a "
+                f"value)"
             )
         entries[name] = _camera(_Section(values, CAMERA_KEYS, f"{path}: camera {name!r}"))
     base_frame = (top.text("base_frame") or "").lstrip("/") or "base_link"
@@ -141,14 +142,15 @@ class _Section:
     def __init__(self, values: Any, keys: tuple[str, ...], where: str) -> None:
         if not isinstance(values, dict):
             raise ConfigurationError(
-                f"{where}: expected a mapping with keys among {', '.join(keys)}, got {values!r}"
+                f"{where}: expected a mapping with keys among {', '.join(keys)}, "
+                f"got {shown(values)}"
             )
         for key in values:
             if key not in keys:
                 close = difflib.get_close_matches(str(key).lower(), keys, n=1, cutoff=0.5)
                 hint = f"did you mean {close[0]!r}? " if close else ""
                 raise ConfigurationError(
-                    f"{where}: unknown key {key!r}; {hint}Known keys: {', '.join(keys)}"
+                    f"{where}: unknown key {shown(key)}; {hint}Known keys: {', '.join(keys)}"
                 )
         self.values = values
         self.where = where
@@ -159,7 +161,7 @@ class _Section:
 
     def refuse(self, key: str, expected: str) -> ConfigurationError:
         return ConfigurationError(
-            f"{self.where}: {key} must be {expected}, got {self.values.get(key)!r}"
+            f"{self.where}: {key} must be {expected}, got {shown(self.values.get(key))}"
         )
 
     def require(self, keys: Iterable[str], given: Iterable[str]) -> None:

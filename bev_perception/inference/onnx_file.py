@@ -59,13 +59,13 @@ def read_onnx(path: Path) -> ExportedGraph:
         model = onnx.load_from_string(data)
     except Exception as error:  # protobuf's and onnx's own, which have no common base
         raise EngineError(
-            f"{path}: not a complete ONNX file ({len(data)} bytes): {error}; export it again "
+            f"{path}: not a complete ONNX file ({len(data)} bytes): {str(error)[:300]}; export it again "
             f"with bev export"
         ) from error
     entries = {
         entry.key.removeprefix(_PREFIX): entry.value
         for entry in model.metadata_props
-        if entry.key.startswith(_PREFIX)
+        if isinstance(entry.key, str) and entry.key.startswith(_PREFIX)
     }
     try:
         config = SegnetConfig.from_dict(parse_json(entries["config"]))
@@ -73,8 +73,8 @@ def read_onnx(path: Path) -> ExportedGraph:
         precision, digest, expected = (entries[key] for key in ("precision", "model", "sha256"))
     except (KeyError, TypeError, ValueError, ConfigurationError) as error:
         raise EngineError(
-            f"{path}: the ONNX file does not say which model it is ({error}); engines run files "
-            f"that bev export wrote"
+            f"{path}: the ONNX file does not say which model it is ({str(error)[:300]}); engines "
+            f"run files that bev export wrote"
         ) from error
     if _graph_digest(model) != expected:
         raise EngineError(

@@ -15,7 +15,7 @@ from bev_perception.geometry.class_sets import VEHICLES, checked_class_set
 from bev_perception.geometry.virtual_camera import VirtualCamera
 from bev_perception.model.lift_config import GROUND_LIFTS, LIFTS, LiftSettings
 from bev_perception.model.memory_config import MemoryConfig
-from bev_perception.untrusted import MAX_PIXELS
+from bev_perception.untrusted import MAX_PIXELS, shown
 
 ENCODERS = ("resnet101", "resnet50", "resnet18", "light")
 ENCODER_STRIDE = 16
@@ -91,7 +91,8 @@ class SegnetConfig:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigurationError(
-                    f"unknown {name} {getattr(self, name)!r}, expected one of {', '.join(known)}"
+                    f"unknown {name} {shown(getattr(self, name))}, expected one of "
+                    f"{', '.join(known)}"
                 )
         for name in ("image_size", "decoder_widths", "light_widths"):
             object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
@@ -205,7 +206,7 @@ class SegnetConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigurationError(
-                f"model configuration has unknown keys {', '.join(unknown)}; "
+                f"model configuration has unknown keys {shown(unknown)}; "
                 f"known are {', '.join(sorted(known))}"
             )
         try:
@@ -218,7 +219,8 @@ class SegnetConfig:
             nested["virtual_cameras"] = tuple(VirtualCamera(**camera) for camera in cameras)
             return cls(**{**values, **nested})
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ConfigurationError(f"model configuration is incomplete: {error}") from error
+            reason = str(error)[:300]
+            raise ConfigurationError(f"model configuration is incomplete: {reason}") from error
 
 
 _PLAIN_LIFTS = ("bilinear", "ground", "ground_late")

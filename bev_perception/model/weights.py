@@ -100,7 +100,7 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Segnet, dict[str, Any]]:
         config = SegnetConfig.from_dict(parse_json(header["config"]))
         metadata = dict(parse_json(header.get("metadata", "{}")))
     except (ValueError, TypeError, AttributeError, ConfigurationError) as error:
-        raise WeightsError(f"weights {path}: unreadable metadata: {error}") from error
+        raise WeightsError(f"weights {path}: unreadable metadata: {str(error)[:300]}") from error
     _check_fit(path, _shapes(path, config), tensors)
     if header.get("sha256") != _digest(tensors):
         raise WeightsError(
@@ -125,7 +125,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"weights {path}: not a complete safetensors file ({path.stat().st_size} bytes): "
-            f"{error}; it is truncated, corrupt or of another format (pickled .pt and .pth files "
+            f"{str(error)[:300]}; it is truncated, corrupt or of another format (pickled .pt and .pth files "
             f"are not read)"
         ) from error
 

@@ -17,7 +17,7 @@ import yaml
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES
-from bev_perception.untrusted import parse_yaml
+from bev_perception.untrusted import parse_yaml, shown
 
 DECLARATION_FILE = "layout.yaml"
 
@@ -98,16 +98,16 @@ class Declaration:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigurationError(
-                    f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}"
+                    f"{name} must be {' or '.join(choices)}, got {shown(getattr(self, name))}"
                 )
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ConfigurationError(
-                f"cameras must be different names, got {list(self.cameras)}; write them in the "
-                f"order of the arrays, for example [front, left, rear, right]"
+                f"cameras must be different names, got {shown(list(self.cameras))}; write them in "
+                f"the order of the arrays, for example [front, left, rear, right]"
             )
         if len(self.ego_origin) != 3 or not all(abs(value) < 100 for value in self.ego_origin):
             raise ConfigurationError(
-                f"ego_origin must be [x, y, z] in metres in base_link, got {self.ego_origin}"
+                f"ego_origin must be [x, y, z] in metres in base_link, got {shown(self.ego_origin)}"
             )
         if self.default_class not in OBJECT_CLASSES:
             raise ConfigurationError(
@@ -159,7 +159,7 @@ def load_declaration(path: Path, changes: Mapping[str, Any] | None = None) -> De
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{path} cannot be read: {reason}") from error
     if not isinstance(values, dict):
-        raise ConfigurationError(f"{path} must map names to values, got {values!r}")
+        raise ConfigurationError(f"{path} must map names to values, got {shown(values)}")
     return declaration_from_mapping({**values, **(changes or {})}, str(path))
 
 
@@ -174,7 +174,7 @@ def declaration_from_mapping(values: Mapping[str, Any], where: str) -> Declarati
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
-            raise ConfigurationError(f"{where}: unknown key {key!r}{hint}")
+            raise ConfigurationError(f"{where}: unknown key {shown(key)}{hint}")
     missing = [name for name in ("cameras", *CHOICES) if name not in values]
     if missing:
         options = ", ".join(
@@ -196,5 +196,5 @@ def declaration_from_mapping(values: Mapping[str, Any], where: str) -> Declarati
 
 def _listed(value: Any) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"expected a list, got {value!r}")
+        raise ValueError(f"expected a list, got {shown(value)}")
     return list(value)

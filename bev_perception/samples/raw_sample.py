@@ -68,7 +68,10 @@ def read_samples(
     for path in paths:
         arrays = {**shared, **read_arrays(path, cameras)}
         for name, moment in _moments(arrays, str(path)):
-            yield _raw_sample(moment, name)
+            try:
+                yield _raw_sample(moment, name)
+            except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+                raise BagError(f"{name}: a value of the wrong kind: {error}") from error
 
 
 def _shared_arrays(folder: Path) -> Arrays:
@@ -87,7 +90,7 @@ def _moments(arrays: Arrays, where: str) -> Iterator[tuple[str, Arrays]]:
     for name, dimensions in _DIMENSIONS.items():
         if arrays.get(name) is None:
             continue
-        values = _array(arrays[name], f"{where}: {name}")
+        values = _array(arrays[name], f"{where}: {name}", "US" if name == "labels" else "biuf")
         leading = values.shape[: values.ndim - dimensions]
         if values.ndim < dimensions or values.dtype == object:
             raise BagError(
@@ -105,13 +108,14 @@ def _moments(arrays: Arrays, where: str) -> Iterator[tuple[str, Arrays]]:
         yield (where if number == 1 else f"{where} moment {index}"), moment
 
 
-def _array(values: Any, where: str) -> NDArray[Any]:
+def _array(values: Any, where: str, kinds: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
         raise BagError(f"{where} is no array of numbers: {error}") from error
-    if array.dtype.kind not in "biufUS":
-        raise BagError(f"{where} holds {array.dtype}, expected numbers or text")
+    if array.size and array.dtype.kind not in kinds:
+        expected = "numbers" if "f" in kinds else "text"
+        raise BagError(f"{where} holds {array.dtype}, expected {expected}")
     return array
 
 

@@ -230,7 +230,7 @@ def _read_samples(folder: Path, out: Path) -> None:
 def _prepare_evaluation(folder: Path) -> None:
     place = folder / "evaluation"
     place.mkdir()
-    frame = {"drive": "a", "stamp_ns": 1, "iou": 0.5}
+    frame = {"source": "a", "drive": "a", "stamp_ns": 1, "cells": {"25 m": [1, 2]}}
     (place / "run.json").write_text(json.dumps({"command": "evaluate", "version": "0"}))
     (place / "metrics.json").write_text(json.dumps({"iou": {"50": 0.5}}))
     (place / "frames.json").write_text(json.dumps({"frames": [frame], "pictures": []}))
@@ -263,7 +263,7 @@ def _spoil_image(folder: Path, rng: random.Random) -> None:
 
 
 def _read_image(folder: Path, out: Path) -> None:
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("a.*")):
         data = path.read_bytes()
         encoded_size(data)
         try:
