@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.doctor.finding import Findings
+from bev_perception.doctor.finding import Finding, Findings, Severity
 from bev_perception.doctor.geometry_assignment import Verdict, assign
 from bev_perception.doctor.geometry_evidence import ImagePair, image_pair
 from bev_perception.doctor.recording import ImageSample, Observation
@@ -21,6 +21,8 @@ _SPOILS_CAMERA = (
     "encoding", "camera-info", "size", "focal", "distortion", "optical-frame", "mounting",
     "image-content", "image-frozen",
 )  # fmt: skip
+_SPOILS_TIMES = ("jitter", "clock", "offset")
+"""Warnings too: at a wrong time the vehicle was elsewhere."""
 _SPOILS_POSES = ("stamps", "clock", "quaternions", "tf-publishers", "tf-time", "ego-pose")
 
 
@@ -67,6 +69,13 @@ def decoded(sample: ImageSample) -> NDArray[np.uint8] | None:
         return None
 
 
+def _spoils(entry: Finding) -> bool:
+    """Whether images of a camera cannot be compared with its calibration any more."""
+    if entry.check in _SPOILS_TIMES:
+        return entry.severity.rank >= Severity.WARNING.rank
+    return entry.check in _SPOILS_CAMERA and entry.severity is Severity.ERROR
+
+
 def _look(seen: Observation, so_far: Findings) -> Sight:
     left_out = {
         name: "its calibration or mounting is not known"
@@ -75,11 +84,7 @@ def _look(seen: Observation, so_far: Findings) -> Sight:
     }
     for name in seen.rig_cameras:
         spoilers = [
-            entry.check
-            for entry in so_far.entries
-            if entry.camera == name
-            and entry.check in _SPOILS_CAMERA
-            and Findings((entry,)).has_error()
+            entry.check for entry in so_far.entries if entry.camera == name and _spoils(entry)
         ]
         if spoilers:
             left_out[name] = f"{spoilers[0]} is wrong"
