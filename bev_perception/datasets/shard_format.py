@@ -189,4 +189,4 @@ def load_json(path: Path, what: str) -> dict[str, Any]:
 def about_set(error: Exception, where: str) -> DatasetError:
     """What to say when the values of a set are not as they must be."""
     text = str(error) if isinstance(error, BevError) else f"{type(error).__name__} {error}"
-    return DatasetError(f"{where}: damaged: {text}; extract the drive again")
+    return DatasetError(f"{where}: damaged: {text[:300]}; extract the drive again")

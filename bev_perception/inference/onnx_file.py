@@ -59,8 +59,8 @@ def read_onnx(path: Path) -> ExportedGraph:
         model = onnx.load_from_string(data)
     except Exception as error:  # protobuf's and onnx's own, which have no common base
         raise EngineError(
-            f"{path}: not a complete ONNX file ({len(data)} bytes): {str(error)[:300]}; export it again "
-            f"with bev export"
+            f"{path}: not a complete ONNX file ({len(data)} bytes): {str(error)[:300]}; "
+            f"export it again with bev export"
         ) from error
     entries = {
         entry.key.removeprefix(_PREFIX): entry.value

@@ -125,8 +125,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"weights {path}: not a complete safetensors file ({path.stat().st_size} bytes): "
-            f"{str(error)[:300]}; it is truncated, corrupt or of another format (pickled .pt and .pth files "
-            f"are not read)"
+            f"{str(error)[:300]}; it is truncated, corrupt or of another format (pickled .pt and "
+            f".pth files are not read)"
         ) from error
 
 
