@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ import torch
 from memory_samples import GRID, at, blob, memory_config, place_of, rigid
 from segnet_samples import random_images, ring_rig
 
+from bev_perception.errors import ConfigurationError
 from bev_perception.geometry.planar import EgoMoment
-from bev_perception.model import Segnet, SegnetConfig, build_tap_table
+from bev_perception.model import Segnet, SegnetConfig, build_lift_geometry, build_tap_table
 from bev_perception.model.alignment import aligned
 from bev_perception.model.feature_memory import FeatureMemory, GroundState, MemoryStep, QueueState
 from bev_perception.model.inference_form import InferenceSegnet
+from bev_perception.model.lift_config import LIFTS, LiftSettings
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.memory_fusion import GruFusion, QueueFusion
 from bev_perception.model.segnet import with_memory
@@ -219,3 +222,26 @@ def test_a_trained_network_gets_a_memory_that_changes_nothing_yet() -> None:
             assert torch.equal(trained(images, taps).segmentation, after.segmentation)
     assert with_memory(trained, MemoryConfig()) is trained
     assert with_memory(remembering, MemoryConfig()).config == trained.config
+
+
+@pytest.mark.parametrize("lift", [name for name in LIFTS if name != "ground_late"])
+def test_every_lift_may_remember(lift: str) -> None:
+    torch.manual_seed(0)
+    config = replace(memory_config("gru"), lift=lift, lift_settings=LiftSettings(heads=2))
+    model = Segnet(config).eval()
+    torch.nn.init.normal_(model.memory.to_bev.weight)
+    taps = build_lift_geometry(ring_rig(config.image_size), config)
+    memory = FeatureMemory(config.memory)
+    images = as_tensor(random_images(config))
+    with torch.no_grad():
+        answers = [
+            model(images, taps, memory=MemoryStep([memory], [moment])).segmentation
+            for moment in curve(3)
+        ]
+    assert memory.recalled
+    assert not torch.equal(answers[0], answers[2])
+
+
+def test_a_lift_without_a_feature_for_the_plane_refuses_a_memory() -> None:
+    with pytest.raises(ConfigurationError, match="ground_late judges each camera alone"):
+        replace(memory_config("gru"), lift="ground_late")
