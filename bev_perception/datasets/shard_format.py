@@ -26,6 +26,7 @@ from bev_perception.errors import BevError, DatasetError
 from bev_perception.geometry import ObjectBox, Rig, RigidTransform
 from bev_perception.geometry.box_arrays import BoxArrays
 from bev_perception.untrusted import parse_json as parse_json_text
+from bev_perception.untrusted import shown
 
 FORMAT = "bev_perception shards"
 VERSION = 1
@@ -177,10 +178,12 @@ def load_json(path: Path, what: str) -> dict[str, Any]:
         raise DatasetError(f"{path}: no {what} ({reason}); extract it again") from error
     values = parse_json(text, str(path))
     if values.get("format") != FORMAT:
-        raise DatasetError(f"{path} is no {what} of bev extract: format {values.get('format')!r}")
+        raise DatasetError(
+            f"{path} is no {what} of bev extract: format {shown(values.get('format'))}"
+        )
     if values.get("version") != VERSION:
         raise DatasetError(
-            f"{path} is of version {values.get('version')!r} of the shard format, this program "
+            f"{path} is of version {shown(values.get('version'))} of the shard format, this program "
             f"reads version {VERSION}; extract the bags again, or use the program that made it"
         )
     return values
