@@ -149,8 +149,7 @@ def test_every_parameter_learns_from_windows(prepared: Any, kind: str, precision
     module = WindowModule(model, a_config("unused", ("a", "b"), None, **with_memory(kind)))
     batch = collate_windows([dataset[3], dataset[5]])
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        outputs = answers(model, batch)
-        losses = [module.losses(out, step) for out, step in zip(outputs, batch.steps)]
+        losses = [module.losses(o, s) for s, o in zip(batch.steps, answers(model, batch))]
     sum(one["total"] for one in losses).backward()
     assert all(torch.isfinite(one["velocity"]) for one in losses)
     idle = [name for name, value in model.named_parameters() if value.grad is None]

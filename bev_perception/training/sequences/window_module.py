@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -35,7 +36,8 @@ class WindowModule(SegnetModule):
 
     def forward(self, batch: Batch) -> SegnetOutput:
         """The network's answer to the last sets of a batch of windows."""
-        return answers(self.model, cast(WindowBatch, batch))[-1]
+        *_, last = answers(self.model, cast(WindowBatch, batch))
+        return last
 
     def losses(self, output: SegnetOutput, batch: Batch) -> dict[str, Tensor]:
         """See SegnetModule; of a network with memory also ``velocity``."""
@@ -50,31 +52,27 @@ class WindowModule(SegnetModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean of the total losses of the graded sets."""
         window = cast(WindowBatch, batch)
-        outputs = answers(self.model, window)
-        every = [self.losses(output, step) for output, step in zip(outputs, window.steps)]
+        every = []
+        # Each loss before the next answer: that of depths listens to the network's last one.
+        for step, output in zip(window.steps, answers(self.model, window)):
+            every.append(self.losses(output, step))
         losses = {name: torch.stack([one[name] for one in every]).mean() for name in every[0]}
-        self.note_step(losses, outputs[-1], batch, batch_idx)
+        self.note_step(losses, output, batch, batch_idx)
         return losses["total"]
 
 
-def answers(model: Segnet, batch: WindowBatch) -> list[SegnetOutput]:
+def answers(model: Segnet, batch: WindowBatch) -> Iterator[SegnetOutput]:
     """The network's answers to the graded sets, oldest first, each with what it remembers."""
     memories = [FeatureMemory(model.config.memory) for _ in range(len(batch))]
     if model.memory is not None:
         with torch.no_grad():
             for past in batch.history:
                 model.observe(past.images, past.taps, MemoryStep(memories, past.moments))
-        # Autocast keeps converted weights, and these were converted without their gradients.
+        # Older torch keeps weights that autocast converted here, without their gradients.
         torch.clear_autocast_cache()
-    return [
-        model(
-            step.images,
-            step.taps,
-            with_feature=False,
-            memory=MemoryStep(memories, step.moments),
-        )
-        for step in batch.steps
-    ]
+    for step in batch.steps:
+        memory = MemoryStep(memories, step.moments)
+        yield model(step.images, step.taps, with_feature=False, memory=memory)
 
 
 def velocity_loss(velocity: Tensor, target: Tensor, known: Tensor) -> Tensor:
