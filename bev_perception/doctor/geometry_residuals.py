@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -55,8 +56,7 @@ class Residuals(NamedTuple):
 
 def corrected(base_T_camera: RigidTransform, error: Vector) -> RigidTransform:
     """Where a camera really sits whose calibration has this error."""
-    forward = base_T_camera.rotation[:, 2]
-    level = RigidTransform.from_euler(0.0, 0.0, math.atan2(forward[1], forward[0])).rotation
+    level = _level(base_T_camera)
     turn = RigidTransform.from_euler(
         float(error[Error.ROLL]), float(error[Error.PITCH]), float(error[Error.YAW])
     ).rotation
@@ -64,6 +64,13 @@ def corrected(base_T_camera: RigidTransform, error: Vector) -> RigidTransform:
         level @ turn @ level.T @ base_T_camera.rotation,
         base_T_camera.translation + np.array([0.0, 0.0, error[Error.HEIGHT]]),
     )
+
+
+@lru_cache(maxsize=64)
+def _level(base_T_camera: RigidTransform) -> Vector:
+    """(3, 3) from the levelled frame that looks where the camera looks to base_link."""
+    forward = base_T_camera.rotation[:, 2]
+    return RigidTransform.from_euler(0.0, 0.0, math.atan2(forward[1], forward[0])).rotation
 
 
 def residuals(
