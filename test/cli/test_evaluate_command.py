@@ -18,14 +18,17 @@ from bev_perception.model import load_weights, save_weights
 
 @pytest.fixture
 def evaluated(bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path) -> Path:
-    """An evaluation with retention."""
+    """An evaluation with retention and every subset of the cameras."""
     out = tmp_path / "scores"
     result = bev(
         "evaluate", make_bag(), "--weights", weights, "--backend", "cpu", "--retention",
-        "--retention-stride", 3, "--pictures", 1, "--out", out,
+        "--retention-stride", 3, "--camera-subsets", "--pictures", 1, "--out", out,
     )  # fmt: skip
     assert result.code == 0, result.err
-    for text in ("panoptic quality", "pitch +2°, unknown", "without camera left", "report.html"):
+    for text in (
+        "panoptic quality", "pitch +2°, unknown", "without camera left", "best temperature",
+        "report.html",
+    ):  # fmt: skip
         assert text in result.out
     return out
 
@@ -33,6 +36,10 @@ def evaluated(bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path) 
 def test_an_evaluation_has_figures_frames_pictures_and_a_page(evaluated: Path) -> None:
     metrics = json.loads((evaluated / "metrics.json").read_text())
     assert (metrics["bags"], metrics["sets"], metrics["retention"]["sets"]) == (1, 3, 1)
+    subsets = metrics["camera_subsets"]["perturbations"]
+    assert subsets[0]["name"] == "with all cameras"
+    lost = [entry["seen"] for entry in subsets[1:]]
+    assert max(lost) < subsets[0]["seen"]
     assert set(metrics["center_ap"]["within_25m"]) == {"0.5", "1", "2", "4", "mean"}
     assert len(metrics["calibration"]["cells"]) == 15
     frames = json.loads((evaluated / "frames.json").read_text())
@@ -44,6 +51,7 @@ def test_an_evaluation_has_figures_frames_pictures_and_a_page(evaluated: Path) -
     for text in (
         "Panoptic quality",
         "Retention",
+        "Some of the cameras",
         "Worst: IoU",
         "ring 35-50 m",
         "--retention-stride 3",
