@@ -29,7 +29,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "ros"))
 
 import numpy as np
 from fault_observer import FaultObserver
-from fault_processes import ProcessOutcome, fill_disk, kill_drivers, kill_node, kill_recorder
+from fault_processes import (
+    ProcessOutcome,
+    fill_disk,
+    kill_drivers,
+    kill_node,
+    kill_recorder,
+    kill_source,
+)
 from fault_table import between_marks, table
 from fault_trials import CLOCK_TRIALS, ENGINE_TRIALS, MESSAGE_TRIALS, Outcome, problems, run_trial
 from faulty_drivers import FaultyDrivers
@@ -37,12 +44,15 @@ from ros_client import Client
 from ros_processes import RosProcess, RosProcesses, perception_starter
 from tiny_network import save_tiny_network
 
+from bev_perception.bags import BagWriter
 from bev_perception.cli.ros_domain import own_domain
 from bev_perception.faults.calls import CallOrders
-from bev_perception.geometry import Rig, load_rig
+from bev_perception.geometry import CameraFrame, FrameSet, RigidTransform, load_rig
 from bev_perception.perception.image_noise import is_noise
 from bev_perception.resources import config_path
 from bev_perception.ros.repeated_images import RepeatedImages
+
+BAG_SETS, PERIOD_NS = 600, 100_000_000
 
 
 class Bench:
@@ -56,10 +66,13 @@ class Bench:
     def __init__(self, folder: Path, sim_time: bool = False) -> None:
         import rclpy
 
-        whole = load_rig(config_path("rigs/default.yaml"))
-        self.rig = Rig({name: whole[name].resized(96, 64) for name in whole})
         self.folder, self._sim_time = folder, sim_time
         folder.mkdir()
+        self.rig_file = folder / "rig.yaml"
+        text = config_path("rigs/default.yaml").read_text(encoding="utf-8")
+        text = text.replace("width: 672", "width: 96").replace("height: 448", "height: 64")
+        self.rig_file.write_text(text, encoding="utf-8")
+        self.rig = load_rig(self.rig_file)
         self.client = Client(rclpy, f"faults_{folder.name}")
         self.orders = CallOrders(folder / "orders")
         self.drivers = self.new_drivers()
@@ -81,6 +94,27 @@ class Bench:
             use_sim_time=self._sim_time,
             watchdog_s=0.6,
         )
+
+    def start_player(self) -> RosProcess:
+        """bev play of a bag of these cameras, in a loop."""
+        bag = self.folder / "drive"
+        if not bag.exists():
+            images = self.drivers.cameras.images
+            with BagWriter(bag) as writer:
+                for index in range(BAG_SETS):
+                    stamp_ns = (index + 1) * PERIOD_NS
+                    frames = {
+                        name: CameraFrame(name, stamp_ns, images[name] ^ np.uint8(index % 2))
+                        for name in self.rig
+                    }
+                    pose = RigidTransform(np.eye(3), np.array([0.5 * index, 0.0, 0.0]))
+                    writer.write_frame_set(FrameSet(stamp_ns, frames, (), pose), self.rig)
+        return self._processes("bev_perception.cli.main", "play", bag, "--loop")
+
+    def start_town(self) -> RosProcess:
+        """The simulator's node."""
+        parameters = {"rig_file": str(self.rig_file)}
+        return self._processes("bev_perception.ros.simulation_node", parameters=parameters)
 
     def close(self) -> None:
         """Ends all, and keeps the logs."""
@@ -127,21 +161,27 @@ def run(folder: Path, only: str) -> tuple[list[Outcome], list[ProcessOutcome]]:
             processes.append(outcome)
             processes.append(kill_recorder(made.folder, made.observer))
             processes.append(fill_disk(made.folder, made.observer))
+            made.drivers.close()
+            for text, start in {
+                "kill -9 of the player, started again": made.start_player,
+                "kill -9 of the simulator, started again": made.start_town,
+            }.items():
+                processes.append(kill_source(text, start, made.client, made.observer))
     return outcomes, processes
 
 
 def costs() -> str:
     """What the checks of contents take, in words."""
     random = np.random.default_rng(0)
-    images = [random.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(8)]
+    images = [random.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(32)]
     messages = [image.tobytes() for image in images]
     repeated, runs = RepeatedImages(), 400
     began = time.perf_counter()
     for index in range(runs):
-        repeated.look(messages[index % 8], index)
+        repeated.look(messages[index % 32], index)
     middle = time.perf_counter()
     for index in range(runs):
-        is_noise(images[index % 8])
+        is_noise(images[index % 32])
     noise_us, look_us = (
         1e6 * seconds / runs for seconds in (time.perf_counter() - middle, middle - began)
     )

@@ -11,7 +11,7 @@ CLEAR_AFTER_S = 0.6
 """For what was there all the time: once it is away so long, it is over."""
 
 LONGEST_S = 3.0
-_FACTOR = 3
+_FACTOR, _RECURRENCES = 3, 2
 _GAP_S, _PAUSE_S = 0.35, 2.0
 
 
@@ -44,7 +44,8 @@ class Lingering:
         """Whether it is still told of."""
         if self._seen_ns is None:
             return False
-        recurring_ns = _FACTOR * max(self._gaps_ns, default=0)
+        recurs = len(self._gaps_ns) >= _RECURRENCES
+        recurring_ns = _FACTOR * max(self._gaps_ns) if recurs else 0
         hold_ns = max(self._clear_ns, min(recurring_ns, self._longest_ns))
         return now_ns - self._seen_ns < hold_ns
 

@@ -57,7 +57,7 @@ def test_a_stutter_is_reported_without_flicker() -> None:
         causes.append(camera.status.cause)
         camera.send(8)
         causes.append(camera.status.cause)
-    assert set(causes[2:]) == {Cause.STOPPED}, "the second stop tells that it recurs"
+    assert set(causes[4:]) == {Cause.STOPPED}, "the third stop tells that it recurs"
     assert camera.send(30).status.cause is Cause.NONE
 
 
