@@ -53,23 +53,25 @@ def examination_text(examination: Examination) -> str:
 def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
     """Findings of several cameras that have one cause, together."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
-    for each in findings:
-        groups.setdefault((each.severity, each.check, each.cause, each.fix), []).append(each)
+    for number, each in enumerate(findings):
+        one = "" if each.camera else number
+        groups.setdefault((each.severity, each.check, each.cause, each.fix, one), []).append(each)
     return list(groups.values())
 
 
 def _group_text(group: Sequence[Finding]) -> str:
     """A few indented lines."""
-    first, cameras = group[0], ", ".join(each.camera for each in group)
+    first, cameras = group[0], ", ".join(dict.fromkeys(each.camera for each in group))
     lines = [f"{first.severity.value.upper()}  {first.check}  {cameras}".rstrip()]
     for part in ("seen", "expected"):
-        texts = {each.camera: getattr(each, part) for each in group}
-        if len(set(texts.values())) == 1:
-            lines.append(_line(part, getattr(first, part)))
+        texts = [getattr(each, part) for each in group]
+        if len(set(texts)) == 1:
+            lines.append(_line(part, texts[0]))
         else:
             lines += [
-                _line(part if camera == first.camera else "", f"{camera}: {text}")
-                for camera, text in texts.items()
+                _line("" if number else part, f"{each.camera}: {text}")
+                for number, (each, text) in enumerate(zip(group, texts))
+                if text
             ]
     lines += [_line(part, getattr(first, part)) for part in ("cause", "fix")]
     return "\n".join(line for line in lines if line)

@@ -143,6 +143,11 @@ class TransformTrack:
     log_ns: NDArray[np.int64]
     values: NDArray[np.float64]
 
+    @property
+    def is_odometry(self) -> bool:
+        """Whether it is an odometry topic's pose and came on no TF."""
+        return self.topic.rstrip("/").rpartition("/")[2] not in ("tf", "tf_static")
+
 
 @dataclass(frozen=True, eq=False)
 class Observation:

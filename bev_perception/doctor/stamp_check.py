@@ -24,6 +24,7 @@ TOLERANCE_S = 0.05
 DRIFT_PPM = 500.0
 """Clocks of computers drift against each other by less than this."""
 
+_DAY_S = 86_400.0
 _SHORTEST_DRIFT_S = 5.0
 _LEAST_DRIFT_S = 0.02
 _DRIVER_FIX = "stamp each image with its own time of exposure in the driver"
@@ -195,7 +196,7 @@ def _other_clock(seen: Observation, delay_s: float) -> Finding:
         return Finding(
             "clock",
             Severity.NOTE,
-            f"stamps are {abs(delay_s):.1f} s {'behind' if delay_s > 0 else 'ahead of'} the "
+            f"stamps are {_span_text(abs(delay_s))} {'behind' if delay_s > 0 else 'ahead of'} the "
             f"recorder's clock and follow /clock",
             expected="nodes that use these topics with use_sim_time: true",
             cause="a simulation or a bag that is played",
@@ -205,13 +206,18 @@ def _other_clock(seen: Observation, delay_s: float) -> Finding:
     return Finding(
         "clock",
         Severity.WARNING if seen.is_live else Severity.NOTE,
-        f"all stamps are {abs(delay_s):.1f} s {'behind' if delay_s > 0 else 'ahead of'} the "
+        f"all stamps are {_span_text(abs(delay_s))} {'behind' if delay_s > 0 else 'ahead of'} the "
         f"recorder's clock, and {no_clock}",
         expected="stamps of the recorder's clock, or a /clock that they follow",
         cause="a bag that is played without its clock, a simulation, or a computer whose clock is "
         "wrong",
         fix="play with --clock and use use_sim_time, or set the clock",
     )
+
+
+def _span_text(seconds: float) -> str:
+    """A span of time for a person: simulations count from zero, decades away."""
+    return f"{seconds:.1f} s" if seconds < _DAY_S else f"{seconds / _DAY_S:.0f} days"
 
 
 def _clock_delay_s(seen: Observation) -> float | None:

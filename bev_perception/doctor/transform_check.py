@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.bags.summary import CLOCK_TOLERANCE_S
 from bev_perception.doctor.finding import Finding, Findings, Severity
 from bev_perception.doctor.recording import Observation, TransformTrack
 from bev_perception.errors import CalibrationError
@@ -100,7 +101,7 @@ def check_publishers(seen: Observation, so_far: Findings) -> Iterator[Finding]:
         yield from _moving_mounts(seen)
     by_child: dict[str, list[TransformTrack]] = defaultdict(list)
     for track in seen.transforms:
-        if track.topic.rstrip("/").endswith(("/tf", "tf_static")):
+        if not track.is_odometry:
             by_child[track.child].append(track)
     for child, tracks in by_child.items():
         text = _contradiction(tracks)
@@ -129,8 +130,11 @@ def check_transform_times(seen: Observation, so_far: Findings) -> Iterator[Findi
     stamps = np.concatenate([track.stamps_ns for track in images])
     delay_s = float(np.median(np.concatenate([t.log_ns - t.stamps_ns for t in images]))) / 1e9
     stamps_ok = not so_far.has_error("stamps")
+    told = {track.child for track in seen.transforms if not track.is_odometry}
     for track in seen.transforms:
         if track.is_static or len(track.stamps_ns) < 2 or not stamps_ok:
+            continue
+        if track.child in told and track.is_odometry:
             continue
         if not _on_the_way(seen, track):
             continue
@@ -149,7 +153,7 @@ def check_transform_times(seen: Observation, so_far: Findings) -> Iterator[Findi
                 "without common time",
                 fix="set use_sim_time alike everywhere; synchronise the clocks",
             )
-        elif own_delay_s - delay_s > LATE_S:
+        elif own_delay_s - delay_s > LATE_S and abs(delay_s) < CLOCK_TOLERANCE_S:
             yield Finding(
                 "tf-time",
                 Severity.WARNING,

@@ -71,19 +71,15 @@ def transform_tree(tracks: Sequence[TransformTrack]) -> tuple[TransformTree, lis
     BagReader reads bags.
     """
     tree, problems = TransformTree(), []
-    tf = [track for track in tracks if not _is_odometry(track)]
+    tf = [track for track in tracks if not track.is_odometry]
     children = {track.child for track in tf}
-    odometry = [track for track in tracks if _is_odometry(track) and track.child not in children]
+    odometry = [track for track in tracks if track.is_odometry and track.child not in children]
     for track in [*sorted(tf, key=lambda entry: entry.is_static), *odometry]:
         try:
             _enter(tree, track)
         except TransformError as error:
             problems.append(f"{track.topic}: {track.parent!r} -> {track.child!r}: {error}")
     return tree, problems
-
-
-def _is_odometry(track: TransformTrack) -> bool:
-    return track.topic.rstrip("/").rpartition("/")[2] not in ("tf", "tf_static")
 
 
 def _append(edge: _Edge, stamp: int, log_ns: int, t: Any, r: Any) -> None:
