@@ -153,6 +153,7 @@ DISPENSABLE = {
     "launch",
     "launch_ros",
     "sensor_msgs_py",
+    "sros2",
     "tf_transformations",
 }
 

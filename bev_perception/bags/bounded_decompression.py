@@ -7,18 +7,15 @@ decompressors are replaced by these when this module is imported.
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from lz4.frame import LZ4FrameDecompressor
 from rosbags.rosbag2 import reader, storage_mcap
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+zstd: Any = storage_mcap.zstd
+_lz4: Any = import_module("lz4.frame")  # both are what rosbags itself uses, and brings
 
 MAX_CHUNK_BYTES = 1 << 30
 """Of an unpacked chunk of mcap, or of one message; recorders begin a new chunk after megabytes."""
@@ -56,7 +53,7 @@ def unpacked_zstd(data: bytes, limit: int = MAX_CHUNK_BYTES) -> bytes:
 
 def unpacked_lz4(data: bytes, limit: int = MAX_CHUNK_BYTES) -> bytes:
     """An lz4 frame; see unpacked_zstd."""
-    unpacker = LZ4FrameDecompressor()
+    unpacker = _lz4.LZ4FrameDecompressor()
     content: bytes = unpacker.decompress(data, max_length=limit + 1)
     if len(content) > limit:
         raise TooLargeError(f"compression: {limit} bytes are not enough for what it unpacks to")

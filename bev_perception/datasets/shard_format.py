@@ -184,7 +184,8 @@ def load_json(path: Path, what: str) -> dict[str, Any]:
     if values.get("version") != VERSION:
         raise DatasetError(
             f"{path} is of version {shown(values.get('version'))} of the shard format, this "
-            f"program reads version {VERSION}; extract the bags again, or use the program that made it"
+            f"program reads version {VERSION}; extract the bags again, or use the program that "
+            f"made it"
         )
     return values
 
