@@ -103,7 +103,8 @@ def findings_table(examination: Examination) -> Table:
          *(getattr(each, part) for part in _PARTS)]
         for each in examination.findings
     ]  # fmt: skip
-    return Table("Findings", ["finding", "camera", "seen", "expected", "likely cause", "fix"], rows)
+    columns = ["finding", "camera", "seen", "expected", "likely cause", "fix"]
+    return Table("Findings", columns, rows, prose=True)
 
 
 def examination_values(

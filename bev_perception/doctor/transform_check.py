@@ -106,14 +106,14 @@ def check_publishers(seen: Observation, so_far: Findings) -> Iterator[Finding]:
     for child, tracks in by_child.items():
         text = _contradiction(tracks)
         if text:
-            who = sorted(
-                {node for track in tracks for node in seen.publishers.get(track.topic, ())}
+            topics = sorted({track.topic for track in tracks if seen.publishers.get(track.topic)})
+            who = "".join(
+                f"; on {topic} publish {', '.join(seen.publishers[topic])}" for topic in topics
             )
             yield Finding(
                 "tf-publishers",
                 Severity.ERROR,
-                f"{text}"
-                + (f"; /tf and /tf_static are published by {', '.join(who)}" if who else ""),
+                f"{text}{who}",
                 expected=f"one sender that places {child!r}",
                 cause="two publishers of one transform: a URDF and a static_transform_publisher, "
                 "two localisations, or a bag that is played beside the running system",

@@ -30,12 +30,16 @@ class KeyFigure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts under column names; the first column names the row."""
+    """Rows of texts under column names; the first column names the row.
+
+    Cells of prose are sentences: wrapped, and aligned to the left.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    prose: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,12 @@ from bev_perception.faults import inject_into_bag
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 
+from geometry_msgs.msg import TransformStamped
+from ros_client import Client
 from ros_processes import wait_for
+from tf2_msgs.msg import TFMessage
 
-from bev_perception.doctor.checks import CHECKS
+from bev_perception.doctor.checks import CHECKS, RECORDING_CHECKS
 from bev_perception.doctor.examination import examine
 from bev_perception.doctor.finding import Severity
 from bev_perception.ros.topic_observer import TopicObserver
@@ -53,3 +56,26 @@ def test_silence_is_an_error_and_not_a_crash(ros_environment: Any, client: Any) 
     (found,) = examine(observer.observation(), CHECKS).findings
     assert (found.check, found.severity) == ("cameras", Severity.ERROR)
     assert "no camera topics" in found.seen
+
+
+def test_two_publishers_of_a_transform_are_named(ros_environment: Any, client: Any) -> None:
+    observer = TopicObserver(client.node, TopicSelection(), 60.0)
+    senders = [Client(ros_environment, name) for name in ("odometry", "visual_odometry")]
+    publishers = [sender.publisher("/tf", TFMessage) for sender in senders]
+    try:
+        for publisher, sender in zip(publishers, senders):
+            sender.wait_matched(publisher)
+        for second in range(5):
+            for number, publisher in enumerate(publishers):
+                entry = TransformStamped(child_frame_id="base_link")
+                entry.header.frame_id, entry.header.stamp.sec = "odom", second
+                entry.transform.translation.x = 2.0 * number
+                publisher.publish(TFMessage(transforms=[entry]))
+        wait_for(lambda: observer.received >= 10, what=lambda: f"10, {observer.received} came")
+        found = examine(observer.observation(), RECORDING_CHECKS).findings
+    finally:
+        for sender in senders:
+            sender.close()
+    (told,) = (each for each in found if each.check == "tf-publishers")
+    assert "5 stamps come twice with other values, up to 2.00 m" in told.seen
+    assert "on /tf publish /odometry, /visual_odometry" in told.seen
