@@ -13,6 +13,9 @@ AMONG_CAMERAS_S = 1.5
 
 AHEAD_OF_CLOCK_S = 0.25
 
+_A_PAIR = 2
+"""Of two cameras nobody can tell which one is wrong."""
+
 
 def stamp_problems(stamps_ns: Mapping[str, int], clock_ns: int | None) -> dict[str, str]:
     """What is wrong with the stamps, by camera, of those where something is.
@@ -22,9 +25,9 @@ def stamp_problems(stamps_ns: Mapping[str, int], clock_ns: int | None) -> dict[s
         clock_ns: of this machine; None where stamps are of another time, as with /clock.
     """
     problems: dict[str, str] = {}
+    usual_ns = median(stamps_ns.values()) if len(stamps_ns) > _A_PAIR else None
     for camera, own_ns in stamps_ns.items():
-        others = [value for name, value in stamps_ns.items() if name != camera]
-        offset_s = (own_ns - median(others)) / SECOND if len(others) > 1 else 0.0
+        offset_s = (own_ns - usual_ns) / SECOND if usual_ns is not None else 0.0
         ahead_s = (own_ns - clock_ns) / SECOND if clock_ns is not None else 0.0
         if abs(offset_s) > AMONG_CAMERAS_S:
             side = "ahead of" if offset_s > 0 else "behind"
