@@ -203,7 +203,7 @@ def _write(
             subtitle=overview(examination),
             figures=[KeyFigure("Verdict", verdict(examination))],
             findings=[
-                f"{each.severity.value.capitalize()} ({_about(each)}): {each.seen}. To do: {each.fix}."
+                f"{each.severity.value.upper()} {_about(each)}: {each.seen}. To do: {each.fix}."
                 for each in examination.findings
                 if each.severity.value in ("warning", "error")
             ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bev_perception.cli.result_tables import as_text
+from bev_perception.cli.result_tables import as_text, text_table
 from bev_perception.doctor.examination import Examination
 from bev_perception.doctor.finding import Finding, Severity
 from bev_perception.doctor.recording import CameraTrack, Observation
@@ -43,9 +43,10 @@ def verdict(examination: Examination) -> str:
 
 def examination_text(examination: Examination) -> str:
     """Everything for a terminal."""
-    tables = [cameras_table(examination.observation), checks_table(examination)]
+    cameras = cameras_table(examination.observation)
     parts = [overview(examination)]
-    parts += [f"{table.title}\n{as_text(table)}" for table in tables if table.rows]
+    parts += [f"{cameras.title}\n{as_text(cameras)}"] if cameras.rows else []
+    parts.append(f"Checks\n{_checks_text(examination)}")
     parts += [_group_text(group) for group in _groups(examination.findings)]
     return "\n\n".join([*parts, verdict(examination)]) + "\n"
 
@@ -83,9 +84,17 @@ def checks_table(examination: Examination) -> Table:
     for check in examination.checks:
         cameras = [f.camera for f in examination.findings if f.check == check.name and f.camera]
         shown = ", ".join(dict.fromkeys(cameras))
-        named = f"{check.name:<16} {check.looks_at}"
-        rows.append([named, examination.verdict(check.name).value, shown])
-    return Table("Checks", ["check", "verdict", "cameras"], rows)
+        rows.append([check.name, check.looks_at, examination.verdict(check.name).value, shown])
+    return Table("Checks", ["check", "looks at", "verdict", "cameras"], rows, prose=True)
+
+
+def _checks_text(examination: Examination) -> str:
+    """The same for a terminal, names and questions aligned."""
+    rows = [
+        [f"{name:<16} {looks_at}", *rest]
+        for name, looks_at, *rest in checks_table(examination).rows
+    ]
+    return text_table(["check", "verdict", "cameras"], rows)
 
 
 def cameras_table(seen: Observation) -> Table:
