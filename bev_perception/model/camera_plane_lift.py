@@ -27,8 +27,9 @@ class CameraPlaneLift(nn.Module):
 
     def __init__(self, config: SegnetConfig) -> None:
         super().__init__()
+        latent = config.latent_dim
         self.judge = nn.Sequential(
-            make_compressor(1, config.latent_dim), make_compressor(1, config.latent_dim)
+            make_compressor(1, latent), nn.Conv2d(latent, latent, 3, padding=1, bias=False)
         )
 
     def forward(self, features: Tensor, planes: TapTable) -> Tensor:
