@@ -29,9 +29,9 @@ MIN_DRIVEN_M = 2.0
 ANGLE_DEG = (1.0, 2.0)
 """From the first on an angle is a warning, from the second on an error."""
 
-TOO_LOW_M, TOO_HIGH_M = (0.12, 0.22), (0.22, 0.35)
+TOO_LOW_M, TOO_HIGH_M = (0.12, 0.22), (0.28, 0.4)
 """Warning and error where the camera is really higher, or lower, than calibrated. A camera that
-sees only a pavement seems lower by the kerb, so the second pair is wider."""
+sees only a pavement or a bank seems lower by their height, so the second pair is wider."""
 
 FOCAL = (0.04, 0.07)
 """Relative."""
@@ -183,7 +183,8 @@ def _height(
         f"({_counts(estimate)})",
         camera=name,
         expected=f"{told_m:.2f} m, as calibrated",
-        cause="a wrong z of the mounting, or a camera that was moved",
+        cause="a wrong z of the mounting, or a camera that was moved; on a straight way a wrong "
+        "focal length looks alike",
         fix=f"set z of its mounting to {told_m + error:.2f} m above the ground, or calibrate it "
         f"anew",
     )

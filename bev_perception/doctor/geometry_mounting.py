@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ _KERBS_M = np.arange(0.06, 0.241, 0.03)
 _KERB_SHARE = 0.2
 _MIN_VERTICALS = 12
 _MIN_GROUND = 12
-_FOCAL_GAIN = 8.0
+_FOCAL_GAIN, _SMALL_FOCAL_GAIN = 8.0, 25.0
+_LARGE_FOCAL = 0.08
 _FOCAL_SURE = 0.03
 
 _ATTITUDE = (Error.YAW, Error.PITCH, Error.ROLL)
@@ -84,7 +86,9 @@ def estimate_mounting(seen: Sequence[Evidence], entry: RigCamera) -> MountingEst
     error, sigma = _solve(seen, entry, error, free, (4.0, 2.0, 1.0, 1.0, 1.0))
     other, wide = _solve(seen, entry, error, [*free, Error.FOCAL], (4.0, 2.0, 1.0, 1.0, 1.0))
     gain = _cost(seen, entry, error) - _cost(seen, entry, other)
-    if gain > _FOCAL_GAIN and wide[Error.FOCAL] < _FOCAL_SURE:
+    ratio = abs(math.exp(other[Error.FOCAL]) - 1.0)
+    needed = _FOCAL_GAIN if ratio > _LARGE_FOCAL else _SMALL_FOCAL_GAIN
+    if gain > needed and wide[Error.FOCAL] < _FOCAL_SURE:
         error, sigma = other, wide
     else:
         sigma[Error.FOCAL] = wide[Error.FOCAL]
