@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A hostile publisher, a process of its own: floods one topic until its stdin ends.
 
-    python benchmarks/flooder.py images --rate-hz 500 --camera front
+python benchmarks/flooder.py images --rate-hz 500 --camera front
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def images(width: int, height: int) -> Callable[[], Messages]:
 
 
 def new_frames() -> Messages:
-    """A thousand frames in every message that nobody has heard of before."""
+    """Four hundred frames in every message that nobody has heard of before."""
     count = 0
     while True:
-        names = [f"hostile_{number}" for number in range(count, count + 1000)]
-        count += 1000
+        names = [f"hostile_{number}" for number in range(count, count + 400)]
+        count += 400
         identity = RigidTransform.identity()
         yield serialize_message(
             transforms_message(time.time_ns(), [("base_link", name, identity) for name in names])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import jsonargparse
 
 from bev_perception.cli.parser import Arguments, Command, Parser, require
+from bev_perception.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from bev_perception.training.configuration import TrainConfig
@@ -81,7 +82,11 @@ def configuration(arguments: Arguments) -> tuple[TrainConfig, int]:
 
     parser = Parser(prog="bev train")
     _add_arguments(parser)
-    values = parser.instantiate_classes(arguments).as_dict()
+    try:
+        values = parser.instantiate_classes(arguments).as_dict()
+    except (TypeError, ValueError) as error:  # None or a list where a value must be
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigurationError(f"the options make no run: {reason}") from error
     bags = tuple(Path(bag) for bag in (*values.pop("bags"), *values.pop("labelled")))
     unlabelled = tuple(Path(bag) for bag in values.pop("unlabelled"))
     values.pop("config")

@@ -95,11 +95,12 @@ class TransformLimit:
     """What is too much on /tf and /tf_static together.
 
     Args:
-        rate_hz: most transforms per second; a burst may be as many.
+        rate_hz: most transforms per second, each of which takes a tenth of a millisecond; a burst
+            may be as many.
         max_frames: most frames, and most transforms of one message.
     """
 
-    def __init__(self, rate_hz: float = 5000.0, max_frames: int = 1000) -> None:
+    def __init__(self, rate_hz: float = 2000.0, max_frames: int = 500) -> None:
         self.max_frames = max_frames
         self._rate_hz = rate_hz
         self._rate = RateLimit(rate_hz)

@@ -220,10 +220,10 @@ PARAMETERS: dict[str, ParameterEntry] = {
         2_000,
     ),
     "max_tf_rate_hz": ParameterEntry(
-        5000.0, "transforms per second that are taken from /tf, of bursts as many", 100, 1_000_000
+        2000.0, "transforms per second that are taken from /tf, of bursts as many", 100, 1_000_000
     ),
     "max_tf_frames": ParameterEntry(
-        1000, "frames that are kept; transforms to further ones are refused", 10, 100_000
+        500, "frames that are kept; transforms to further ones are refused", 10, 100_000
     ),
     "min_recalibration_s": ParameterEntry(
         0.5, "time between two changes of the rig; the newest one waits for it, seconds", 0.0, 60.0

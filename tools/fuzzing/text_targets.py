@@ -7,7 +7,6 @@ import contextlib
 import io
 import random
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -67,21 +66,18 @@ def _read_parameters(folder: Path, out: Path) -> None:
 def _read_recipe(folder: Path, out: Path) -> None:
     """The whole way of bev train's options, up to the training itself."""
     from bev_perception.cli.parser import Parser
-    from bev_perception.cli.train import COMMAND
-    from bev_perception.training.configuration import TrainConfig
+    from bev_perception.cli.train import COMMAND, configuration
 
     parser = Parser(prog="bev train")
     COMMAND.add_arguments(parser)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             arguments = parser.parse_args(["--config", str(folder / "recipe.yaml")])
-            values = parser.instantiate_classes(arguments).as_dict()
+            configuration(arguments)[0].to_dict()
     except SystemExit as request:
         if request.code != 2:
             raise AssertionError(f"exit code {request.code}") from request
         raise BevError("refused by the parser") from request
-    known = {field.name for field in fields(TrainConfig)}
-    TrainConfig(**{key: value for key, value in values.items() if key in known}).to_dict()
 
 
 def _prepare_declaration(folder: Path) -> None:
