@@ -2,7 +2,7 @@
 """How well errors of attitude and height are measured in images, and what taking them out is worth.
 
     bev simulate --town 11000..11011 --sets 30 --rate-hz 10 --out DRIVES
-    python benchmarks/residual_pose.py DRIVES [--still BAG] [--parts step] [--slipped 4]
+    python benchmarks/residual_pose.py DRIVES [--still BAG] [--parts step] [--told "pitch +2°"]
 
 The rig is told wrong by a turn and a lift of the whole vehicle; images and labels stay true. From
 two seconds after the first set on, the estimate is compared with the truth, and some sets are
@@ -206,10 +206,10 @@ def print_still(bag: Path) -> None:
         print(f"{told.name:20s} roll {roll:+.2f} pitch {pitch:+.2f}{known}")
 
 
-def measure_errors(bags: Sequence[Path], weights: str) -> None:
-    """All errors in all drives."""
+def measure_errors(bags: Sequence[Path], weights: str, errors: Sequence[Told]) -> None:
+    """All these errors in all drives."""
     engine = load_engine(resolve_weights(weights))
-    rows = {told: Row() for told in ERRORS}
+    rows = {told: Row() for told in errors}
     with tqdm(total=len(bags) * len(rows), unit="run") as bar:
         for bag in bags:
             rig, sets = loaded(bag)
@@ -254,11 +254,13 @@ def main() -> None:
     parser.add_argument("--weights", default="tiny")
     parser.add_argument("--still", type=Path, help="bag of which one set is shown again and again")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--told", nargs="+", help="only these errors, by their names in the table")
     parser.add_argument("--slipped", type=int, default=4, help="drives for slipped mounts")
     options = parser.parse_args()
     bags = find_bags(options.bags)
     if "errors" in options.parts:
-        measure_errors(bags, options.weights)
+        wanted = [told for told in ERRORS if not options.told or told.name in options.told]
+        measure_errors(bags, options.weights, wanted)
     if "slipped" in options.parts:
         print_slipped(bags[: options.slipped])
     if "step" in options.parts:

@@ -137,6 +137,6 @@ def ground_rows(
     """
     x, y = tiles.places.T
     along = 2.0 * (x - foot[0]) - tiles.travel[0] + foot[0]
-    coefficients = np.stack([y, -along, np.ones_like(x), -x], axis=1)
+    coefficients = np.stack([y, -along, np.ones_like(x), -x, y], axis=1)
     heights_m = tiles.heights_m - coefficients[:, :3] @ state
     return GroundRows(heights_m, coefficients, 1.0 / tiles.sigmas_m**2)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Roll, pitch and height that explain vertical edges and heights of the ground best.
 
-Unknown are the small roll, pitch and lift that take the rig as told to the rig as it is, and the
-slope of the road ahead. Every nearly vertical edge says that its plane's normal n must be level:
-(R n) . up = 0. Every tile of ground says how high it lies. Both have outliers (gables, slanted
-trunks, kerbs, other vehicles), so a coarse vote over the whole range is followed by iteratively
-reweighted least squares with Tukey's biweight.
+Unknown are the small roll, pitch and lift that take the rig as told to the rig as it is, and
+slope and camber of the road. Every nearly vertical edge says that its plane's normal n must be
+level: (R n) . up = 0. Every tile of ground says how high it lies. Both have outliers (gables,
+slanted trunks, kerbs, other vehicles), so a coarse vote over the whole range is followed by
+iteratively reweighted least squares with Tukey's biweight.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _SMALLEST_EDGE_SIGMA = math.radians(0.25)
 """Vertical things are vertical to about this."""
 _INFLATION = 1.2
 """Of variances: neighbouring edges and tiles do not err independently."""
-_SLOPE_SIGMA = math.radians(0.5)
+_SLOPE_SIGMA, _CAMBER_SIGMA = math.radians(0.5), math.radians(1.5)
+"""Roads climb and are arched; tiles that lie near the middle tell little of roll."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ class Edges:
 
 @dataclass(frozen=True)
 class GroundRows:
-    """Linear equations of tiles: heights + coefficients @ (roll, pitch, height, slope) = 0.
+    """Linear equations of tiles: heights + coefficients @ state = 0, see Fit.state.
 
     Attributes:
         heights_m: (M,) of the ground, with the rig as told.
-        coefficients: (M, 4).
+        coefficients: (M, 5).
         information: (M,) 1 / m^2, with age.
     """
 
@@ -114,7 +115,7 @@ class GroundRows:
     def joined(parts: Sequence[GroundRows]) -> GroundRows:
         """All rows of several; none of none."""
         if not parts:
-            return GroundRows(np.zeros(0), np.zeros((0, 4)), np.zeros(0))
+            return GroundRows(np.zeros(0), np.zeros((0, 5)), np.zeros(0))
         return GroundRows(
             np.concatenate([part.heights_m for part in parts]),
             np.concatenate([part.coefficients for part in parts]),
@@ -127,8 +128,8 @@ class Fit:
     """The best explanation.
 
     Attributes:
-        state: (4,) roll, pitch (radians), height (metres), slope (radians).
-        covariance: (4, 4).
+        state: (5,) roll, pitch (radians), height (metres), slope and camber of the road (radians).
+        covariance: (5, 5).
         num_edges, num_tiles: that agree with it.
     """
 
@@ -181,9 +182,9 @@ def fit(
         prior: (3,) roll, pitch, height that hold where there is no evidence.
         prior_sigma: (3,) how well they are known.
     """
-    expected = np.append(prior, 0.0)
-    prior_information = np.append(1.0 / prior_sigma**2, 1.0 / _SLOPE_SIGMA**2)
-    state = np.array([*start, prior[2], 0.0])
+    expected = np.array([*prior, 0.0, 0.0])
+    prior_information = np.array([*prior_sigma, _SLOPE_SIGMA, _CAMBER_SIGMA]) ** -2
+    state = np.array([*start, prior[2], 0.0, 0.0])
     edge_information = edges.information / _INFLATION
     ground_information = ground.information / _INFLATION
     matrix = np.diag(prior_information)
