@@ -112,8 +112,8 @@ def test_points_are_kept_with_a_prepared_bag_and_levelled_with_it(tmp_path):
     without = SegnetModule(module.model, TrainConfig(model=CONFIG))
     plain = without.losses(without(batch), batch)
     difference = (terms["total"] - plain["total"]).item()
-    assert difference == pytest.approx(0.5 * float(terms["depth"]), rel=1e-4)
-    assert float(terms["depth"]) > 0.5
+    assert difference == pytest.approx(0.5 * terms["depth"].item(), rel=1e-4)
+    assert terms["depth"].item() > 0.5
     terms["depth"].backward()
     assert all(part.grad is not None for part in module.model.lifting.parameters())
 
