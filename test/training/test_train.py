@@ -16,6 +16,7 @@ from bev_perception.datasets.preparation import ExtractionSettings, find_bags, p
 from bev_perception.errors import BagError, ConfigurationError
 from bev_perception.evaluation import evaluate_bags
 from bev_perception.geometry import RigidTransform
+from bev_perception.geometry.rig_statistics import RigStatistics
 from bev_perception.inference import TorchEngine
 from bev_perception.model import load_weights
 from bev_perception.resources import config_path
@@ -35,6 +36,7 @@ def test_training_leaves_weights_that_say_where_they_come_from(tmp_path, bags, c
     assert metadata["data"]["train"] == {"bags": ["one"], "sets": 3}
     assert metadata["data"]["validation"] == {"bags": ["two"], "sets": 2}
     assert metadata["recipe"]["max_steps"] == 6
+    assert RigStatistics.from_dict(metadata["rig"]).rigs == 1
     assert 0.0 <= metadata["metrics"]["iou_within_50m"] <= 1.0
     assert metadata["calibration"]["fitted_on"] == ["two"]
     assert metadata["calibration"]["nll_after"] <= metadata["calibration"]["nll_before"]
