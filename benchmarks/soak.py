@@ -3,7 +3,7 @@
 
     python benchmarks/soak.py --out out/soak                       # one hour
     python benchmarks/soak.py --minutes 5 --out out/soak_short
-    python benchmarks/soak.py --table out/soak/soak.json           # its table and picture again
+    python benchmarks/soak.py --table out/soak/soak.json           # judged and drawn again
 
 `bev play --loop --clock` plays a bag of a simulated town (or --bag) at 10 Hz: at the end of each
 loop the clock jumps back. A relay injects the faults of bev_perception.faults into what the real
@@ -41,16 +41,21 @@ REPORT, PICTURE = "soak.json", "soak.png"
 def write_report(folder: Path, run: SoakRun, growth_mb: float) -> dict[str, Any]:
     """soak.json and soak.png as far as the run has come; what is in the file."""
     report = {"machine": describe_machine(), **run.to_dict()}
-    try:
-        report["verdict"] = verdict(run.windows, growth_mb)
-    except ValueError as error:
-        report["verdict"] = {"ok": False, "problem": str(error)}
+    report["verdict"] = judged(run.windows, growth_mb)
     partial = folder / (REPORT + ".partial")
     partial.write_text(json.dumps(report))
     partial.rename(folder / REPORT)
     if run.windows:
         write_image(folder / PICTURE, soak_picture(report))
     return report
+
+
+def judged(windows: list[dict[str, Any]], growth_mb: float) -> dict[str, Any]:
+    """The verdict, or why there is none under "problem"."""
+    try:
+        return verdict(windows, growth_mb)
+    except ValueError as error:
+        return {"ok": False, "problem": str(error)}
 
 
 def describe_machine() -> str:
@@ -94,6 +99,7 @@ def main() -> int:
     options = parse_options()
     if options.table is not None:
         report = json.loads(options.table.read_text())
+        report["verdict"] = judged(report["windows"], options.growth_mb)
         write_image(options.table.with_name(PICTURE), soak_picture(report))
         return print_report(report)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,7 @@ def test_fifteen_megabytes_in_an_hour_are_found(soak_verdict: ModuleType) -> Non
 
 def test_warming_up_and_bursts_are_no_growth(soak_verdict: ModuleType) -> None:
     def memory(share: np.ndarray) -> np.ndarray:
-        warm = 600.0 + 150.0 * np.minimum(share / 0.08, 1.0)
+        warm = 600.0 + 150.0 * np.minimum(share / 0.2, 1.0)
         burst = 200.0 * (np.arange(WINDOWS) % 9 == 8) * (share > 0.5)
         return np.asarray(warm + burst)
 
