@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every lift, with and without memory: trained alike, judged alike, in one table.
+
+    bev simulate --town 0..199 --sets 24 --rate-hz 2 --jobs 2 --out out/drives/train
+    bev simulate --town 11000..11019 --sets 20 --rate-hz 2 --jobs 2 --out out/drives/test
+    python benchmarks/lift_table.py --train out/drives/train --test out/drives/test
+
+All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
+with memory see a history before each. What is trained or judged already is not done again. The
+table is Markdown: what a network costs, what it knows by distance, of hidden vehicles, with a pitch
+that nobody told it of, and without a camera.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from training_runs import TrainingRun, run_all, run_bev
+
+from bev_perception.datasets.drives import find_bags, open_drive
+from bev_perception.inference import load_engine
+from bev_perception.model import load_weights
+from bev_perception.model.lift_config import LIFTS
+from bev_perception.model.memory_config import MEMORIES
+from bev_perception.perception import Pipeline
+from bev_perception.resources import config_path
+
+HISTORY = 3
+"""Sets before each judged one that a network with memory learns with."""
+
+WARM_UP = 3
+"""Sets of a drive whose latency is not counted."""
+
+HEADINGS = (
+    "lift", "memory", "parameters", "ms", "IoU ±25 m", "±50 m", "0-20 m", "20-35 m", "35-50 m",
+    "hidden known", "pitch 2° untold", "worst camera lost",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Network:
+    """One row.
+
+    Attributes:
+        lift: of LIFTS.
+        memory: of MEMORIES.
+        training: that makes it.
+    """
+
+    lift: str
+    memory: str
+    training: TrainingRun
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.training.folder.name
+
+    def evaluate(self, options: argparse.Namespace) -> None:
+        """Judges it unless that is done."""
+        folder = self.training.folder / "scores"
+        if not (folder / "metrics.json").is_file():
+            run_bev(
+                "evaluate", *options.test, "--weights", self.training.weights, "--backend", "cpu",
+                "--stride", 1, "--retention", "--retention-stride", options.retention_stride,
+                "--pictures", 1, "--out", folder, log=self.training.folder / "scores.log",
+            )  # fmt: skip
+
+    def metrics(self) -> dict[str, Any]:
+        """What it is worth."""
+        values = json.loads((self.training.folder / "scores" / "metrics.json").read_text())
+        return dict(values)
+
+
+def network(lift: str, memory: str, options: argparse.Namespace) -> Network:
+    """The network and how it is trained."""
+    arguments: list[object] = [
+        *options.train,
+        "--config", options.recipe,
+        "--model.lift", lift,
+        "--data.validation", json.dumps([str(path) for path in options.test]),
+        "--data.cache_dir", options.out / "prepared",
+    ]  # fmt: skip
+    if memory != "none":
+        arguments += ["--model.memory.kind", memory, "--sequences.history", HISTORY]
+    if options.steps:
+        arguments += ["--max_steps", options.steps, "--validate_every", options.steps]
+    return Network(lift, memory, TrainingRun(options.out / f"{lift}_{memory}", tuple(arguments)))
+
+
+def latencies_ms(networks: list[Network], drive: Path, sets: int) -> dict[str, float]:
+    """Median of each one's engine over the same sets, one after the other in turns."""
+    samples: dict[str, list[float]] = {each.name: [] for each in networks}
+    with open_drive(drive) as opened:
+        pipelines = {
+            each.name: Pipeline(load_engine(each.training.weights, backend="cpu"), opened.rig)
+            for each in networks
+        }
+        moments = itertools.islice(opened.sets(), sets)
+        for number, labelled in enumerate(tqdm(moments, total=sets, desc="latency", unit="set")):
+            for name, pipeline in pipelines.items():
+                output = pipeline.process(labelled.frame_set)
+                if number >= WARM_UP:
+                    samples[name].append(output.timings_ms["engine"])
+    return {name: float(np.median(values)) for name, values in samples.items()}
+
+
+def num_parameters(weights: Path) -> int:
+    """Numbers that were learned."""
+    model, _ = load_weights(weights)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def table(networks: list[Network], latency: Mapping[str, float]) -> Iterator[str]:
+    """Lines of Markdown."""
+    yield "| " + " | ".join(HEADINGS) + " |"
+    yield "|---" * len(HEADINGS) + "|"
+    for each in networks:
+        metrics = each.metrics()
+        iou = metrics["iou"]
+        regions = ("within_25m", "within_50m", "ring_0_20m", "ring_20_35m", "ring_35_50m")
+        cells = [
+            each.lift,
+            each.memory,
+            f"{num_parameters(each.training.weights) / 1e3:.0f} k",
+            f"{latency[each.name]:.1f}",
+            *(_share(iou[region]) for region in regions),
+            _share(metrics["hidden"]["within_25m"]["all"]["known"]),
+            _share(_kept(metrics, "unknown", "pitch +2°")),
+            _share(_kept(metrics, "lost", "")),
+        ]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _kept(metrics: Mapping[str, Any], kind: str, part: str) -> float | None:
+    """The least share of the IoU that is kept among perturbations of a kind."""
+    shares = [
+        entry["retained"]
+        for entry in metrics["retention"]["perturbations"]
+        if entry["kind"] == kind and part in entry["name"]
+    ]
+    return min((share for share in shares if share is not None), default=None)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--train", nargs="+", required=True, help="labelled drives")
+    parser.add_argument("--test", nargs="+", type=Path, required=True, help="others, to judge on")
+    parser.add_argument("--lifts", nargs="+", choices=LIFTS, default=list(LIFTS))
+    parser.add_argument("--memories", nargs="+", choices=MEMORIES, default=["none", "queue", "gru"])
+    parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
+    parser.add_argument("--recipe", default=config_path("recipes/tiny.yaml"))
+    parser.add_argument("--retention-stride", type=int, default=5)
+    parser.add_argument("--sets", type=int, default=20, help="whose latency is measured")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--out", type=Path, default=Path("out/lift_table"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Trains and judges what is missing, then prints the table."""
+    options = parsed()
+    choices = itertools.product(options.lifts, options.memories)
+    networks = [network(lift, memory, options) for lift, memory in choices]
+    run_all([each.training for each in networks], options.jobs)
+    for each in tqdm(networks, desc="judge", unit="network"):
+        each.evaluate(options)
+    latency = latencies_ms(networks, find_bags(options.test)[0], options.sets)
+    lines = [*table(networks, latency), "", f"{torch.get_num_threads()} threads; {options.recipe}"]
+    (options.out / "table.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
