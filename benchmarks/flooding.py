@@ -6,7 +6,8 @@
 Four honest cameras of 96x64 send ten sets per second; a process of its own floods one topic, one
 kind of flood after the other. The table says, for the time of each flood: what the flooder really
 sent, grids per second, images of an honest camera that were used of those sent, resident memory
-before and at most, processor time, what the diagnostics said of it, and how long after its end all was well.
+before and at most, processor time, what the diagnostics said of it, and how long after its end all
+was well.
 """
 
 from __future__ import annotations

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 SECOND = 1_000_000_000
 MEGABYTE = 1_000_000
+
+_RATE_OF = 50
+"""Images that a rate is taken from."""
 
 
 class RateLimit:
@@ -57,23 +62,20 @@ class ImageLimit:
         self._most_bytes = int(megabytes * MEGABYTE)
         self._rate = RateLimit(rate_hz)
         self._until_ns: int | None = None
-        self._begun_ns: int | None = None
-        self._count = 0
+        self._newest_ns: deque[int] = deque(maxlen=_RATE_OF)
 
     def problem(self, num_bytes: int, now_ns: int) -> str:
         """Why no more is to be received for now; empty while all is well."""
-        if self._begun_ns is None:
-            self._begun_ns = now_ns
-        self._count += 1
+        self._newest_ns.append(now_ns)
         if num_bytes > self._most_bytes:
             text = (
                 f"images of {num_bytes / MEGABYTE:.0f} MB come, more than max_image_mb = "
                 f"{self._most_bytes / MEGABYTE:g}"
             )
         elif not self._rate.admit(now_ns):
-            seconds = max(now_ns - self._begun_ns, 1) / SECOND
+            seconds = max(now_ns - self._newest_ns[0], 1) / SECOND
             text = (
-                f"about {self._count / seconds:.0f} images per second come, more than "
+                f"about {(len(self._newest_ns) - 1) / seconds:.0f} images per second come, more than "
                 f"max_image_rate_hz = {self._rate_hz:g}"
             )
         else:
@@ -85,8 +87,8 @@ class ImageLimit:
         """Whether the pause that a problem began is over; then the topic is looked at anew."""
         if self._until_ns is None or now_ns < self._until_ns:
             return False
-        self._until_ns = self._begun_ns = None
-        self._count = 0
+        self._until_ns = None
+        self._newest_ns.clear()
         self._rate = RateLimit(self._rate_hz, self._RETRY_BURST_S)
         return True
 
