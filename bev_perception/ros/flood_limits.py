@@ -74,8 +74,9 @@ class ImageLimit:
             )
         elif not self._rate.admit(now_ns):
             seconds = max(now_ns - self._newest_ns[0], 1) / SECOND
+            rate_hz = (len(self._newest_ns) - 1) / seconds
             text = (
-                f"about {(len(self._newest_ns) - 1) / seconds:.0f} images per second come, more than "
+                f"about {rate_hz:.0f} images per second come, more than "
                 f"max_image_rate_hz = {self._rate_hz:g}"
             )
         else:
