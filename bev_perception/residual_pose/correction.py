@@ -12,6 +12,8 @@ from bev_perception.residual_pose.residual import PoseResidual
 ON_DEG, OFF_DEG = 0.3, 0.15
 """Smaller angles than the first are left alone; a correction ends below the second."""
 ON_M, OFF_M = 0.06, 0.03
+CERTAIN = 2.5
+"""Standard deviations by which an error must exceed zero for a correction to begin."""
 HOLD_DEG, HOLD_M = 0.08, 0.015
 """A correction is kept until the estimate differs by more, for every other one needs new tables."""
 _LATTICE_DEG, _LATTICE_M = 0.02, 0.005
@@ -59,29 +61,33 @@ def next_correction(last: PoseCorrection, residual: PoseResidual) -> PoseCorrect
         residual: the newest estimate, which goes to zero by itself where evidence is missing.
     """
     roll_deg, pitch_deg = _next_angles(
-        (last.roll_deg, last.pitch_deg), (residual.roll_deg, residual.pitch_deg)
+        (last.roll_deg, last.pitch_deg),
+        (residual.roll_deg, residual.pitch_deg),
+        max(residual.sigma_roll_deg, residual.sigma_pitch_deg),
     )
-    height_m = _next_height(last.height_m, residual.height_m)
+    height_m = _next_height(last.height_m, residual.height_m, residual.sigma_height_m)
     old = {name: (roll, pitch) for name, roll, pitch in last.cameras}
     cameras = tuple(
-        (name, *_next_angles(old.get(name, (0.0, 0.0)), (tilt.roll_deg, tilt.pitch_deg)))
+        (name, *_next_angles(old.get(name, (0.0, 0.0)), (tilt.roll_deg, tilt.pitch_deg), 0.0))
         for name, tilt in residual.cameras.items()
         if tilt.is_slipped
     )
     return PoseCorrection(roll_deg, pitch_deg, height_m, cameras)
 
 
-def _next_angles(last: tuple[float, float], measured: tuple[float, float]) -> tuple[float, float]:
+def _next_angles(
+    last: tuple[float, float], measured: tuple[float, float], sigma: float
+) -> tuple[float, float]:
     size = math.hypot(*measured)
-    if size < (OFF_DEG if any(last) else ON_DEG):
+    if size < (OFF_DEG if any(last) else max(ON_DEG, CERTAIN * sigma)):
         return 0.0, 0.0
     if any(last) and math.dist(last, measured) <= HOLD_DEG:
         return last
     return _settled(measured[0], _LATTICE_DEG), _settled(measured[1], _LATTICE_DEG)
 
 
-def _next_height(last: float, measured: float) -> float:
-    if abs(measured) < (OFF_M if last else ON_M):
+def _next_height(last: float, measured: float, sigma: float) -> float:
+    if abs(measured) < (OFF_M if last else max(ON_M, CERTAIN * sigma)):
         return 0.0
     return last if last and abs(last - measured) <= HOLD_M else _settled(measured, _LATTICE_M)
 

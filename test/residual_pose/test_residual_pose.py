@@ -123,12 +123,14 @@ def test_a_jump_of_the_clock_forgets_everything(drive: list[FrameSet]) -> None:
 
 
 def test_corrections_begin_late_and_end_late() -> None:
-    def corrected(last: float, measured: float) -> float:
+    def corrected(last: float, measured: float, sigma: float = 0.1) -> float:
         before = replace(NO_CORRECTION, pitch_deg=last)
-        return next_correction(before, PoseResidual(pitch_deg=measured)).pitch_deg
+        residual = PoseResidual(0.0, measured, 0.0, sigma, sigma, 0.01)
+        return next_correction(before, residual).pitch_deg
 
     assert corrected(0.0, 0.25) == 0.0
     assert corrected(0.0, 0.35) == pytest.approx(0.35, abs=0.011)
+    assert corrected(0.0, 0.35, sigma=0.2) == 0.0
     assert corrected(0.34, 0.28) == 0.34
     assert corrected(0.34, 0.2) == pytest.approx(0.2)
     assert corrected(0.2, 0.1) == 0.0
