@@ -22,10 +22,13 @@ from rosbags.typesys import Stores, get_typestore
 
 from bev_perception.bags.bounded_decompression import check_chunks, check_packed_file
 from bev_perception.bags.typestore import bag_typestore
-from bev_perception.untrusted import parse_yaml
+from bev_perception.untrusted import parse_yaml, shown
 
 MAX_UNROLLED = 4096
 """Length of a fixed array of strings or messages, for which code is written element by element."""
+
+MAX_NUMBER = 2**63
+"""Of nanoseconds and counts; recorders write an empty bag's start as the largest they have."""
 
 _ROOT = "rosbag2_bagfile_information"
 _STORES = (Stores.ROS2_FOXY, Stores.ROS2_HUMBLE, Stores.ROS2_IRON, Stores.LATEST)
@@ -61,6 +64,12 @@ def check_opened(reader: AnyReader) -> None:
         storage = getattr(entry, "storage", entry)
         for part in getattr(storage, "storages", [storage]):
             check_chunks(getattr(part, "chunks", []))
+    for connection in reader.connections:
+        names: tuple[Any, ...] = (connection.topic, connection.msgtype)
+        if not all(isinstance(name, str) and name.isprintable() and name for name in names):
+            raise ValueError(f"a topic {shown(names[0])} of type {shown(names[1])}")
+        if not isinstance(connection.msgcount, int) or connection.msgcount < 0:
+            raise ValueError(f"{connection.topic} has {shown(connection.msgcount)} messages")
     _check_definitions(reader)
 
 
@@ -77,6 +86,13 @@ def _check_metadata(folder: Path) -> list[Path]:
     for key in ("storage_identifier", "compression_format", "compression_mode"):
         if not isinstance(info.get(key, ""), (str, type(None))):
             raise ValueError(f"metadata.yaml: {key} is no text")
+    for key, value in (
+        ("message_count", info.get("message_count")),
+        ("duration", _inner(info.get("duration"), "nanoseconds")),
+        ("starting_time", _inner(info.get("starting_time"), "nanoseconds_since_epoch")),
+    ):
+        if not isinstance(value, int) or abs(value) > MAX_NUMBER:
+            raise ValueError(f"metadata.yaml: {key} is {shown(value)}, expected a whole number")
     if not all(isinstance(name, str) and PurePath(name).name for name in names):
         raise ValueError("metadata.yaml: relative_file_paths are no names")
     paths = [folder / PurePath(name).name for name in names]
@@ -85,6 +101,10 @@ def _check_metadata(folder: Path) -> list[Path]:
     for path in paths:
         check_packed_file(path)
     return []
+
+
+def _inner(values: object, key: str) -> object:
+    return values.get(key) if isinstance(values, dict) else None
 
 
 def _check_tables(path: Path) -> None:
