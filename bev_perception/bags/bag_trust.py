@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +22,18 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_typestore
 
 from bev_perception.bags.bounded_decompression import check_chunks, check_packed_file
-from bev_perception.bags.typestore import bag_typestore
+from bev_perception.bags.type_definitions import used_types
+from bev_perception.bags.typestore import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    MARKER_ARRAY,
+    OCCUPANCY_GRID,
+    ODOMETRY,
+    POINT_CLOUD,
+    TF,
+    bag_typestore,
+)
 from bev_perception.untrusted import parse_yaml, shown
 
 MAX_UNROLLED = 4096
@@ -31,6 +43,16 @@ MAX_NUMBER = 2**63
 """Of nanoseconds and counts; recorders write an empty bag's start as the largest they have."""
 
 _ROOT = "rosbag2_bagfile_information"
+_READ = (
+    IMAGE,
+    COMPRESSED_IMAGE,
+    CAMERA_INFO,
+    TF,
+    POINT_CLOUD,
+    ODOMETRY,
+    OCCUPANCY_GRID,
+    MARKER_ARRAY,
+)
 _STORES = (Stores.ROS2_FOXY, Stores.ROS2_HUMBLE, Stores.ROS2_IRON, Stores.LATEST)
 
 
@@ -131,13 +153,21 @@ def _check_definitions(reader: AnyReader) -> None:
             if is_unrolled and length > MAX_UNROLLED:
                 raise ValueError(f"{name} defines {field} as an array of {length} elements")
     own = bag_typestore().fielddefs
-    odd = [
-        name
-        for name, definition in theirs.items()
-        if "/msg/" in name and not _holds(definition, own.get(name))
-    ]
+    odd = [name for name in _read_types() if name in theirs and not _holds(theirs[name], own[name])]
     if odd:
         _check_releases(odd, theirs)
+
+
+@cache
+def _read_types() -> tuple[str, ...]:
+    """Types that are read field by field, with all that they consist of."""
+    own, found, waiting = bag_typestore().fielddefs, dict[str, None](), list(_READ)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = None
+            waiting += used_types(own[name])
+    return tuple(found)
 
 
 def _check_releases(names: Iterable[str], theirs: Any) -> None:
