@@ -46,9 +46,9 @@ class ResidualCorrection:
         Args:
             calibration: in use; another one than before begins anew.
         """
-        if self._pending is not None:
-            self._pending.result()
-            self._pending = None
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
         if self._calibration is not calibration:
             self._calibration = calibration
             self._estimator = ResidualPoseEstimator(calibration.rig)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from bev_perception.geometry import (
 )
 from bev_perception.inference import TorchEngine
 from bev_perception.perception import Calibration, Pipeline, PipelineSettings
+from bev_perception.perception.residual_correction import ResidualCorrection
 from bev_perception.residual_pose import PoseCorrection, PoseResidual, ResidualPoseEstimator
 
 CAMERA = PinholeCamera.from_field_of_view(96, 64, 90.0)
@@ -82,6 +84,25 @@ def test_another_calibration_begins_without_a_correction(
     output = pipeline.process(noise(2))
     expected = Pipeline(engine, rig()).process(noise(2))
     assert np.array_equal(output.probability, expected.probability)
+
+
+def test_a_set_that_cannot_be_measured_costs_one_set_and_not_all_that_follow(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def observe(self: ResidualPoseEstimator, frame_set: FrameSet) -> PoseResidual:
+        if frame_set.stamp_ns == noise(1).stamp_ns:
+            raise FloatingPointError("spoiled")
+        return PoseResidual()
+
+    monkeypatch.setattr(ResidualPoseEstimator, "observe", observe)
+    with ThreadPoolExecutor(1) as helper:
+        correction, calibration = ResidualCorrection(helper), Calibration(rig(), CONFIG)
+        correction.settle(calibration)
+        correction.observe(noise(1), lambda changed: None)
+        with pytest.raises(FloatingPointError, match="spoiled"):
+            correction.settle(calibration)
+        correction.observe(noise(2), lambda changed: None)
+        assert correction.settle(calibration) == PoseCorrection()
 
 
 def test_images_without_evidence_change_nothing(engine: TorchEngine) -> None:
