@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry import Rig, RigidTransform
+from bev_perception.residual_pose.correction import PoseCorrection
 from bev_perception.residual_pose.joint_fit import Edges, GroundRows, fit, voted_tilt
 from bev_perception.residual_pose.residual import CameraTilt
 
@@ -61,14 +61,12 @@ class CameraTilts:
 
     def corrected(self, rig: Rig) -> Rig:
         """The rig with slipped cameras turned about their own centres."""
-        cameras = dict(rig.cameras)
-        for name, tilt in self._tilts.items():
-            if tilt.is_slipped:
-                pose = cameras[name].base_T_camera
-                turned = self.correction(name).rotation @ pose.rotation
-                pose = RigidTransform(turned, pose.translation)
-                cameras[name] = replace(cameras[name], base_T_camera=pose)
-        return Rig(cameras)
+        slipped = tuple(
+            (name, tilt.roll_deg, tilt.pitch_deg)
+            for name, tilt in self._tilts.items()
+            if tilt.is_slipped
+        )
+        return PoseCorrection(cameras=slipped).applied(rig)
 
     def observe(self, camera: str, edges: Edges, rig_tilt: NDArray[np.float64]) -> None:
         """Takes the edges of one image into account.

@@ -65,10 +65,6 @@ class Edges:
         sigma = np.maximum(_DIRECTION_ERROR / np.maximum(self.lengths, 1e-4), _SMALLEST_EDGE_SIGMA)
         return self.shares / sigma**2
 
-    def of_camera(self, camera: int) -> Edges:
-        """Those of one camera."""
-        return self.chosen(self.cameras == camera)
-
     def chosen(self, which: NDArray[np.bool_]) -> Edges:
         """Those marked in (N,)."""
         return Edges(
