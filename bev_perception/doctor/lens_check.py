@@ -129,11 +129,11 @@ def check_principal_point(seen: Observation, so_far: Findings) -> Iterator[Findi
 
 def check_distortion(seen: Observation, so_far: Findings) -> Iterator[Finding]:
     """The lens model is known, one-to-one inside the image, and bends as lenses do."""
-    for name, track, matrix, size in _matrices(seen, so_far):
+    for name, track, _, _ in _matrices(seen, so_far):
         if so_far.has_error("focal", "principal-point", camera=name):
             continue
         placed = seen.rig_cameras.get(name)
-        camera = placed.camera if placed is not None else _camera(track, matrix, size)
+        camera = placed.camera if placed is not None else _camera(track)
         if isinstance(camera, str):
             yield Finding(
                 "distortion",
@@ -229,11 +229,11 @@ def _model(track: CameraTrack) -> str:
     return str(track.info.changes[0][1].distortion_model)
 
 
-def _camera(track: CameraTrack, matrix: np.ndarray, size: tuple[int, int]) -> PinholeCamera | str:
+def _camera(track: CameraTrack) -> PinholeCamera | str:
     """The camera of a CameraInfo whose mounting is unknown, or why it makes none."""
-    message = track.info.changes[0][1]
+    topics, message = track.topics, track.info.changes[0][1]
     try:
-        found = calibration_from_message(message, track.topics.camera_info_topic)
+        found = calibration_from_message(message, topics.camera_info_topic, topics.rectified)
     except CalibrationError as error:
-        return str(error).removeprefix(f"{track.topics.camera_info_topic}: ")
+        return str(error).removeprefix(f"{topics.camera_info_topic}: ")
     return found.camera
