@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from bev_perception.datasets.drives import find_bags, open_drive
@@ -35,7 +36,8 @@ class ExtractionSettings:
         rig_file: rig file that names topics or calibrates cameras of bags, or None.
         labelled_only: leave sets without labels out; else they come without boxes.
         virtual_cameras: the canonical rig that images are turned to, see Preparation.
-        points: keep LiDAR points, too; every set must have some.
+        points: keep LiDAR points, too; every set must have a cloud.
+        some_points: keep LiDAR points, too; one set at least must have a cloud.
     """
 
     image_size: tuple[int, int]
@@ -44,6 +46,12 @@ class ExtractionSettings:
     labelled_only: bool = True
     virtual_cameras: tuple[VirtualCamera, ...] = ()
     points: bool = False
+    some_points: bool = False
+
+    @property
+    def any_points(self) -> bool:
+        """Whether LiDAR points are kept."""
+        return self.points or self.some_points
 
 
 @dataclass(frozen=True)
@@ -97,9 +105,11 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
         rig = drive.rig
         preparation = Preparation(rig, settings.image_size, settings.virtual_cameras)
         description = {"bag": drive.name, "version": FORMAT_VERSION}
-        kept = 0
+        kept, clouds = 0, 0
         with PreparedBagWriter(place, preparation.rig, settings.image_size, description) as writer:
-            for labelled in drive.sets(settings.stride, settings.labelled_only, settings.points):
+            for labelled in drive.sets(
+                settings.stride, settings.labelled_only, settings.any_points
+            ):
                 stop_if_asked()
                 if settings.points and labelled.points is None:
                     raise BagError(
@@ -107,7 +117,8 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
                         f"losses.depth_weight needs a PointCloud2 beside the images of every set "
                         f"(bev simulate --lidar records one), or 0 to learn without"
                     )
-                kept += _add(writer, preparation, labelled)
+                clouds += labelled.points is not None
+                kept += _add(writer, preparation, labelled, settings.any_points)
             if not kept and not settings.labelled_only:
                 raise BagError(f"{bag} has no camera set with an image that can be used")
             if not kept:
@@ -115,20 +126,34 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
                     f"{bag} has no camera set with labels within its time; training needs objects "
                     f"as MarkerArray, Detection3DArray or ObjectArray beside the images"
                 )
+            if settings.some_points and not clouds:
+                raise BagError(
+                    f"{bag} has no point cloud beside any of its sets, and the network takes one "
+                    f"(model.sensor); record a PointCloud2 (bev simulate --lidar does), or choose "
+                    f"model.sensor none"
+                )
 
 
 def _prepare(job: _Job) -> None:
     prepare_bag(job.drive, job.place, job.settings)
 
 
-def _add(writer: PreparedBagWriter, preparation: Preparation, labelled: LabelledSet) -> bool:
-    """Whether the set had an image that can be used and was written."""
+def _add(
+    writer: PreparedBagWriter, preparation: Preparation, labelled: LabelledSet, with_points: bool
+) -> bool:
+    """Whether the set had an image that can be used and was written.
+
+    A missing cloud is written as one without points.
+    """
     frame_set = _usable(labelled.frame_set, preparation.source_rig)
     if not frame_set.frames:
         preparation.prepare(labelled.frame_set)  # raises when all sizes are wrong
         return False
     prepared = preparation.prepare(frame_set)
     pose = frame_set.world_T_base
+    points = labelled.points
+    if with_points and points is None:
+        points = np.zeros((0, 3))
     writer.add(
         frame_set.stamp_ns,
         prepared.images,
@@ -137,7 +162,7 @@ def _add(writer: PreparedBagWriter, preparation: Preparation, labelled: Labelled
         labelled.objects,
         None if labelled.rig is None else preparation.mounted(labelled.rig),
         pose,
-        labelled.points,
+        points,
     )
     return True
 
@@ -167,6 +192,8 @@ def _key(bag: Path, settings: ExtractionSettings) -> str:
         facts["labelled_only"] = False
     if settings.points:
         facts["points"] = True
+    elif settings.some_points:
+        facts["points"] = "some"
     if settings.virtual_cameras:
         facts["virtual_cameras"] = [asdict(camera) for camera in settings.virtual_cameras]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

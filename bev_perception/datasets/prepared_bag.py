@@ -50,6 +50,7 @@ class Sample:
         stamp_ns: nanoseconds.
         world_T_level: pose of levelled base_link; None where the ego pose is not known.
         points: (N, 3) LiDAR points in levelled base_link; None where none were kept.
+        cloud_lost: whether the network does not get the points, as when the LiDAR's driver fails.
     """
 
     images: NDArray[np.uint8]
@@ -59,6 +60,7 @@ class Sample:
     stamp_ns: int = 0
     world_T_level: RigidTransform | None = None
     points: NDArray[np.floating] | None = None
+    cloud_lost: bool = False
 
 
 class PreparedBag:

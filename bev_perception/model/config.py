@@ -34,6 +34,9 @@ SAMPLINGS = ("exact", "simple_bev")
 SENSORS = ("none", "radar", "radar_features", "lidar")
 """What a network may take beside images; see model/sensor_map.py."""
 
+POINT_SENSORS = ("radar", "lidar")
+"""Those whose map is made of where points lie alone, so that any point cloud will do."""
+
 RADAR_FEATURES = 16
 """Values per radar return of the sensor "radar_features"."""
 

@@ -146,10 +146,16 @@ class Segnet(nn.Module):
         step = memory or MemoryStep.nothing(len(bev), self.config.memory)
         return self.memory(bev, step, self._seen(bev, taps))
 
-    def observe(self, images: Tensor, taps: LiftGeometry, memory: MemoryStep) -> None:
+    def observe(
+        self,
+        images: Tensor,
+        taps: LiftGeometry,
+        memory: MemoryStep,
+        sensor_map: Tensor | None = None,
+    ) -> None:
         """Only remembers: a set whose answer nobody asks for; arguments as forward's."""
         if self.memory is not None:
-            bev = self.lift(self.encode(images), taps)
+            bev = self.lift(self.encode(images), taps, sensor_map)
             self.memory.observe(bev, memory, self._seen(bev, taps))
 
     def _seen(self, bev: Tensor, taps: LiftGeometry) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.model.config import RADAR_FEATURES, SegnetConfig
+from bev_perception.model.config import POINT_SENSORS, RADAR_FEATURES, SegnetConfig
 
 
 def sensor_map(
@@ -53,6 +53,40 @@ def sensor_map(
     if config.sensor == "radar":
         volume = volume.max(axis=0, keepdims=True)
     return torch.from_numpy(volume).flatten(0, 1)[None]
+
+
+def cloud_map(points: NDArray[np.floating] | None, config: SegnetConfig) -> Tensor:
+    """The map of a point cloud as live topics, bags and prepared bags hold it.
+
+    Args:
+        points: (n, 3) metres in levelled base_link; None where the cloud is missing, which gives
+            the map of a cloud without points.
+        config: of a network with one of POINT_SENSORS.
+
+    Returns:
+        (1, config.sensor_channels, Y, X) float32 of 0 and 1.
+
+    Raises:
+        ConfigurationError: see check_point_sensor and sensor_map.
+    """
+    check_point_sensor(config)
+    return sensor_map(np.zeros((0, 3)) if points is None else points, config)
+
+
+def check_point_sensor(config: SegnetConfig) -> None:
+    """Refuses networks whose sensor no point cloud can feed.
+
+    Raises:
+        ConfigurationError: its sensor takes more than where points lie, or its heights are not
+            evenly spaced.
+    """
+    if config.sensor not in POINT_SENSORS:
+        raise ConfigurationError(
+            f"this network takes {config.sensor} beside images, {RADAR_FEATURES} values per return "
+            f"that point clouds of bags and topics do not hold; use one that takes "
+            f"{' or '.join(POINT_SENSORS)}, or images alone"
+        )
+    _voxels(np.zeros((0, 3)), config)
 
 
 def _voxels(

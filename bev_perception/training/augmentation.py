@@ -35,6 +35,7 @@ class AugmentationConfig:
             channel's gain, as a share.
         quality: blur, exposure, noise and JPEG.
         camera_dropout: probability that a camera is lost, each on its own; one always stays.
+        cloud_dropout: probability that the point cloud is lost, for networks with a sensor.
         ignore_unseen: leave cells that no camera of the sample sees out of the loss. Else a
             sample that lost a camera teaches to guess what the camera saw.
         shuffle_cameras: bring the cameras into another order. The lift is a mean, so this
@@ -51,6 +52,7 @@ class AugmentationConfig:
     tint: float = 0.1
     quality: ImageQualityConfig = field(default_factory=ImageQualityConfig)
     camera_dropout: float = 0.0
+    cloud_dropout: float = 0.0
     ignore_unseen: bool = False
     shuffle_cameras: bool = False
     miscalibration: MiscalibrationConfig = field(default_factory=MiscalibrationConfig)
@@ -58,7 +60,7 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         if self.turn_steps < 1:
             raise ConfigurationError(f"turn_steps must be at least 1, got {self.turn_steps}")
-        for name in ("brightness", "contrast", "gamma", "tint", "camera_dropout"):
+        for name in _SHARES:
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:
                 raise ConfigurationError(f"{name} must lie in 0 to 1 (1 excluded), got {value}")
@@ -73,6 +75,9 @@ class AugmentationConfig:
         """Whether the same calibrations come again and again, so that tables are worth keeping."""
         endless_views = self.views.changes_anything and not self.views.variants
         return not endless_views and not self.miscalibration.changes_anything
+
+
+_SHARES = ("brightness", "contrast", "gamma", "tint", "camera_dropout", "cloud_dropout")
 
 
 def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Generator) -> Sample:
@@ -93,6 +98,8 @@ def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Gene
         sample = reordered(sample, random.permutation(len(sample.rig)))
     if config.miscalibration.changes_anything:
         sample = miscalibrated(sample, config.miscalibration, random)
+    if config.cloud_dropout > 0.0 and random.random() < config.cloud_dropout:
+        sample = replace(sample, cloud_lost=True)
     return sample
 
 

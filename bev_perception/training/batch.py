@@ -27,12 +27,14 @@ class Example:
         taps: of its rig.
         targets: on the model's grid.
         depth: (S, rows, columns) of feature cells, see depth_targets; None where not taught.
+        sensor_map: (1, channels, Y, X), see model.sensor_map; None for images alone.
     """
 
     images: NDArray[np.uint8]
     taps: LiftGeometry
     targets: Targets
     depth: NDArray[np.float32] | None = None
+    sensor_map: Tensor | None = None
 
 
 class CellLabels(Protocol):
@@ -62,6 +64,7 @@ class Batch:
         offset: (B, 2, Y, X) float32 metres.
         depth: (B, S, rows, columns) float32 metres of feature cells, infinite where it is not
             known; None where depths are not taught.
+        sensor_map: (B, channels, Y, X) float32; None for a network that takes images alone.
     """
 
     images: Tensor
@@ -71,6 +74,7 @@ class Batch:
     center: Tensor
     offset: Tensor
     depth: Tensor | None = field(default=None, kw_only=True)
+    sensor_map: Tensor | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -89,7 +93,8 @@ class Batch:
             self.valid.to(device, non_blocking=non_blocking),
             self.center.to(device, non_blocking=non_blocking),
             self.offset.to(device, non_blocking=non_blocking),
-            depth=None if self.depth is None else self.depth.to(device, non_blocking=non_blocking),
+            depth=moved(self.depth, device, non_blocking),
+            sensor_map=moved(self.sensor_map, device, non_blocking),
         )
 
 
@@ -105,7 +110,19 @@ def collate(examples: Sequence[Example]) -> Batch:
         center=_stack([target.center[None] for target in targets]),
         offset=_stack([target.offset for target in targets]),
         depth=depth_batch([example.depth for example in examples]),
+        sensor_map=stacked_maps([example.sensor_map for example in examples]),
     )
+
+
+def stacked_maps(maps: Sequence[Tensor | None]) -> Tensor | None:
+    """(B, channels, Y, X) of maps (1, channels, Y, X); None where there are none."""
+    known = [each for each in maps if each is not None]
+    return torch.cat(known) if known else None
+
+
+def moved(tensor: Tensor | None, device: torch.device | str, non_blocking: bool) -> Tensor | None:
+    """A tensor on another device, if there is one."""
+    return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
 
 
 def _stack(arrays: Sequence[NDArray[np.generic]]) -> Tensor:

@@ -11,6 +11,7 @@ from bev_perception.datasets.targets import TargetSettings
 from bev_perception.errors import ConfigurationError
 from bev_perception.model import SegnetConfig
 from bev_perception.model.presets import tiny_config
+from bev_perception.model.sensor_map import check_point_sensor
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.loss_config import LossConfig
 from bev_perception.training.semi_supervised.config import SemiSupervisedConfig
@@ -188,6 +189,22 @@ class TrainConfig:
             )
 
         self._check_sequences()
+        self._check_sensor()
+
+    def _check_sensor(self) -> None:
+        if self.model.sensor == "none":
+            if self.augmentation.cloud_dropout > 0.0:
+                raise ConfigurationError(
+                    f"augmentation.cloud_dropout {self.augmentation.cloud_dropout:g} loses point "
+                    f"clouds, but model.sensor is none; leave it 0, or choose a sensor"
+                )
+            return
+        check_point_sensor(self.model)
+        if self.semi_supervised.method != "none":
+            raise ConfigurationError(
+                f"semi_supervised.method {self.semi_supervised.method} takes images alone, but "
+                f"model.sensor is {self.model.sensor}; leave one of them none"
+            )
 
     def _check_sequences(self) -> None:
         if self.model.memory.is_on and not self.sequences.uses_windows:

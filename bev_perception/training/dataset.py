@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from bev_perception.datasets.prepared_bag import PreparedBag, Sample
@@ -16,6 +17,7 @@ from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig, RigCamera
 from bev_perception.model import LiftGeometry, SegnetConfig, build_lift_geometry
+from bev_perception.model.sensor_map import cloud_map
 from bev_perception.training.augmentation import AugmentationConfig, augmented
 from bev_perception.training.batch import Example
 from bev_perception.training.depth_supervision import depth_targets
@@ -118,7 +120,13 @@ class SegnetDataset(Dataset[Example]):
         targets = make_targets(sample.objects if taught else (), self._grid, self._targets)
         if self._augmentation is not None and self._augmentation.ignore_unseen:
             targets = replace(targets, valid=targets.valid & taps.seen)
-        return Example(sample.images, taps, targets, self._depth(sample))
+        depth, measured = self._depth(sample), self._sensor_map(sample)
+        return Example(sample.images, taps, targets, depth, measured)
+
+    def _sensor_map(self, sample: Sample) -> Tensor | None:
+        if self._config.sensor == "none":
+            return None
+        return cloud_map(None if sample.cloud_lost else sample.points, self._config)
 
     def _depth(self, sample: Sample) -> NDArray[np.float32] | None:
         if self._config.lift != "depth" or sample.points is None:

@@ -58,7 +58,7 @@ class SegnetModule(LightningModule):
 
     def forward(self, batch: Batch) -> SegnetOutput:
         """The network's answer to a batch."""
-        return self.model(batch.images, batch.taps, with_feature=False)
+        return self.model(batch.images, batch.taps, with_feature=False, sensor_map=batch.sensor_map)
 
     def losses(self, output: SegnetOutput, batch: Batch) -> dict[str, Tensor]:
         """The terms and their weighted total, scalars; of the network's last answer."""

@@ -85,3 +85,12 @@ def test_the_virtual_recipe_is_tinys_on_turned_images():
     tiny, other = recipe("tiny"), recipe("tiny_virtual")
     assert [camera.yaw_deg for camera in other.model.virtual_cameras] == [0.0, 90.0, 180.0, -90.0]
     assert replace(other, model=replace(other.model, virtual_cameras=())) == tiny
+
+
+def test_the_lidar_recipe_is_tinys_with_clouds_that_are_lost_now_and_then():
+    tiny, other = recipe("tiny"), recipe("tiny_lidar")
+    assert other.model.sensor == "lidar"
+    assert other.augmentation.cloud_dropout > 0.0
+    model = replace(other.model, sensor="none")
+    augmentation = replace(other.augmentation, cloud_dropout=0.0)
+    assert replace(other, model=model, augmentation=augmentation) == tiny

@@ -84,7 +84,7 @@ def windows(prepared: Any, kind: str = "queue", **changes: Any) -> WindowDataset
 
 def test_a_window_holds_consecutive_sets_and_their_poses(prepared: Any) -> None:
     window = windows(prepared)[4]
-    moments = [window.history[0][2], *(look.moment for look in window.graded)]
+    moments = [window.history[0][1], *(look.moment for look in window.graded)]
     for index, moment in enumerate(moments, start=2):
         assert moment is not None
         assert moment.stamp_ns == 10**9 + index * PERIOD_NS
@@ -95,7 +95,7 @@ def test_a_window_holds_consecutive_sets_and_their_poses(prepared: Any) -> None:
 
 def test_before_the_drive_begins_there_is_nothing_to_remember(prepared: Any) -> None:
     window = windows(prepared)[0]
-    assert [window.history[0][2], window.graded[0].moment] == [None, None]
+    assert [window.history[0][1], window.graded[0].moment] == [None, None]
     assert window.graded[1].moment is not None
 
 

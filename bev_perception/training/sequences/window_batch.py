@@ -14,7 +14,7 @@ from torch import Tensor
 from bev_perception.geometry.planar import EgoMoment
 from bev_perception.model import LiftGeometry
 from bev_perception.model.lift_geometry import batched
-from bev_perception.training.batch import Batch, Example, collate
+from bev_perception.training.batch import Batch, Example, collate, moved, stacked_maps
 
 Moments = tuple[EgoMoment | None, ...]
 """When and where the vehicles of B windows were; None where that is not known."""
@@ -42,11 +42,11 @@ class Window:
     """Consecutive sets of one drive, oldest first.
 
     Attributes:
-        history: (images (S, H, W, 3), geometry, moment) of each set that fills the memory.
+        history: what the network gets of each set that fills the memory, and its moment.
         graded: the sets that are judged, at least one.
     """
 
-    history: tuple[tuple[NDArray[np.uint8], LiftGeometry, EgoMoment | None], ...]
+    history: tuple[tuple[Example, EgoMoment | None], ...]
     graded: tuple[Look, ...]
 
 
@@ -58,16 +58,20 @@ class PastSets:
         images: (B, S, 3, H, W) uint8.
         taps: of the B rigs.
         moments: of the B vehicles.
+        sensor_map: (B, channels, Y, X) float32; None for a network that takes images alone.
     """
 
     images: Tensor
     taps: LiftGeometry
     moments: Moments
+    sensor_map: Tensor | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PastSets:
         """On another device."""
         images = self.images.to(device, non_blocking=non_blocking)
-        return PastSets(images, self.taps.to(device, non_blocking=non_blocking), self.moments)
+        taps = self.taps.to(device, non_blocking=non_blocking)
+        measured = moved(self.sensor_map, device, non_blocking)
+        return PastSets(images, taps, self.moments, measured)
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,8 @@ class WindowBatch(Batch):
         plain = vars(super().to(device, non_blocking))
         own = {
             "moments": self.moments,
-            "velocity": _moved(self.velocity, device, non_blocking),
-            "velocity_known": _moved(self.velocity_known, device, non_blocking),
+            "velocity": moved(self.velocity, device, non_blocking),
+            "velocity_known": moved(self.velocity_known, device, non_blocking),
             "earlier": tuple(step.to(device, non_blocking) for step in self.earlier),
             "history": tuple(past.to(device, non_blocking) for past in self.history),
         }
@@ -124,13 +128,8 @@ def _graded(looks: Sequence[Look]) -> WindowBatch:
     )
 
 
-def _past(
-    sets: Sequence[tuple[NDArray[np.uint8], LiftGeometry, EgoMoment | None]],
-) -> PastSets:
-    images, taps, moments = zip(*sets)
-    stacked = torch.from_numpy(np.stack(images)).permute(0, 1, 4, 2, 3)
-    return PastSets(stacked, batched(list(taps)), tuple(moments))
-
-
-def _moved(tensor: Tensor | None, device: torch.device | str, non_blocking: bool) -> Tensor | None:
-    return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+def _past(sets: Sequence[tuple[Example, EgoMoment | None]]) -> PastSets:
+    examples, moments = zip(*sets)
+    stacked = torch.from_numpy(np.stack([e.images for e in examples])).permute(0, 1, 4, 2, 3)
+    measured = stacked_maps([e.sensor_map for e in examples])
+    return PastSets(stacked, batched([e.taps for e in examples]), moments, measured)

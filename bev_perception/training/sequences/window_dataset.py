@@ -77,9 +77,7 @@ class WindowDataset(Dataset[Window]):
             velocity, known = make_velocity_targets(taught.objects, self._grid, self._targets)
             looks.append(Look(self._sets.example(taught), moments[number], velocity, known))
         past = [self._sets.example(sample, taught=False) for sample in samples[:history]]
-        return Window(
-            tuple((e.images, e.taps, moment) for e, moment in zip(past, moments)), tuple(looks)
-        )
+        return Window(tuple(zip(past, moments)), tuple(looks))
 
 
 def ego_moment(sample: Sample) -> EgoMoment | None:

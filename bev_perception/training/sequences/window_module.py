@@ -67,12 +67,18 @@ def answers(model: Segnet, batch: WindowBatch) -> Iterator[SegnetOutput]:
     if model.memory is not None:
         with torch.no_grad():
             for past in batch.history:
-                model.observe(past.images, past.taps, MemoryStep(memories, past.moments))
+                step = MemoryStep(memories, past.moments)
+                model.observe(past.images, past.taps, step, past.sensor_map)
         # Older torch keeps weights that autocast converted here, without their gradients.
         torch.clear_autocast_cache()
-    for step in batch.steps:
-        memory = MemoryStep(memories, step.moments)
-        yield model(step.images, step.taps, with_feature=False, memory=memory)
+    for graded in batch.steps:
+        yield model(
+            graded.images,
+            graded.taps,
+            with_feature=False,
+            sensor_map=graded.sensor_map,
+            memory=MemoryStep(memories, graded.moments),
+        )
 
 
 def velocity_loss(velocity: Tensor, target: Tensor, known: Tensor) -> Tensor:
