@@ -22,6 +22,7 @@ from bev_perception.errors import CalibrationError, ConfigurationError
 from bev_perception.geometry.camera import PinholeCamera
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.geometry.rig import Rig, RigCamera
+from bev_perception.geometry.strict_yaml import StrictLoader
 from bev_perception.geometry.transform import RigidTransform
 from bev_perception.untrusted import parse_yaml, shown
 
@@ -272,33 +273,8 @@ def _mounting(section: _Section) -> RigidTransform | None:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), _StrictLoader)
+        return parse_yaml(path.read_text(encoding="utf-8"), StrictLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"rig file {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"rig file {path} is not valid YAML: {error}") from error
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error and 1e-3 is a number."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode):
-                if key_node.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        "in a mapping",
-                        node.start_mark,
-                        f"key {key_node.value!r} is given twice",
-                        key_node.start_mark,
-                    )
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
