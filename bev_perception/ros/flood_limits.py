@@ -25,16 +25,14 @@ class RateLimit:
         self._most = max(1.0, rate_hz * burst_s)
         self._left = self._most
         self._last_ns: int | None = None
-        self.num_refused = 0
 
     def admit(self, now_ns: int, amount: float = 1.0) -> bool:
-        """Whether so much more may come now; what may not is counted."""
+        """Whether so much more may come now."""
         if self._last_ns is not None:
             gained = (now_ns - self._last_ns) / SECOND * self._rate_hz
             self._left = min(self._most, self._left + max(0.0, gained))
         self._last_ns = now_ns
         if amount > self._left:
-            self.num_refused += 1
             return False
         self._left -= amount
         return True

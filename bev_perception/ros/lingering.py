@@ -48,7 +48,3 @@ class Lingering:
         recurring_ns = _FACTOR * max(self._gaps_ns) if recurs else 0
         hold_ns = max(self._clear_ns, min(recurring_ns, self._longest_ns))
         return now_ns - self._seen_ns < hold_ns
-
-    def ago_s(self, now_ns: int) -> float:
-        """Seconds since it was last there; infinite where it never was."""
-        return float("inf") if self._seen_ns is None else (now_ns - self._seen_ns) / SECOND

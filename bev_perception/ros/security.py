@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,11 +77,6 @@ def security_environment(keystore: str) -> dict[str, str]:
         "ROS_SECURITY_STRATEGY": "Enforce",
         "ROS_SECURITY_KEYSTORE": str(path),
     }
-
-
-def is_secured() -> bool:
-    """Whether the environment asks for security."""
-    return os.environ.get("ROS_SECURITY_ENABLE", "").lower() == "true"
 
 
 @contextlib.contextmanager
