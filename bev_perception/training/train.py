@@ -21,6 +21,7 @@ from bev_perception.evaluation.calibrate import calibration_values
 from bev_perception.model import Segnet, load_weights, save_weights
 from bev_perception.model.calibration import CALIBRATION_KEY
 from bev_perception.model.segnet import with_memory
+from bev_perception.training.assembly import make_data, make_module
 from bev_perception.training.callbacks import StepProgress, Stopper
 from bev_perception.training.checkpoint import CheckpointKeeper, resumable_checkpoint
 from bev_perception.training.checkpoint_file import (
@@ -39,7 +40,6 @@ from bev_perception.training.distributed import (
 from bev_perception.training.fitting import fit
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.provenance import describe_run
-from bev_perception.training.semi_supervised.assembly import make_data, make_module
 from bev_perception.training.splits import Splits, prepared_splits
 from bev_perception.training.synchronized_norm import synchronize_batch_norms
 from bev_perception.training.trainer import make_trainer, process_count, runs_on_gpu
