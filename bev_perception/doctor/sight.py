@@ -19,7 +19,7 @@ from bev_perception.geometry import Rig, RigidTransform
 
 _SPOILS_CAMERA = (
     "encoding", "camera-info", "size", "focal", "distortion", "optical-frame", "mounting",
-    "image-content", "image-frozen",
+    "directions", "image-content", "image-frozen",
 )  # fmt: skip
 _SPOILS_TIMES = ("jitter", "clock", "offset")
 """Warnings too: at a wrong time the vehicle was elsewhere."""
@@ -87,7 +87,7 @@ def _look(seen: Observation, so_far: Findings) -> Sight:
             entry.check for entry in so_far.entries if entry.camera == name and _spoils(entry)
         ]
         if spoilers:
-            left_out[name] = f"{spoilers[0]} is wrong"
+            left_out[name] = f"the check {spoilers[0]} found what is wrong"
     poses_known = not so_far.has_error(*_SPOILS_POSES)
     pairs = {
         name: _pairs(seen, name, poses_known) for name in seen.rig_cameras if name not in left_out

@@ -82,5 +82,21 @@ def test_swapped_cameras_are_both_named(drive: Observation) -> None:
     }
 
 
+@pytest.mark.slow
+def test_a_left_handed_rig_is_told_once_though_images_contradict_it_too(drive: Observation) -> None:
+    left, right = drive.rig_cameras["left"], drive.rig_cameras["right"]
+    exchanged = {
+        **drive.rig_cameras,
+        "left": replace(left, base_T_camera=right.base_T_camera),
+        "right": replace(right, base_T_camera=left.base_T_camera),
+    }
+    found = alarms(replace(drive, rig_cameras=exchanged))
+    assert {(each.check, each.camera) for each in found} == {
+        ("directions", "left"),
+        ("directions", "right"),
+    }
+    assert all("left-handed" in each.cause for each in found)
+
+
 def _as(giver, taker):  # type: ignore[no-untyped-def]
     return tuple(replace(sample, topics=taker.topics) for sample in giver.samples)
