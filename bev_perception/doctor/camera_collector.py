@@ -59,6 +59,7 @@ class ImageCollector:
     digests: list[int] = field(default_factory=list)
     forms: Counter[ImageForm] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
+    damaged: int = 0
     kept: list[KeptImage] = field(default_factory=list)
     _next: int = 0
     _pending: int | None = None
@@ -77,8 +78,9 @@ class ImageCollector:
             return
         self._keep(stamp_ns, log_ns, len(raw), message)
 
-    def refuse(self, log_ns: int, problem: str) -> None:
+    def refuse(self, problem: str) -> None:
         """A message that is not even one."""
+        self.damaged += 1
         self.refusals[problem] += 1
 
     def _look(self, message: Any) -> tuple[ImageForm, str]:

@@ -71,9 +71,9 @@ class Collector:
             self._add(topic, msgtype, log_ns, raw)
         except (struct.error, IndexError):
             text = f"a message of {len(raw)} bytes is too short for {msgtype}"
-            self._refuse(topic, msgtype, log_ns, text)
+            self._refuse(topic, msgtype, text)
         except BagError as error:
-            self._refuse(topic, msgtype, log_ns, str(error))
+            self._refuse(topic, msgtype, str(error))
 
     def observation(
         self,
@@ -142,9 +142,9 @@ class Collector:
             self._images[topic] = ImageCollector(topic, compressed, self._moments_ns)
         return self._images[topic]
 
-    def _refuse(self, topic: str, msgtype: str, log_ns: int, text: str) -> None:
+    def _refuse(self, topic: str, msgtype: str, text: str) -> None:
         if msgtype in (IMAGE, COMPRESSED_IMAGE):
-            self._image_collector(topic, msgtype).refuse(log_ns, text)
+            self._image_collector(topic, msgtype).refuse(text)
         else:
             self._problems[f"{topic}: {text}"] += 1
 
@@ -169,6 +169,7 @@ class Collector:
             digests=np.array(images.digests, np.int64),
             forms=images.forms,
             refusals=images.refusals,
+            damaged=images.damaged,
             info=info.track() if info else InfoTrack(none, none),
             samples=tuple(
                 ImageSample(topics, kept.stamp_ns, kept.log_ns, kept.moment, kept.place,

@@ -101,6 +101,7 @@ class CameraTrack:
         refusals: why images cannot be read, and how many each.
         info: its CameraInfo.
         samples: images that are kept, by moment and place.
+        damaged: refused images that are no messages at all, and so in none of the arrays.
     """
 
     topics: CameraTopics
@@ -111,6 +112,7 @@ class CameraTrack:
     refusals: Counter[str]
     info: InfoTrack
     samples: tuple[ImageSample, ...] = ()
+    damaged: int = 0
 
     @property
     def name(self) -> str:

@@ -45,7 +45,7 @@ def check_cameras(seen: Observation, _: Findings) -> Iterator[Finding]:
 def check_encoding(seen: Observation, _: Findings) -> Iterator[Finding]:
     """Images that cannot be read, and encodings that change."""
     for name, track in seen.cameras.items():
-        total = max(1, len(track.log_ns))
+        total = max(1, len(track.log_ns) + track.damaged)
         for problem, count in track.refusals.most_common(3):
             share = count / total
             yield Finding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +29,12 @@ from injected_recordings import (
 )
 from scipy.spatial.transform import Rotation
 
+from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.headers import stamp_ns
+from bev_perception.bags.typestore import decode_message
 from bev_perception.doctor.bag_observation import observe_bag
 from bev_perception.doctor.checks import RECORDING_CHECKS
+from bev_perception.doctor.collector import READ_TYPES, Collector
 from bev_perception.doctor.examination import Examination, examine
 from bev_perception.doctor.finding import Severity
 from bev_perception.faults import Delivery, Injection, Kind, inject_into_bag
@@ -295,6 +299,25 @@ def test_injected_error_is_found_and_no_other(
 def test_injected_error_is_found_in_a_bag(name: str, healthy_bag: Path, tmp_path: Path) -> None:
     inject_into_bag(healthy_bag, tmp_path / "injected", CASES[name][0])
     judge(examine(observe_bag(tmp_path / "injected"), RECORDING_CHECKS), name)
+
+
+def test_messages_that_are_no_images_count_among_the_images(healthy_bag: Path) -> None:
+    with closing(BagFile(healthy_bag)) as bag:
+        collector = Collector(lambda t, kind, raw: decode_message(kind, raw, t), *bag.log_range_ns)
+        images = 0
+        for connection, log_ns, raw in bag.messages():
+            if connection.msgtype not in READ_TYPES:
+                continue
+            is_image = connection.topic == "/camera/front/image_raw/compressed"
+            images += is_image
+            is_cut = is_image and images % 4 == 0
+            collector.add(
+                connection.topic, connection.msgtype, log_ns, raw[: 10 if is_cut else None]
+            )
+        seen = collector.observation("cut", bag.connections)
+    (found,) = (each for each in examine(seen, RECORDING_CHECKS).findings if each.severity is ERROR)
+    assert (found.check, found.camera) == ("encoding", "front")
+    assert found.seen.startswith("20 of 80 images cannot be read")
 
 
 def test_healthy_recording_gives_no_finding(healthy_bag: Path) -> None:
