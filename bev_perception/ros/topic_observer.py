@@ -12,6 +12,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from bev_perception.bags.discovery import is_camera_topic
+from bev_perception.bags.raw_topic import is_tf_static
 from bev_perception.bags.typestore import decode_message
 from bev_perception.doctor.collector import READ_TYPES, Collector
 from bev_perception.doctor.recording import Observation
@@ -63,6 +64,8 @@ class TopicObserver:
             for topic in (entry.image_topic, entry.camera_info_topic)
         }
         self._sim_time = bool(node.get_parameter("use_sim_time").value)
+        self._clock_came = False
+        self._early_statics: list[tuple[str, str, bytes]] = []
         self._collector: Collector | None = None
         self._first_ns: int | None = None
         self._counts: Counter[str] = Counter()
@@ -107,14 +110,26 @@ class TopicObserver:
 
     def _receive(self, topic: str, raw: bytes, info: Any) -> None:
         self._counts[topic] += 1
+        message = topic, self._subscriptions.topics[topic].msgtype, bytes(raw)
         sim_ns = int(self._node.get_clock().now().nanoseconds) if self._sim_time else 0
+        if sim_ns and not self._clock_came:  # what came before has times of this machine
+            self._clock_came, self._collector = True, None
+        elif self._sim_time and not sim_ns and is_tf_static(topic):
+            self._early_statics.append(message)
         log_ns = sim_ns or arrival_ns(info)
         if self._collector is None:
             self._collector, self._first_ns = self._begin(log_ns), log_ns
             longest_s = self._duration_s * (SLOWEST if sim_ns else 1)
             self._ends_s = time.monotonic() + longest_s
-        msgtype = self._subscriptions.topics[topic].msgtype
-        self._collector.add(topic, msgtype, log_ns, bytes(raw))
+            if sim_ns:
+                self._add(log_ns, *self._early_statics)
+                self._early_statics.clear()
+        self._add(log_ns, message)
+
+    def _add(self, log_ns: int, *messages: tuple[str, str, bytes]) -> None:
+        assert self._collector is not None
+        for topic, msgtype, raw in messages:
+            self._collector.add(topic, msgtype, log_ns, raw)
 
     def _begin(self, first_ns: int) -> Collector:
         return Collector(

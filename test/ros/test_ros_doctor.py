@@ -15,9 +15,13 @@ from bev_perception.faults import inject_into_bag
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_client import Client
 from ros_processes import wait_for
+from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 
 from bev_perception.doctor.checks import CHECKS, RECORDING_CHECKS
@@ -26,6 +30,8 @@ from bev_perception.doctor.finding import Severity
 from bev_perception.ros.topic_observer import TopicObserver
 from bev_perception.ros.topic_selection import TopicSelection
 
+STATIC_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SECOND = 1_000_000_000
 CLI = "bev_perception.cli.main"
 IMAGES = ",".join(check.name for check in IMAGE_CHECKS)
 """Left out: the images are noise."""
@@ -56,6 +62,31 @@ def test_silence_is_an_error_and_not_a_crash(ros_environment: Any, client: Any) 
     (found,) = examine(observer.observation(), CHECKS).findings
     assert (found.check, found.severity) == ("cameras", Severity.ERROR)
     assert "no camera topics" in found.seen
+
+
+def test_watching_in_simulation_time_begins_with_clock(ros_environment: Any, client: Any) -> None:
+    watcher = Client(
+        ros_environment, "watcher", parameter_overrides=[Parameter("use_sim_time", value=True)]
+    )
+    try:
+        statics = client.publisher("/tf_static", TFMessage, STATIC_QOS)
+        clock = client.publisher("/clock", Clock)
+        mount = TransformStamped(child_frame_id="front_optical_frame")
+        mount.header.frame_id = "base_link"
+        statics.publish(TFMessage(transforms=[mount]))
+        observer = TopicObserver(watcher.node, TopicSelection(), 60.0)
+        wait_for(lambda: observer.received, what="the mounting, before any time")
+
+        def has_time() -> bool:
+            clock.publish(Clock(clock=Time(sec=100)))
+            return observer.received >= 5
+
+        wait_for(has_time, what="messages with /clock")
+        seen = observer.observation()
+    finally:
+        watcher.close()
+    assert seen.log_range_ns == (100 * SECOND, 100 * SECOND)
+    assert "front_optical_frame" in seen.tree.frames
 
 
 def test_two_publishers_of_a_transform_are_named(ros_environment: Any, client: Any) -> None:
