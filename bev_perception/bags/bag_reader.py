@@ -61,6 +61,7 @@ class BagReader:
         self.path = Path(path)
         self._rig_file = rig_file
         self._bag = BagFile(self.path)
+        self._points: dict[str, StampedTopic | None] = {}
         try:
             with about(self.path):
                 connections = self._bag.connections
@@ -215,9 +216,10 @@ class BagReader:
             return objects_at(self._labels, self._frames, stamp_ns, tolerance_ns)
 
     def points(
-        self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS
+        self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS, sensor: str = "lidar"
     ) -> NDArray[np.float64] | None:
-        """(N, 3) LiDAR points in base_frame nearest in time, moved by the ego motion.
+        """(N, 3) points of a "lidar" or "radar" in base_frame, nearest in time, moved by the ego
+        motion.
 
         Returns:
             None when there are none within the tolerance, or TF does not reach their time.
@@ -225,7 +227,7 @@ class BagReader:
         Raises:
             BagError: TF does not connect the points' frame, or the message is malformed.
         """
-        topic = self._points
+        topic = self._points_of(sensor)
         found = topic.nearest(stamp_ns, tolerance_ns) if topic else None
         if topic is None or found is None:
             return None
@@ -277,10 +279,11 @@ class BagReader:
     def _frames(self) -> VehicleFrames:
         return VehicleFrames(self.transform_tree, self.base_frame)
 
-    @cached_property
-    def _points(self) -> StampedTopic | None:
-        connection = find_points(self._bag.connections)
-        return StampedTopic.scan(self._bag, connection) if connection else None
+    def _points_of(self, sensor: str) -> StampedTopic | None:
+        if sensor not in self._points:
+            found = find_points(self._bag.connections, sensor)
+            self._points[sensor] = StampedTopic.scan(self._bag, found) if found else None
+        return self._points[sensor]
 
     def _override(self, name: str) -> RigFileCamera:
         return self._rig_file.cameras[name] if self._rig_file else RigFileCamera()

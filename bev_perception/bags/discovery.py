@@ -133,16 +133,20 @@ def find_labels(connections: Iterable[Connection], topic: str | None = None) -> 
     )
 
 
-def find_points(connections: Iterable[Connection]) -> Connection | None:
-    """The connection of LiDAR points, preferring names that say so."""
+def find_points(connections: Iterable[Connection], sensor: str = "lidar") -> Connection | None:
+    """The connection of LiDAR or radar points, preferring names that say so.
+
+    Clouds are a LiDAR's unless the topic says radar.
+    """
     clouds = [
         c
         for c in connections
-        if c.msgtype == POINT_CLOUD and c.msgcount and not c.topic.startswith(_OWN_OUTPUT)
+        if c.msgtype == POINT_CLOUD
+        and c.msgcount
+        and not c.topic.startswith(_OWN_OUTPUT)
+        and ("radar" in c.topic) == (sensor == "radar")
     ]
-    return min(
-        clouds, key=lambda c: ("radar" in c.topic, "lidar" not in c.topic, c.topic), default=None
-    )
+    return min(clouds, key=lambda c: (sensor not in c.topic, c.topic), default=None)
 
 
 def is_camera_topic(topic: str, msgtype: str) -> bool:

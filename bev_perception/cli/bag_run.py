@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bev_perception.bags import BagReader, BagWriter
+from bev_perception.cli.readable_clouds import ReadableClouds
 from bev_perception.cli.readable_frames import readable_frames
 from bev_perception.cli.run_results import ResultCollector, RunResult, with_progress
 from bev_perception.geometry import CameraFrame, FrameSet
@@ -88,7 +89,9 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         )
         writer = stack.enter_context(BagWriter(folder / OUTPUT_BAG))
         frames = readable_frames(reader, synchronizer)
-        sets = _timed(frame_sets(reader, synchronizer, frames), collector)
+        sensor = engine.config.sensor
+        clouds = None if sensor == "none" else ReadableClouds(reader, sensor)
+        sets = _timed(frame_sets(reader, synchronizer, frames, clouds), collector)
         # Closed before an error is told, so that the bar does not stand on its line.
         sets = stack.enter_context(closing(with_progress(sets, reader.stamp_range_ns, "perceive")))
         for frame_set in sets:
@@ -102,6 +105,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
     if pipeline.residual is not None:
         told = problems(pipeline.residual) or [f"at the end {described(pipeline.residual)}"]
         result.findings += [f"residual pose: {sentence}" for sentence in told]
+    result.findings += [] if clouds is None else clouds.findings
     result.synchronisation = synchronizer.statistics.describe()
     chosen = {
         "backend": engine.backend,

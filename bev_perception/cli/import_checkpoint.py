@@ -67,6 +67,7 @@ def _run(arguments: Arguments) -> None:
     _check_place(out, checkpoint, arguments.overwrite)
     from bev_perception.cli.output_directory import writing_to
     from bev_perception.model import save_weights
+    from bev_perception.model.config import POINT_SENSORS
     from bev_perception.model.simple_bev import SimpleBevSetting, load_simple_bev
 
     x, y, z = arguments.camera_position
@@ -89,8 +90,8 @@ def _run(arguments: Arguments) -> None:
         f"of {height}x{width}, {config.grid.num_x} x {config.grid.num_y} cells of "
         f"{config.grid.resolution:g} m, sampling {config.sampling}{beside}"
     )
-    if beside:
-        print("bev run and the live node have cameras alone and cannot use such weights")
+    if config.sensor not in ("none", *POINT_SENSORS):
+        print("bev run and the live node cannot use such weights: no point cloud feeds them")
     print(f"weights: {out}")
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -50,7 +51,7 @@ class BagDrive:
         return self._reader.rig()
 
     def sets(
-        self, stride: int = 1, labelled_only: bool = True, with_points: bool = False
+        self, stride: int = 1, labelled_only: bool = True, points_of: str = "none"
     ) -> Iterator[LabelledSet]:
         """Every stride-th synchronised set; those without labels are left out or have no boxes.
 
@@ -63,5 +64,8 @@ class BagDrive:
                 continue
             objects = reader.objects(frame_set.stamp_ns)
             if objects is not None or not labelled_only:
-                points = reader.points(frame_set.stamp_ns) if with_points else None
+                points = None
+                if points_of != "none":
+                    points = reader.points(frame_set.stamp_ns, sensor=points_of)
+                frame_set = replace(frame_set, points=points)
                 yield LabelledSet(frame_set, objects or (), points=points)

@@ -23,8 +23,8 @@ class LabelledSet:
         objects: boxes in base_link (not levelled) at frame_set.stamp_ns.
         rig: calibration of these images where it is not the drive's, as in data whose
             cameras are mounted in the frame of another moment; else None.
-        points: (N, 3) LiDAR points in base_link (not levelled) where they were asked for and
-            there are any; else None.
+        points: (N, 3) LiDAR or radar points in base_link (not levelled) where they were asked
+            for and there are any; else None.
     """
 
     frame_set: FrameSet
@@ -47,9 +47,11 @@ class LabelledDrive(Protocol):
         ...
 
     def sets(
-        self, stride: int = 1, labelled_only: bool = True, with_points: bool = False
+        self, stride: int = 1, labelled_only: bool = True, points_of: str = "none"
     ) -> Iterator[LabelledSet]:
         """Every stride-th moment in order; those without labels are left out or have no boxes.
+
+        With the points of a "lidar" or "radar", where they are asked for.
 
         Raises:
             BevError: what is stored is damaged.

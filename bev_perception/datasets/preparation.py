@@ -37,7 +37,8 @@ class ExtractionSettings:
         labelled_only: leave sets without labels out; else they come without boxes.
         virtual_cameras: the canonical rig that images are turned to, see Preparation.
         points: keep LiDAR points, too; every set must have a cloud.
-        some_points: keep LiDAR points, too; one set at least must have a cloud.
+        sensor: keep the points of this "lidar" or "radar", too; one set at least must have a
+            cloud.
     """
 
     image_size: tuple[int, int]
@@ -46,12 +47,12 @@ class ExtractionSettings:
     labelled_only: bool = True
     virtual_cameras: tuple[VirtualCamera, ...] = ()
     points: bool = False
-    some_points: bool = False
+    sensor: str = "none"
 
     @property
-    def any_points(self) -> bool:
-        """Whether LiDAR points are kept."""
-        return self.points or self.some_points
+    def points_of(self) -> str:
+        """Which sensor's points are kept, or "none"."""
+        return "lidar" if self.points else self.sensor
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,7 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
         description = {"bag": drive.name, "version": FORMAT_VERSION}
         kept, clouds = 0, 0
         with PreparedBagWriter(place, preparation.rig, settings.image_size, description) as writer:
-            for labelled in drive.sets(
-                settings.stride, settings.labelled_only, settings.any_points
-            ):
+            for labelled in drive.sets(settings.stride, settings.labelled_only, settings.points_of):
                 stop_if_asked()
                 if settings.points and labelled.points is None:
                     raise BagError(
@@ -118,7 +117,7 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
                         f"(bev simulate --lidar records one), or 0 to learn without"
                     )
                 clouds += labelled.points is not None
-                kept += _add(writer, preparation, labelled, settings.any_points)
+                kept += _add(writer, preparation, labelled, settings.points_of != "none")
             if not kept and not settings.labelled_only:
                 raise BagError(f"{bag} has no camera set with an image that can be used")
             if not kept:
@@ -126,11 +125,11 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
                     f"{bag} has no camera set with labels within its time; training needs objects "
                     f"as MarkerArray, Detection3DArray or ObjectArray beside the images"
                 )
-            if settings.some_points and not clouds:
+            if settings.sensor != "none" and not clouds:
                 raise BagError(
-                    f"{bag} has no point cloud beside any of its sets, and the network takes one "
-                    f"(model.sensor); record a PointCloud2 (bev simulate --lidar does), or choose "
-                    f"model.sensor none"
+                    f"{bag} has no {settings.sensor} points beside any of its sets, and the "
+                    f"network takes them (model.sensor); record a PointCloud2 (bev simulate "
+                    f"--lidar does), or choose model.sensor none"
                 )
 
 
@@ -192,8 +191,8 @@ def _key(bag: Path, settings: ExtractionSettings) -> str:
         facts["labelled_only"] = False
     if settings.points:
         facts["points"] = True
-    elif settings.some_points:
-        facts["points"] = "some"
+    elif settings.sensor != "none":
+        facts["points"] = settings.sensor
     if settings.virtual_cameras:
         facts["virtual_cameras"] = [asdict(camera) for camera in settings.virtual_cameras]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

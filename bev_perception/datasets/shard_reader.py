@@ -89,7 +89,7 @@ class ShardDrive:
         return self._rig
 
     def sets(
-        self, stride: int = 1, labelled_only: bool = True, with_points: bool = False
+        self, stride: int = 1, labelled_only: bool = True, points_of: str = "none"
     ) -> Iterator[LabelledSet]:
         """Every stride-th set, images decoded; all are labelled, and shards hold no points.
 

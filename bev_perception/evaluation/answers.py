@@ -38,6 +38,11 @@ class Respondent(Protocol):
         """Whether what it says of a set depends on the sets before."""
         ...
 
+    @property
+    def points_of(self) -> str:
+        """Which sensor's points it looks at: "lidar", "radar" or "none"."""
+        ...
+
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
         """Sets of a drive with the outputs for them; those without an output are left out."""
         ...
@@ -56,6 +61,7 @@ class EngineRespondent:
         self.settings = settings or PipelineSettings()
         self.classes = engine.config.classes
         self.remembers = engine.config.memory.is_on
+        self.points_of = engine.config.sensor
 
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
         """See Respondent."""
@@ -82,6 +88,7 @@ class RecordedRespondent:
         self.settings = settings or PipelineSettings()
         self.classes = VEHICLES
         self.remembers = False  # its outputs hold what it remembered
+        self.points_of = "none"
 
     def answers(self, drive: LabelledDrive, sets: Iterable[LabelledSet]) -> Iterator[Answer]:
         """See Respondent.

@@ -39,7 +39,8 @@ def collect_logits(
     targets = targets or TargetSettings(classes=respondent.classes)
     for bag in tqdm(bags, desc="calibrate", unit="bag", disable=not show_progress):
         with open_drive(bag, rig_file) as drive:
-            for labelled, output in respondent.answers(drive, drive.sets(stride)):
+            sets = drive.sets(stride, points_of=respondent.points_of)
+            for labelled, output in respondent.answers(drive, sets):
                 boxes = [box.transformed(output.level_T_base) for box in labelled.objects]
                 truth = make_targets(boxes, output.grid, targets)
                 probability = torch.from_numpy(output.probability).double()

@@ -56,7 +56,8 @@ def judge_drive(
     """
     scores = []
     evaluator.begin_drive()
-    for labelled, output in respondent.answers(drive, drive.sets(stride)):
+    sets = drive.sets(stride, points_of=respondent.points_of)
+    for labelled, output in respondent.answers(drive, sets):
         truth = [box.transformed(output.level_T_base) for box in labelled.objects]
         confusion = evaluator.update(output, truth)
         stamp_ns = labelled.frame_set.stamp_ns

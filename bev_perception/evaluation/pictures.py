@@ -46,7 +46,9 @@ def draw_moments(
     for source, stamps in wanted.items():
         with open_drive(Path(source), rig_file) as drive:
             remembered = _remembered(drive, respondents, stamps)
-            for labelled in drive.sets():
+            sensors = {respondent.points_of for respondent in respondents.values()} - {"none"}
+            # Networks with different sensors are drawn with the points of one of them.
+            for labelled in drive.sets(points_of=min(sensors, default="none")):
                 stamp_ns = labelled.frame_set.stamp_ns
                 if stamp_ns in stamps:
                     stamps.discard(stamp_ns)
@@ -66,7 +68,8 @@ def _remembered(
     for name, respondent in respondents.items():
         if not respondent.remembers:
             continue
-        for labelled, output in respondent.answers(drive, drive.sets()):
+        sets = drive.sets(points_of=respondent.points_of)
+        for labelled, output in respondent.answers(drive, sets):
             if labelled.frame_set.stamp_ns in wanted:
                 outputs[name, labelled.frame_set.stamp_ns] = output
             if labelled.frame_set.stamp_ns >= max(wanted):

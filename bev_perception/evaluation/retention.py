@@ -137,7 +137,8 @@ def measure_retention(
     retention = Retention(engine, settings, targets)
     for bag in tqdm(bags, desc="retention", unit="bag", disable=not show_progress):
         with open_drive(bag, rig_file) as drive:
-            retention.update(drive.rig, drive.sets(stride), perturbations(drive.rig.names))
+            sets = drive.sets(stride, points_of=engine.config.sensor)
+            retention.update(drive.rig, sets, perturbations(drive.rig.names))
     return retention.compute()
 
 
@@ -163,7 +164,8 @@ def with_other_rig(
     other = Retention(engine, None, targets)
     for bag in tqdm(bags, desc=name, unit="bag", disable=not show_progress):
         with open_drive(bag) as drive:
-            other.update(drive.rig, drive.sets(stride), ())
+            sets = drive.sets(stride, points_of=engine.config.sensor)
+            other.update(drive.rig, sets, ())
     before, after = retention["iou"], other.compute()["iou"]
     kept = known(after / before) if before and after is not None else None
     entry = {"name": f"{name}, recorded", "kind": "recorded", "iou_before": before, "iou": after}

@@ -138,9 +138,12 @@ class FrameSet:
         missing: names of the rig's cameras that did not come in time.
         world_T_base: ego pose at stamp_ns in a gravity-aligned world frame (map or odom), or
             None when unknown; levels the map.
+        points: (N, 3) metres of a LiDAR or radar cloud, in base_link (not levelled) at stamp_ns;
+            None where there is none or nobody asked for one.
     """
 
     stamp_ns: int
     frames: Mapping[str, CameraFrame]
     missing: tuple[str, ...] = ()
     world_T_base: RigidTransform | None = None
+    points: NDArray[np.floating] | None = None

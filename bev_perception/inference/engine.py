@@ -99,7 +99,7 @@ def takes_raw_images(engine: Engine) -> bool:
 
 
 class RememberingEngine(Engine, Protocol):
-    """Runs a network with memory, too: what it remembers is its caller's."""
+    """Runs networks with memory or a sensor, too: what they remember is its caller's."""
 
     def infer(
         self,
@@ -107,12 +107,14 @@ class RememberingEngine(Engine, Protocol):
         taps: LiftGeometry,
         resize: ImageResize | None = None,
         memory: MemoryStep | None = None,
+        sensor_map: Tensor | None = None,
     ) -> RawOutput:
         """See Engine.infer.
 
         Args:
             images, taps, resize: see Engine.infer.
             memory: of the one stream that these images go on with; None for a set for itself.
+            sensor_map: see model.sensor_map.cloud_map; None where nothing was measured.
         """
 
 
@@ -122,11 +124,13 @@ def infer(
     taps: LiftGeometry,
     resize: ImageResize | None = None,
     memory: MemoryStep | None = None,
+    sensor_map: Tensor | None = None,
 ) -> RawOutput:
-    """Engine.infer, with a memory where there is one; networks with memory run in engines that
-    take it."""
-    if memory is not None:
-        return cast(RememberingEngine, engine).infer(images, taps, resize, memory)
+    """Engine.infer, with a memory or a sensor's map where there is one; networks with either run
+    in engines that take it."""
+    if memory is not None or sensor_map is not None:
+        remembering = cast(RememberingEngine, engine)
+        return remembering.infer(images, taps, resize, memory, sensor_map)
     return engine.infer(images, taps) if resize is None else engine.infer(images, taps, resize)
 
 
@@ -185,6 +189,29 @@ def _any_rig(config: SegnetConfig, num_cameras: int) -> Rig:
     mounts = [RigidTransform.from_euler(0.0, 0.05, yaw, (0.0, 0.0, 1.6)) for yaw in turns]
     cameras = [RigCamera(camera, mount @ BODY_T_OPTICAL) for mount in mounts]
     return Rig({f"camera{index}": entry for index, entry in enumerate(cameras)})
+
+
+def checked_map(config: SegnetConfig, sensor_map: Tensor | None) -> Tensor | None:
+    """The sensor's map for a network; one of nothing where it takes a map and none is given.
+
+    Raises:
+        EngineError: the network takes images alone, or a map of another shape.
+    """
+    if not config.sensor_channels:
+        if sensor_map is not None:
+            raise EngineError(
+                "this network takes images alone, and got a sensor's map; leave it out"
+            )
+        return None
+    expected = (1, config.sensor_channels, *config.grid.shape)
+    if sensor_map is None:
+        return torch.zeros(expected)
+    if tuple(sensor_map.shape) != expected:
+        raise EngineError(
+            f"the sensor's map must have shape {expected} for this network, got "
+            f"{tuple(sensor_map.shape)}; make it with model.sensor_map.cloud_map"
+        )
+    return sensor_map
 
 
 def check_inputs(

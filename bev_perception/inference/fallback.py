@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput, infer
 from bev_perception.model import ImageResize, LiftGeometry, SegnetConfig
@@ -68,13 +69,14 @@ class FallbackEngine:
         taps: LiftGeometry,
         resize: ImageResize | None = None,
         memory: MemoryStep | None = None,
+        sensor_map: Tensor | None = None,
     ) -> RawOutput:
         """See Engine.infer and RememberingEngine.infer."""
         try:
-            return infer(self._engine, images, taps, resize, memory)
+            return infer(self._engine, images, taps, resize, memory, sensor_map)
         except EngineMemoryError as error:
             self._fall_back(error)
-        return infer(self._engine, images, taps, resize, memory)
+        return infer(self._engine, images, taps, resize, memory, sensor_map)
 
     def warm_up(self, num_cameras: int) -> None:
         """See Engine.warm_up."""

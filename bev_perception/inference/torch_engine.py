@@ -23,6 +23,7 @@ from bev_perception.inference.engine import (
     RawOutput,
     any_table,
     check_inputs,
+    checked_map,
     is_memory_error,
     raw_output,
 )
@@ -70,7 +71,7 @@ class TorchEngine:
 
     Raises:
         EngineError: the device does not exist here, a choice is unknown or not for the device, or
-            the network takes more than images.
+            the network takes a sensor that no point cloud can feed.
     """
 
     def __init__(
@@ -153,17 +154,21 @@ class TorchEngine:
         taps: LiftGeometry,
         resize: ImageResize | None = None,
         memory: MemoryStep | None = None,
+        sensor_map: Tensor | None = None,
     ) -> RawOutput:
         """See Engine.infer and RememberingEngine.infer.
 
         Raises:
+            EngineError: images, taps or the sensor's map do not fit the network.
             EngineMemoryError: the device has too little memory, also for one camera at a time.
         """
         check_inputs(self.config, images, taps, resize)
+        sensor_map = checked_map(self.config, sensor_map)
         tensor = torch.from_numpy(np.ascontiguousarray(images))
         while True:
             try:
-                return self._output(self._execution(tensor, taps, resize), taps, memory)
+                result = self._execution(tensor, taps, resize)
+                return self._output(result, taps, memory, sensor_map)
             except (RuntimeError, MemoryError) as error:
                 if not is_memory_error(error):
                     raise
@@ -213,19 +218,30 @@ class TorchEngine:
             parts = [network.encode(part, matrices) for part, matrices in pairs]
         rows = parts[0] if len(parts) == 1 else torch.cat(parts)
         plane = network.lift(rows, table)
-        return plane if network.memory is not None else network.decode(plane).float()
+        ends_here = network.memory is None and network.sensor_convolution is None
+        return network.decode(plane).float() if ends_here else plane
 
-    def _output(self, result: Tensor, taps: LiftGeometry, memory: MemoryStep | None) -> RawOutput:
-        """From the maps, or from the BEV feature of a network with memory.
+    def _output(
+        self,
+        result: Tensor,
+        taps: LiftGeometry,
+        memory: MemoryStep | None,
+        sensor_map: Tensor | None,
+    ) -> RawOutput:
+        """From the maps, or from the BEV feature of a network with memory or a sensor.
 
-        The memory is no part of a CUDA graph, as what it holds differs from set to set.
+        Neither is part of a CUDA graph, as what they hold differs from set to set.
         """
         network = self._network
+        if sensor_map is not None:
+            result = network.measure(result, sensor_map)
+            if network.memory is None:
+                return raw_output(network.decode(result).float())
         if network.memory is None:
             return raw_output(result)
         seen = torch.from_numpy(taps.seen).to(self._device)
         # A recorded graph writes its next feature to where this one is.
-        plane = result.clone() if self._as_graph else result
+        plane = result.clone() if self._as_graph and sensor_map is None else result
         maps = network.decode(network.remember(plane, seen, memory)).float()
         recalled = memory is not None and memory.memories[0].recalled
         return raw_output(maps[:-2], maps[-2:] if recalled else None)

@@ -166,6 +166,11 @@ class GatherSegnet(nn.Module):
                 f"this network has lift {model.config.lift}, and graphs for other libraries hold "
                 f"{' and '.join(GATHER_LIFTS)} alone; run its weights file with backend cpu or cuda"
             )
+        if model.config.sensor != "none":
+            raise ConfigurationError(
+                f"this network takes {model.config.sensor} beside images, and exported graphs take "
+                f"images alone; run its weights file with backend cpu or cuda"
+            )
         self.network = InferenceSegnet(model)
         _make_exportable(self.network)
 

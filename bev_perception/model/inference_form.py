@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from bev_perception.errors import ConfigurationError
 from bev_perception.model.feature_memory import MemoryStep
 from bev_perception.model.image_resize import ImageResize, resized
 from bev_perception.model.lift import gather
@@ -23,6 +22,7 @@ from bev_perception.model.lifts import lifted
 from bev_perception.model.norm import InstanceNorm
 from bev_perception.model.resnet import BasicBlock, Bottleneck
 from bev_perception.model.segnet import IMAGENET_MEAN, IMAGENET_STD, Segnet
+from bev_perception.model.sensor_map import check_point_sensor
 from bev_perception.model.taps import GatherTable
 
 STRIP_BYTES = 1 << 27
@@ -45,16 +45,13 @@ class InferenceSegnet(nn.Module):
             put here.
 
     Raises:
-        ConfigurationError: it takes radar or LiDAR beside images, which engines do not pass on.
+        ConfigurationError: it takes a sensor beside images that no point cloud can feed.
     """
 
     def __init__(self, model: Segnet) -> None:
         super().__init__()
         if model.config.sensor != "none":
-            raise ConfigurationError(
-                f"this network takes {model.config.sensor} beside images, and inference engines "
-                f"pass on images alone; use weights of a network for cameras alone"
-            )
+            check_point_sensor(model.config)
         network = copy.deepcopy(model).eval().requires_grad_(False)
         fold_batch_norms(network)
         self.config = network.config
@@ -64,7 +61,11 @@ class InferenceSegnet(nn.Module):
         self.encoder = network.encoder
         self.encoder.backbone.conv1 = fold_deviation(network.encoder.backbone.conv1)
         self.lifting = network.lifting
-        self.compressor = network.compressor
+        self.sensor_convolution = network.sensor_convolution
+        layers = list(network.compressor)
+        first = len(layers) if self.sensor_convolution is None else 1
+        self.compressor = nn.Sequential(*layers[:first])
+        self.behind_sensor = nn.Sequential(*layers[first:])
         self.decoder = network.decoder
         self.memory = network.memory
         heads = [network.segmentation_head, network.center_head, network.offset_head]
@@ -97,6 +98,8 @@ class InferenceSegnet(nn.Module):
 
     def lift(self, rows: Tensor, table: GatherTable | LiftGeometry) -> Tensor:
         """Feature rows to a plane, as compress would give it from all voxels at once.
+
+        Of a network with a sensor, measure goes on with it.
 
         In strips the voxels of a strip are still in a CPU's cache when they are convolved, and
         never take the memory of all.
@@ -131,6 +134,14 @@ class InferenceSegnet(nn.Module):
         features = rows.view(1, count, *shape, -1).permute(0, 1, 4, 2, 3)
         plane: Tensor = self.compressor(lifted(features, geometry, self.lifting))
         return plane
+
+    def measure(self, plane: Tensor, sensor_map: Tensor) -> Tensor:
+        """A plane (1, C, Y, X) of lift with what a sensor measured (1, channels, Y, X)."""
+        if self.sensor_convolution is None:
+            return plane
+        measured = self.sensor_convolution(sensor_map.to(plane.device, plane.dtype))
+        added: Tensor = self.behind_sensor(plane + measured)
+        return added
 
     def remember(self, plane: Tensor, seen: Tensor, step: MemoryStep | None) -> Tensor:
         """A plane (1, C, Y, X) with what is remembered, which is stored, too.

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bev_perception.errors import BevError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
@@ -12,6 +15,9 @@ from bev_perception.perception.synchronized_set import SynchronizedSet
 from bev_perception.perception.synchronizer import Synchronizer
 
 NANOSECONDS = 1_000_000_000
+
+PointSource = Callable[[int], "NDArray[np.floating] | None"]
+"""A stamp to (N, 3) metres in base_link at that time, None where there is no cloud near it."""
 
 
 class FrameSource(Protocol):
@@ -34,6 +40,7 @@ def frame_sets(
     source: FrameSource,
     synchronizer: Synchronizer[CameraFrame] | None = None,
     frames: Iterable[CameraFrame] | None = None,
+    points: PointSource | None = None,
 ) -> Iterator[FrameSet]:
     """Synchronised sets of a source, in order, with world_T_base filled in.
 
@@ -43,6 +50,7 @@ def frame_sets(
             afterwards what was dropped.
         frames: the source's images, if not all of them; default those of the synchroniser's
             cameras.
+        points: asked for the point cloud of every set, where the network takes one.
 
     Raises:
         BevError: no frames at all, or two or more cameras have frames and no two of them
@@ -55,7 +63,8 @@ def frame_sets(
     for found in _synchronised(frames, synchronizer):
         met = met or len(found.frames) > 1
         pose = source.world_T_base(found.stamp_ns)
-        yield FrameSet(found.stamp_ns, found.frames, found.missing, pose)
+        cloud = None if points is None else points(found.stamp_ns)
+        yield FrameSet(found.stamp_ns, found.frames, found.missing, pose, cloud)
     if not met:
         _explain_no_sets(synchronizer)
 

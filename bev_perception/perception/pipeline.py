@@ -11,6 +11,7 @@ from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
+from torch import Tensor
 
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry import (
@@ -25,6 +26,7 @@ from bev_perception.geometry.frames import levelled
 from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
 from bev_perception.model import ImageResize, LiftGeometry
 from bev_perception.model.feature_memory import MemoryStep
+from bev_perception.model.sensor_map import cloud_map
 from bev_perception.perception.calibration import Calibration, settled_attitude
 from bev_perception.perception.health import camera_health
 from bev_perception.perception.object_classes import classified
@@ -166,7 +168,8 @@ class Pipeline:
         self.on_inference()
         table_at = perf_counter()
         step = self.memory.step(frame_set.stamp_ns, pose, table.level_T_base)
-        raw = self._inferred(prepared, table.taps, resize, step)
+        measured = self._measured(frame_set, table.level_T_base)
+        raw = self._inferred(prepared, table.taps, resize, step, measured)
         engine_at = perf_counter()
         self.on_answer()
         grid = self.engine.config.grid
@@ -210,10 +213,18 @@ class Pipeline:
         taps: LiftGeometry,
         resize: ImageResize | None,
         step: MemoryStep | None,
+        measured: Tensor | None,
     ) -> RawOutput:
         if not prepared.present.any():
             return self._nothing()
-        return infer(self.engine, prepared.images, taps, resize, step)
+        return infer(self.engine, prepared.images, taps, resize, step, measured)
+
+    def _measured(self, frame_set: FrameSet, level_T_base: RigidTransform) -> Tensor | None:
+        """The sensor's map, for networks that take one; of nothing without a cloud."""
+        if self.engine.config.sensor == "none":
+            return None
+        points = frame_set.points
+        return cloud_map(None if points is None else level_T_base.apply(points), self.engine.config)
 
     def _found(self, raw: RawOutput, settings: PipelineSettings) -> tuple[ObjectBox, ...]:
         """Objects of this moment alone."""

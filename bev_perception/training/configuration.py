@@ -200,6 +200,11 @@ class TrainConfig:
                 )
             return
         check_point_sensor(self.model)
+        if self.losses.depth_weight > 0.0 and self.model.sensor != "lidar":
+            raise ConfigurationError(
+                f"losses.depth_weight {self.losses.depth_weight:g} is taught by LiDAR points, but "
+                f"model.sensor is {self.model.sensor}, and a sample has points of one sensor"
+            )
         if self.semi_supervised.method != "none":
             raise ConfigurationError(
                 f"semi_supervised.method {self.semi_supervised.method} takes images alone, but "

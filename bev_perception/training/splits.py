@@ -52,7 +52,7 @@ def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
         data.rig_file,
         virtual_cameras=config.model.virtual_cameras,
         points=config.losses.depth_weight > 0.0,
-        some_points=config.model.sensor != "none",
+        sensor=config.model.sensor,
     )
 
     def prepared(paths: Sequence[Path], settings: ExtractionSettings) -> list[PreparedBag]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_options_are_kept_in_the_weights(bev: Callable, checkpoint: Path, tmp_pa
     assert metadata["camera_position"] == [1.5, -0.25, 2.0]
 
 
-def test_a_network_with_lidar_is_imported_and_a_run_says_what_it_lacks(
+def test_a_network_with_lidar_is_imported_and_a_run_says_that_the_bag_has_no_points(
     bev: Callable, make_bag: Callable, tmp_path: Path
 ) -> None:
     path, out = tmp_path / "lidar.pth", tmp_path / "lidar.safetensors"
@@ -63,10 +64,22 @@ def test_a_network_with_lidar_is_imported_and_a_run_says_what_it_lacks(
     done = bev("import-checkpoint", path, "--out", out, *SMALL)
     assert done.code == 0
     assert "lidar beside images" in done.out
+    assert "cannot use" not in done.out
+    result = bev("run", make_bag(), "--weights", out, "--out", tmp_path / "run")
+    assert result.code == 0
+    assert re.search(r"lidar points: none for (\d+) of \1 sets", result.out + result.err)
+
+
+def test_a_network_with_radar_features_is_imported_and_said_to_be_of_no_use_to_runs(
+    bev: Callable, make_bag: Callable, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "radar.pth", tmp_path / "radar.safetensors"
+    torch.save({"model_state_dict": random_state(sensor="radar_features")}, path)
+    done = bev("import-checkpoint", path, "--out", out, *SMALL)
     assert "cannot use such weights" in done.out
     result = bev("run", make_bag(), "--weights", out, "--out", tmp_path / "run")
     assert result.code == 2
-    assert "images alone" in result.error
+    assert "16 values per return" in result.error
 
 
 def test_nothing_is_overwritten_unasked(bev: Callable, checkpoint: Path, tmp_path: Path) -> None:

@@ -143,11 +143,11 @@ def test_a_step_teaches_the_convolution_of_the_cloud(tmp_path, memory):
 
 def test_a_bag_with_some_clouds_is_prepared_and_one_without_any_is_refused(tmp_path, monkeypatch):
     bag = write_bag(tmp_path / "drive", 2, 1)
-    settings = ExtractionSettings(MODEL.image_size, some_points=True)
-    with pytest.raises(BagError, match=r"no point cloud .* model\.sensor"):
+    settings = ExtractionSettings(MODEL.image_size, sensor="lidar")
+    with pytest.raises(BagError, match=r"no lidar points .*model\.sensor"):
         prepare_bag(bag, tmp_path / "none", settings)
     clouds = iter([np.ones((5, 3)), None])
-    monkeypatch.setattr(BagReader, "points", lambda *_: next(clouds))
+    monkeypatch.setattr(BagReader, "points", lambda *_, **__: next(clouds))
     prepare_bag(bag, tmp_path / "some", settings)
     prepared = PreparedBag(tmp_path / "some")
     assert [len(prepared.sample(index).points) for index in (0, 1)] == [5, 0]
