@@ -40,7 +40,8 @@ def test_every_command_explains_itself_with_examples(bev: Callable, name: str) -
     assert result.code == 0
     assert "Examples:" in result.out
     assert f"\n  bev {name} " in result.out
-    assert "--out" in result.out or name in ("play", "view")  # what writes files says where
+    # What writes files says where.
+    assert "--out" in result.out or name in ("play", "view", "keystore")
 
 
 def test_version(bev: Callable) -> None:

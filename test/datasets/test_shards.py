@@ -163,7 +163,7 @@ def test_damaged_shards_are_refused(data_set):
     with pytest.raises(DatasetError, match=r"000000\.tar: its content has changed"):
         read(data_set)
     shard.unlink()
-    with pytest.raises(DatasetError, match=r"000000\.tar: cannot be read"):
+    with pytest.raises(DatasetError, match=r"000000\.tar: is no file"):
         read(data_set)
 
 
