@@ -16,13 +16,12 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_policy_name_from_kind,
 )
-from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from bev_perception.bags.headers import BEHIND_STAMP
 from bev_perception.bags.images import SUPPORTED_ENCODINGS
-from bev_perception.errors import BagError
+from bev_perception.errors import BagError, CalibrationError
 from bev_perception.geometry import CameraFrame
 from bev_perception.ros.camera_monitor import CameraMonitor
 from bev_perception.ros.camera_status import Cause
@@ -34,6 +33,7 @@ from bev_perception.ros.image_messages import (
 )
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.repeated_images import RepeatedImages
+from bev_perception.ros.serialized import read_message
 from bev_perception.ros.stamps import stamp_ns
 
 try:
@@ -82,7 +82,7 @@ class CameraInput:
         monitor: of the camera; is told of everything that comes.
         parameters: of the node: type and QoS of the images.
         on_image: called with each image that can be read.
-        on_info: called with the camera's name and each CameraInfo.
+        on_info: called with the camera's name and each CameraInfo, or why it cannot be read.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class CameraInput:
         monitor: CameraMonitor,
         parameters: NodeParameters,
         on_image: Callable[[PendingImage], object],
-        on_info: Callable[[str, CameraInfo], object],
+        on_info: Callable[[str, CameraInfo | CalibrationError], object],
     ) -> None:
         self._node = node
         self._monitor = monitor
@@ -161,7 +161,13 @@ class CameraInput:
         content = data[BEHIND_STAMP:]
         if content != self._last_info:
             self._last_info = content
-            self._on_info(self._monitor.name, deserialize_message(data, CameraInfo))
+            self._on_info(self._monitor.name, self._read_info(data))
+
+    def _read_info(self, data: bytes) -> CameraInfo | CalibrationError:
+        try:
+            return read_message(data, CameraInfo, self._info_subscription.topic_name)
+        except BagError as error:
+            return CalibrationError(str(error))
 
     def _subscribe(self) -> Subscription:
         return self._node.create_subscription(

@@ -74,12 +74,20 @@ class LiveRig:
         """Whether every camera is in the rig."""
         return len(self._cameras) == len(self._info_topics)
 
-    def add_info(self, camera: str, message: CameraInfo) -> bool:
+    def add_info(self, camera: str, message: CameraInfo | CalibrationError) -> bool:
         """A CameraInfo came; whether it says something new.
 
         An impossible one does not replace a good one: a driver that loses its calibration has not
         lost its lens.
+
+        Args:
+            camera: its name.
+            message: or why what came cannot be read.
         """
+        if isinstance(message, CalibrationError):
+            self._infos.pop(camera, None)  # whatever comes next says something else
+            self._refuse_info(camera, message)
+            return True
         before = self._infos.get(camera)
         if before is not None and _same_info(before, message):
             return False
@@ -89,15 +97,19 @@ class LiveRig:
                 message, self._info_topics[camera], self._rectified
             )
             self._spoiled.pop(camera, None)
+            self._is_stale = True
         except CalibrationError as error:
-            if isinstance(self._calibrations.get(camera, error), CalibrationError):
-                self._calibrations[camera] = error
-            else:
-                self._spoiled[camera] = CameraInfoSpoiledError(
-                    f"{error}; going on with the CameraInfo before it"
-                )
-        self._is_stale = True
+            self._refuse_info(camera, error)
         return True
+
+    def _refuse_info(self, camera: str, error: CalibrationError) -> None:
+        if isinstance(self._calibrations.get(camera, error), CalibrationError):
+            self._calibrations[camera] = error
+        else:
+            self._spoiled[camera] = CameraInfoSpoiledError(
+                f"{error}; going on with the CameraInfo before it"
+            )
+        self._is_stale = True
 
     def add_image_frame(self, camera: str, frame_id: str) -> None:
         """frame_id of a camera's images, for a CameraInfo that names none."""

@@ -17,7 +17,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
-from bev_perception.errors import BevError
+from bev_perception.errors import BevError, CalibrationError
 from bev_perception.geometry import Rig
 from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.inference import Engine
@@ -190,7 +190,7 @@ class LiveSession:
 
     # CameraInfo and TF to rigs.
 
-    def _on_info(self, camera: str, message: CameraInfo) -> None:
+    def _on_info(self, camera: str, message: CameraInfo | CalibrationError) -> None:
         if self._live_rig.add_info(camera, message):
             self._monitor.cameras[camera].info_changed()
             self._rig_upkeep.update()

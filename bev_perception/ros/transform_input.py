@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.serialization import deserialize_message
 from tf2_msgs.msg import TFMessage
 
-from bev_perception.errors import TransformError
+from bev_perception.errors import BagError, TransformError
 from bev_perception.geometry import TransformTree
 from bev_perception.ros.flood_limits import TransformLimit
+from bev_perception.ros.serialized import read_message
 from bev_perception.ros.stamps import stamp_ns
 from bev_perception.ros.transform_conflicts import TransformConflicts
 from bev_perception.ros.transform_messages import add_transforms
@@ -97,12 +97,16 @@ class TransformInput:
             self._on_static()
 
     def _read(self, data: bytes, topic: str) -> TFMessage | None:
-        """The message, unless it is too much; made of its bytes only then, which takes time."""
+        """The message, unless it is too much or none; made of its bytes last, which takes time."""
         problem = self._limit.problem(data, time.monotonic_ns())
         if problem:
             self._on_refused(f"{topic}: {problem}")
             return None
-        return deserialize_message(data, TFMessage)
+        try:
+            return read_message(data, TFMessage, topic)
+        except BagError as error:
+            self._on_refused(str(error))
+            return None
 
     def _falls_back(self, message: TFMessage) -> bool:
         fell = False

@@ -19,7 +19,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Float32
 from visualization_msgs.msg import MarkerArray
@@ -35,6 +34,7 @@ from bev_perception.ros.image_messages import image_from_message
 from bev_perception.ros.inbox import Inbox
 from bev_perception.ros.live_rig import LiveRig
 from bev_perception.ros.publishers import LATENCY_STAGES
+from bev_perception.ros.serialized import read_message
 from bev_perception.ros.stamps import stamp_ns
 from bev_perception.ros.transform_input import JUMP_NS, TransformInput
 from bev_perception.ros.viewer_settings import ViewerSettings
@@ -183,7 +183,7 @@ class LiveViewer:
             )
 
     def _show_image(self, camera: str, kind: type, topic: str, raw: bytes) -> None:
-        message: Any = deserialize_message(raw, kind)
+        message: Any = read_message(raw, kind, topic)
         stamp = self._stamp(topic, message)
         self._rig.add_image_frame(camera, message.header.frame_id)
         if kind is CompressedImage and self._view.shows_as_is(camera):
@@ -194,19 +194,19 @@ class LiveViewer:
         self._view.image(CameraFrame(camera, stamp, image_from_message(message, topic)))
 
     def _show_occupancy(self, topic: str, raw: bytes) -> None:
-        message = deserialize_message(raw, OccupancyGrid)
+        message = read_message(raw, OccupancyGrid, topic)
         stamp = self._stamp(topic, message)
         self._show_pose(stamp)
         self._view.occupancy(stamp, *grid_from_message(message, topic))
 
     def _show_probability(self, topic: str, raw: bytes) -> None:
-        message = deserialize_message(raw, OccupancyGrid)
+        message = read_message(raw, OccupancyGrid, topic)
         stamp = self._stamp(topic, message)
         self._show_pose(stamp)
         self._view.probability(stamp, *grid_from_message(message, topic))
 
     def _show_boxes(self, kind: Kind, topic: str, raw: bytes) -> None:
-        message = deserialize_message(raw, MarkerArray)
+        message = read_message(raw, MarkerArray, topic)
         if not message.markers:
             return
         stamp = stamp_ns(message.markers[0].header.stamp)
@@ -218,7 +218,7 @@ class LiveViewer:
         self._view.boxes(stamp, [box for box in boxes if not _is_ego(box)], kind)
 
     def _show_centers(self, topic: str, raw: bytes) -> None:
-        message = deserialize_message(raw, PointCloud2)
+        message = read_message(raw, PointCloud2, topic)
         stamp = self._stamp(topic, message)
         table = fields_from_message(message, topic)
         points = points_from_message(message, topic)
@@ -233,10 +233,10 @@ class LiveViewer:
     def _show_latency(self, stage: str, topic: str, raw: bytes) -> None:
         """Latencies have no stamps: they belong to the output that came last."""
         if self._output_ns is not None:
-            self._view.latency(self._output_ns, stage, deserialize_message(raw, Float32).data)
+            self._view.latency(self._output_ns, stage, read_message(raw, Float32, topic).data)
 
     def _show_diagnostics(self, topic: str, raw: bytes) -> None:
-        message = deserialize_message(raw, DiagnosticArray)
+        message = read_message(raw, DiagnosticArray, topic)
         stamp = stamp_ns(message.header.stamp)
         newest_ns = max(self._last_ns.values(), default=stamp)
         if abs(stamp - newest_ns) > _SAME_CLOCK_NS:

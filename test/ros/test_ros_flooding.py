@@ -137,6 +137,26 @@ def test_invented_frames_are_refused_and_known_ones_stay(
     diagnoses.wait_well()
 
 
+def test_bytes_that_are_no_message_are_named_and_end_nothing(
+    diagnoses: Diagnoses, drivers: Cameras, client_of_module: Client
+) -> None:
+    diagnoses.wait_well()
+    grids = client_of_module.collect("/shared/occupancy_grid", OccupancyGrid)
+    cut = b"\x00\x01\x00\x00\x01\x00\x00\x00"  # CDR of one element, and then nothing
+    transforms = client_of_module.publisher("/tf", TFMessage)
+    infos = client_of_module.publisher("/camera/front/camera_info", CameraInfo)
+    with flood(lambda: (transforms.publish(cut), infos.publish(cut)), 20.0):
+        texts = diagnoses.wait(
+            {
+                "transforms": (WARN, "/tf: a message of 8 bytes is no TFMessage"),
+                "camera front": (WARN, "a message of 8 bytes is no CameraInfo"),
+            }
+        )
+        assert "going on with the CameraInfo before it" in texts["camera front"]
+        expect_others_to_go_on(diagnoses, grids)
+    diagnoses.wait_well()
+
+
 def test_calibrations_that_change_all_the_time_are_taken_twice_a_second_at_most(
     node: Any, diagnoses: Diagnoses, drivers: Cameras, client_of_module: Client
 ) -> None:
