@@ -30,7 +30,7 @@ MAY_USE: dict[str, frozenset[str]] = {
         {"geometry", "model", "inference", "perception", "bags", "datasets", "visualization"}
     ),
     "training": frozenset({"geometry", "model", "datasets", "evaluation", "visualization"}),
-    "doctor": frozenset({"geometry", "bags", "perception", "residual_pose", "visualization"}),
+    "doctor": frozenset({"geometry", "bags", "perception", "visualization"}),
     "visualization": frozenset({"geometry"}),
     "ros": frozenset(
         {
