@@ -24,10 +24,9 @@ from bev_perception.geometry import (
 )
 from bev_perception.geometry.frames import levelled
 from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
-from bev_perception.model import ImageResize, LiftGeometry
-from bev_perception.model.feature_memory import MemoryStep
+from bev_perception.model import ImageResize
 from bev_perception.model.sensor_map import cloud_map
-from bev_perception.perception.calibration import Calibration, settled_attitude
+from bev_perception.perception.calibration import Calibration, LiftTable, settled_attitude
 from bev_perception.perception.health import camera_health
 from bev_perception.perception.object_classes import classified
 from bev_perception.perception.object_velocities import with_velocities
@@ -134,8 +133,7 @@ class Pipeline:
         if self.settings.residual_pose:
             self._residual.settle(calibration)
             health = _health(frame_set, calibration.rig)
-            usable = {n: frame for n, frame in frame_set.frames.items() if health[n].ok}
-            self._residual.observe(replace(frame_set, frames=usable), lambda changed: None)
+            self._residual.observe(_usable(frame_set, health), lambda changed: None)
 
     def settle(self) -> None:
         """Waits until the residual pose of the sets so far is measured."""
@@ -156,38 +154,28 @@ class Pipeline:
         started = perf_counter()
         correction = self._residual.settle(calibration) if settings.residual_pose else NO_CORRECTION
         health = _health(frame_set, calibration.rig)
-        usable = {name: frame for name, frame in frame_set.frames.items() if health[name].ok}
-        prepared, resize = self._prepared(replace(frame_set, frames=usable), calibration)
+        usable = _usable(frame_set, health)
+        prepared, resize = self._prepared(usable, calibration)
         prepared_at = perf_counter()
-        pose = frame_set.world_T_base
         built = calibration.tables_built
         present = tuple(prepared.present.tolist())
-        attitude = _attitude(pose, settings)
+        attitude = _attitude(frame_set.world_T_base, settings)
         table = calibration.table(present, attitude, correction)
         self.tables_built += calibration.tables_built - built
         self.on_inference()
         table_at = perf_counter()
-        step = self.memory.step(frame_set.stamp_ns, pose, table.level_T_base)
-        measured = self._measured(frame_set, table.level_T_base)
-        raw = self._inferred(prepared, table.taps, resize, step, measured)
+        raw = self._inferred(frame_set, prepared, table, resize)
         engine_at = perf_counter()
         self.on_answer()
-        grid = self.engine.config.grid
-        objects = self._found(raw, settings)
-        if settings.track:
-            world_T_level = None if pose is None else pose @ table.level_T_base.inverse()
-            objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
-        if raw.velocity is not None:
-            objects = with_velocities(objects, grid, raw.velocity, raw.probability)
+        objects = self._objects(frame_set, raw, table.level_T_base, settings)
         if settings.residual_pose:
             self._residual.observe(
-                replace(frame_set, frames=usable),
-                lambda changed: calibration.table(present, attitude, changed),
+                usable, lambda changed: calibration.table(present, attitude, changed)
             )
         moments = (started, prepared_at, table_at, engine_at, perf_counter())
         return BevOutput(
             stamp_ns=frame_set.stamp_ns,
-            grid=grid,
+            grid=self.engine.config.grid,
             probability=raw.probability,
             unknown=table.unknown,
             center=raw.center,
@@ -209,15 +197,18 @@ class Pipeline:
 
     def _inferred(
         self,
+        frame_set: FrameSet,
         prepared: PreparedSet,
-        taps: LiftGeometry,
+        table: LiftTable,
         resize: ImageResize | None,
-        step: MemoryStep | None,
-        measured: Tensor | None,
     ) -> RawOutput:
+        """What the network says, with its memory and the set's point cloud where it takes them."""
+        pose, level_T_base = frame_set.world_T_base, table.level_T_base
+        step = self.memory.step(frame_set.stamp_ns, pose, level_T_base)
         if not prepared.present.any():
             return self._nothing()
-        return infer(self.engine, prepared.images, taps, resize, step, measured)
+        measured = self._measured(frame_set, level_T_base)
+        return infer(self.engine, prepared.images, table.taps, resize, step, measured)
 
     def _measured(self, frame_set: FrameSet, level_T_base: RigidTransform) -> Tensor | None:
         """The sensor's map, for networks that take one; of nothing without a cloud."""
@@ -225,6 +216,23 @@ class Pipeline:
             return None
         points = frame_set.points
         return cloud_map(None if points is None else level_T_base.apply(points), self.engine.config)
+
+    def _objects(
+        self,
+        frame_set: FrameSet,
+        raw: RawOutput,
+        level_T_base: RigidTransform,
+        settings: PipelineSettings,
+    ) -> tuple[ObjectBox, ...]:
+        """Objects, tracked if chosen, with the network's velocities where it has any."""
+        objects, pose = self._found(raw, settings), frame_set.world_T_base
+        if settings.track:
+            world_T_level = None if pose is None else pose @ level_T_base.inverse()
+            objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
+        if raw.velocity is not None:
+            grid = self.engine.config.grid
+            objects = with_velocities(objects, grid, raw.velocity, raw.probability)
+        return objects
 
     def _found(self, raw: RawOutput, settings: PipelineSettings) -> tuple[ObjectBox, ...]:
         """Objects of this moment alone."""
@@ -255,6 +263,12 @@ def _health(frame_set: FrameSet, rig: Rig) -> Mapping[str, CameraHealth]:
         for frame in frame_set.frames.values():
             check_size(frame, rig[frame.camera])
     return health
+
+
+def _usable(frame_set: FrameSet, health: Mapping[str, CameraHealth]) -> FrameSet:
+    """The set with the images that can be used alone."""
+    frames = {name: frame for name, frame in frame_set.frames.items() if health[name].ok}
+    return replace(frame_set, frames=frames)
 
 
 def _attitude(world_T_base: RigidTransform | None, settings: PipelineSettings) -> RigidTransform:
