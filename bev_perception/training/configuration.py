@@ -175,11 +175,16 @@ class TrainConfig:
             raise ConfigurationError(
                 f"unknown precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
             )
-
         if self.losses.depth_weight > 0.0 and self.model.lift != "depth":
             raise ConfigurationError(
                 f"losses.depth_weight {self.losses.depth_weight:g} teaches the depths of lift "
                 f"depth, but model.lift is {self.model.lift}; leave it 0"
+            )
+        if self.losses.depth_weight > 0.0 and self.semi_supervised.method != "none":
+            raise ConfigurationError(
+                f"losses.depth_weight {self.losses.depth_weight:g} is a term of learning from "
+                f"labels alone, and semi_supervised.method {self.semi_supervised.method} leaves it "
+                f"out; set one of them to 0 or none"
             )
         if self.data.unlabelled and not self.semi_supervised.uses_unlabelled:
             raise ConfigurationError(
@@ -187,7 +192,6 @@ class TrainConfig:
                 f"{self.semi_supervised.method} learns from labels alone; choose mixmatch, "
                 f"remixmatch or fixmatch"
             )
-
         self._check_sequences()
         self._check_sensor()
 

@@ -22,6 +22,7 @@ from bev_perception.training.dataset import SegnetDataset
 from bev_perception.training.depth_supervision import depth_loss, depth_targets
 from bev_perception.training.loss_config import LossConfig
 from bev_perception.training.module import SegnetModule
+from bev_perception.training.semi_supervised.config import SemiSupervisedConfig
 
 SETTINGS = LiftSettings(depth_m=(1.0, 9.0), depth_bins=4)
 CONFIG = SegnetConfig(
@@ -121,3 +122,12 @@ def test_points_are_kept_with_a_prepared_bag_and_levelled_with_it(tmp_path):
 def test_depths_are_taught_to_no_other_lift():
     with pytest.raises(ConfigurationError, match=r"depth_weight 1 .* model\.lift is bilinear"):
         TrainConfig(losses=LossConfig(depth_weight=1.0))
+
+
+def test_learning_from_guesses_would_leave_depths_out_and_is_refused():
+    with pytest.raises(ConfigurationError, match=r"depth_weight 1 .*method fixmatch"):
+        TrainConfig(
+            model=CONFIG,
+            losses=LossConfig(depth_weight=1.0),
+            semi_supervised=SemiSupervisedConfig(method="fixmatch"),
+        )
