@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,77 +32,126 @@ _MODELS = ", ".join(model for model in DISTORTION_COUNTS if model != "none")
 _CALIBRATE = "calibrate again with images of the size and lens that are used"
 
 
-def check_focal(seen: Observation, so_far: Findings) -> Iterator[Finding]:
-    """Focal lengths, as they stand in CameraInfo."""
-    for name, track, matrix, size in _matrices(seen, so_far):
-        fx, fy = float(matrix[0, 0]), float(matrix[1, 1])
-        scale = _other_size(matrix, size)
-        fov_deg = math.degrees(2 * math.atan(size[0] / (2 * abs(fx)))) if fx else 0.0
+class _Focal(NamedTuple):
+    """Focal lengths of one camera, as they stand in CameraInfo."""
+
+    camera: str
+    matrix: np.ndarray
+    size: tuple[int, int]
+    is_fisheye: bool
+
+    @property
+    def fx(self) -> float:
+        return float(self.matrix[0, 0])
+
+    @property
+    def fy(self) -> float:
+        return float(self.matrix[1, 1])
+
+    @property
+    def fov_deg(self) -> float:
+        return math.degrees(2 * math.atan(self.size[0] / (2 * abs(self.fx)))) if self.fx else 0.0
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether no camera on a vehicle has this field of view."""
         low, high = FIELDS_OF_VIEW_DEG
-        fisheye = bool(track.info.changes) and _model(track) in ("equidistant", "fisheye")
-        wrong_sight = not low < fov_deg < high and not fisheye
-        declared = _declared_fov_deg(size[0], fx)
-        common: dict[str, Any] = {"camera": name}
-        if declared is not None and (fx <= 0 or wrong_sight):
-            yield Finding(
-                "focal",
-                Severity.ERROR,
-                f"fx = {fx:.2f} pixels over an image {size[0]} pixels wide",
-                expected=f"{size[0] / 2 / math.tan(math.radians(declared) / 2):.2f} pixels, if the "
-                f"field of view is {declared:.0f} degrees",
-                cause="w / (2 tan(fov) pi / 360): the tangent of degrees read as radians, a known "
-                "defect of CARLA's native ROS 2 interface",
-                fix="use bev's carla_adapter_node (docs/carla.md), or correct CameraInfo",
-                **common,
-            )
-        elif fx <= 0 or fy <= 0:
-            yield Finding(
-                "focal",
-                Severity.ERROR,
-                f"fx = {fx:g}, fy = {fy:g} pixels",
-                expected="positive focal lengths in pixels",
-                cause="a mirrored or wrongly filled CameraInfo",
-                fix=_CALIBRATE,
-                **common,
-            )
-        elif scale is not None:
-            old = round(size[0] * scale), round(size[1] * scale)
-            yield Finding(
-                "focal",
-                Severity.ERROR,
-                f"fx = {fx:.1f} and principal point ({matrix[0, 2]:.0f}, {matrix[1, 2]:.0f}) in "
-                f"an image of {size[0]}x{size[1]}: a field of view of {fov_deg:.0f} degrees",
-                expected=f"fx = {fx / scale:.1f}, principal point ({matrix[0, 2] / scale:.0f}, "
-                f"{matrix[1, 2] / scale:.0f})",
-                cause=f"k is of an image of about {old[0]}x{old[1]}: the images (or width and "
-                f"height alone) were scaled and k was not",
-                fix="scale k and p with the image (image_proc's resize does both), or calibrate "
-                "in the size that is published",
-                **common,
-            )
-        elif wrong_sight:
-            yield Finding(
-                "focal",
-                Severity.ERROR,
-                f"fx = {fx:.1f} over {size[0]} pixels is a field of view of {fov_deg:.1f} degrees",
-                expected=f"{low:.0f} to {high:.0f} degrees for a camera on a vehicle, or a fisheye "
-                f"model",
-                cause="a focal length in millimetres, of another image size, or of a calibration "
-                "that failed",
-                fix=_CALIBRATE,
-                **common,
-            )
-        elif not 1 / MAX_FOCAL_RATIO < fx / fy < MAX_FOCAL_RATIO:
-            yield Finding(
-                "focal",
-                Severity.ERROR,
-                f"fx = {fx:.1f} and fy = {fy:.1f} pixels",
-                expected="nearly equal ones, as pixels are square",
-                cause="an image that was stretched, width and height exchanged, or a calibration "
-                "that failed",
-                fix=_CALIBRATE,
-                **common,
-            )
+        return not low < self.fov_deg < high and not self.is_fisheye
+
+
+def check_focal(seen: Observation, so_far: Findings) -> Iterator[Finding]:
+    """Focal lengths, as they stand in CameraInfo; of each camera the first that is wrong."""
+    for name, track, matrix, size in _matrices(seen, so_far):
+        is_fisheye = bool(track.info.changes) and _model(track) in ("equidistant", "fisheye")
+        focal = _Focal(name, matrix, size, is_fisheye)
+        for look in (_tangent_of_degrees, _not_positive, _of_other_size, _odd_view, _not_square):
+            found = look(focal)
+            if found is not None:
+                yield found
+                break
+
+
+def _tangent_of_degrees(focal: _Focal) -> Finding | None:
+    declared, (width, _) = _declared_fov_deg(focal.size[0], focal.fx), focal.size
+    if declared is None or not (focal.fx <= 0 or focal.is_odd):
+        return None
+    return Finding(
+        "focal",
+        Severity.ERROR,
+        f"fx = {focal.fx:.2f} pixels over an image {width} pixels wide",
+        camera=focal.camera,
+        expected=f"{width / 2 / math.tan(math.radians(declared) / 2):.2f} pixels, if the "
+        f"field of view is {declared:.0f} degrees",
+        cause="w / (2 tan(fov) pi / 360): the tangent of degrees read as radians, a known "
+        "defect of CARLA's native ROS 2 interface",
+        fix="use bev's carla_adapter_node (docs/carla.md), or correct CameraInfo",
+    )
+
+
+def _not_positive(focal: _Focal) -> Finding | None:
+    if focal.fx > 0 and focal.fy > 0:
+        return None
+    return Finding(
+        "focal",
+        Severity.ERROR,
+        f"fx = {focal.fx:g}, fy = {focal.fy:g} pixels",
+        camera=focal.camera,
+        expected="positive focal lengths in pixels",
+        cause="a mirrored or wrongly filled CameraInfo",
+        fix=_CALIBRATE,
+    )
+
+
+def _of_other_size(focal: _Focal) -> Finding | None:
+    (width, height), (cx, cy) = focal.size, focal.matrix[:2, 2]
+    scale = _other_size(focal.matrix, focal.size)
+    if scale is None:
+        return None
+    return Finding(
+        "focal",
+        Severity.ERROR,
+        f"fx = {focal.fx:.1f} and principal point ({cx:.0f}, {cy:.0f}) in "
+        f"an image of {width}x{height}: a field of view of {focal.fov_deg:.0f} degrees",
+        camera=focal.camera,
+        expected=f"fx = {focal.fx / scale:.1f}, principal point ({cx / scale:.0f}, "
+        f"{cy / scale:.0f})",
+        cause=f"k is of an image of about {round(width * scale)}x{round(height * scale)}: the "
+        f"images (or width and height alone) were scaled and k was not",
+        fix="scale k and p with the image (image_proc's resize does both), or calibrate "
+        "in the size that is published",
+    )
+
+
+def _odd_view(focal: _Focal) -> Finding | None:
+    if not focal.is_odd:
+        return None
+    low, high = FIELDS_OF_VIEW_DEG
+    return Finding(
+        "focal",
+        Severity.ERROR,
+        f"fx = {focal.fx:.1f} over {focal.size[0]} pixels is a field of view of "
+        f"{focal.fov_deg:.1f} degrees",
+        camera=focal.camera,
+        expected=f"{low:.0f} to {high:.0f} degrees for a camera on a vehicle, or a fisheye model",
+        cause="a focal length in millimetres, of another image size, or of a calibration "
+        "that failed",
+        fix=_CALIBRATE,
+    )
+
+
+def _not_square(focal: _Focal) -> Finding | None:
+    if 1 / MAX_FOCAL_RATIO < focal.fx / focal.fy < MAX_FOCAL_RATIO:
+        return None
+    return Finding(
+        "focal",
+        Severity.ERROR,
+        f"fx = {focal.fx:.1f} and fy = {focal.fy:.1f} pixels",
+        camera=focal.camera,
+        expected="nearly equal ones, as pixels are square",
+        cause="an image that was stretched, width and height exchanged, or a calibration "
+        "that failed",
+        fix=_CALIBRATE,
+    )
 
 
 def check_principal_point(seen: Observation, so_far: Findings) -> Iterator[Finding]:
