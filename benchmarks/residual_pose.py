@@ -31,7 +31,7 @@ from bev_perception.geometry import Rig, RigidTransform
 from bev_perception.inference import Engine, load_engine
 from bev_perception.model import resolve_weights
 from bev_perception.perception import Pipeline, PipelineSettings
-from bev_perception.residual_pose import PoseResidual, ResidualPoseEstimator
+from bev_perception.residual_pose import PoseCorrection, PoseResidual, ResidualPoseEstimator
 
 SETTLED_S = 2.0
 GOAL_DEG, GOAL_KEPT = 0.3, 0.90
@@ -154,12 +154,7 @@ def print_errors(rows: dict[Told, Row]) -> None:
 
 def slipped(rig: Rig, camera: str) -> Rig:
     """The rig with one camera told to look too far down."""
-    entries = dict(rig.cameras)
-    pose = entries[camera].base_T_camera
-    turn = RigidTransform.from_euler(0.0, math.radians(SLIPPED_DEG)).rotation
-    pose = RigidTransform(turn @ pose.rotation, pose.translation)
-    entries[camera] = replace(entries[camera], base_T_camera=pose)
-    return Rig(entries)
+    return PoseCorrection(cameras=((camera, 0.0, SLIPPED_DEG),)).applied(rig)
 
 
 def loaded(bag: Path) -> tuple[Rig, list[LabelledSet]]:

@@ -4,11 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-Result = TypeVar("Result")
 
 FAILURE, OUT_OF_MEMORY, HANG = "failure", "out of memory", "hang"
 """What a call can do instead; the word "once " in front makes it do so only once."""
@@ -63,13 +59,3 @@ class CallOrders:
             raise MemoryError("injected: out of memory")
         while kind == HANG and self.path.exists():
             time.sleep(_LOOK_S)
-
-
-def sabotaged(call: Callable[..., Result], orders: CallOrders) -> Callable[..., Result]:
-    """The call, which obeys orders first."""
-
-    def obedient(*arguments: object, **options: object) -> Result:
-        orders.obey()
-        return call(*arguments, **options)
-
-    return obedient
