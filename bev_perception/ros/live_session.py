@@ -23,6 +23,7 @@ from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.inference import Engine
 from bev_perception.perception import PipelineSettings, Synchronizer
 from bev_perception.ros.camera_inputs import CameraInput, PendingImage
+from bev_perception.ros.cloud_input import CloudInput
 from bev_perception.ros.ego_pose import EgoPoses
 from bev_perception.ros.flood_limits import TransformLimit
 from bev_perception.ros.live_rig import LiveRig
@@ -104,9 +105,14 @@ class LiveSession:
             self._on_crash,
             parameters.min_recalibration_s,
         )
+        poses = EgoPoses(tree, parameters.base_frame, parameters.world_frame)
+        self._clouds: CloudInput | None = None
+        if engine.config.sensor != "none" or parameters.labelled_points:
+            self._clouds = CloudInput(node, parameters, tree, poses, monitor.points)
+            self._processor.clouds = self._clouds.at
         self._handover = SetHandover(
             node,
-            EgoPoses(tree, parameters.base_frame, parameters.world_frame),
+            poses,
             parameters.tf_timeout_ns,
             self._processor,
             monitor,
@@ -144,6 +150,8 @@ class LiveSession:
         """Ends subscriptions, timers and threads; waits for the set in hand."""
         for camera_input in self._inputs:
             camera_input.close()
+        if self._clouds is not None:
+            self._clouds.close()
         self._transforms.close()
         self._jump_handle.unregister()
         self._anchor_timer.close()
@@ -198,9 +206,11 @@ class LiveSession:
     def _on_static_transforms(self) -> None:
         self._live_rig.add_transforms()
         self._rig_upkeep.update()
-        self._handover.look()
+        self._on_moving_transforms()
 
     def _on_moving_transforms(self) -> None:
+        if self._clouds is not None:
+            self._clouds.look()
         self._handover.look()
 
     def _on_refused_transform(self, problem: str) -> None:
@@ -244,6 +254,8 @@ class LiveSession:
         )
         self._transforms.forget_moving()
         self._handover.forget("clock jump")
+        if self._clouds is not None:
+            self._clouds.forget()
 
     # What became of it.
 

@@ -16,6 +16,7 @@ from bev_perception.perception import SynchronizerStatistics
 from bev_perception.ros.camera_monitor import CameraMonitor
 from bev_perception.ros.camera_status import CameraStatus, Cause, Level, Status
 from bev_perception.ros.clock_monitor import CLOCK_TOPIC, ClockMonitor
+from bev_perception.ros.cloud_monitor import CloudMonitor
 from bev_perception.ros.diagnostics import diagnostic_array, image_topics, publishers_of
 from bev_perception.ros.engine_monitor import EngineMonitor
 from bev_perception.ros.live_rig import CameraInfoMissingError, CameraInfoSpoiledError
@@ -45,6 +46,7 @@ class NodeMonitor:
         timing: told of every set, too.
         transforms: told of every pose.
         residual_pose: told of every set.
+        points: told of every point cloud, and of every set that needs one.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class NodeMonitor:
         self.engine = EngineMonitor(facts)
         self.timing = TimingMonitor(parameters.latency_budget_ms)
         self.residual_pose = ResidualPoseMonitor()
+        self.points = CloudMonitor()
         self.transforms = TransformMonitor(parameters.base_frame, parameters.world_frame)
         self._synchronization = SynchronizationMonitor()
         self._clock = ClockMonitor()
@@ -111,6 +114,7 @@ class NodeMonitor:
         statuses.append(self.engine.status(now_ns))
         statuses.append(self.timing.status(now_ns))
         statuses += self.residual_pose.statuses()
+        statuses += self.points.statuses(now_ns)
         statuses.append(self._clock_status(clock_ns, now_ns))
         self._publisher.publish(diagnostic_array(clock_ns, self._node.get_name(), statuses))
 
@@ -130,6 +134,7 @@ class NodeMonitor:
             self.engine.verdict(now_ns),
             self.timing.status(now_ns).level,
             self.residual_pose.level,
+            self.points.level(now_ns),
             self._clock_status(clock_ns, now_ns).level,
         )
 

@@ -150,6 +150,22 @@ PARAMETERS: dict[str, ParameterEntry] = {
     "tf_timeout_ms": ParameterEntry(
         100, "how long a set waits for the ego pose at its stamp, milliseconds", 0, 60_000
     ),
+    "points_tolerance_ms": ParameterEntry(
+        50,
+        "largest difference between the stamps of a point cloud and of a set, milliseconds",
+        0,
+        10_000,
+    ),
+    "points_timeout_ms": ParameterEntry(
+        50,
+        "how long a set waits for its point cloud, where the network or labelled_points needs "
+        "one, milliseconds",
+        0,
+        1000,
+    ),
+    "labelled_points": ParameterEntry(
+        False, "whether ~/labelled_points says of every LiDAR point what the map says of its place"
+    ),
     "occupancy_threshold": ParameterEntry(
         _DEFAULTS.occupancy_threshold, "probability from which a cell is occupied", *_THRESHOLD
     ),

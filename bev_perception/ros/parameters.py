@@ -45,6 +45,9 @@ class NodeParameters:
     sync_timeout_ms: int
     min_cameras: int
     tf_timeout_ms: int
+    points_tolerance_ms: int
+    points_timeout_ms: int
+    labelled_points: bool
     latency_budget_ms: int
     watchdog_s: float
     image_reliability: str
@@ -68,6 +71,11 @@ class NodeParameters:
     def sync_timeout_ns(self) -> int:
         """Nanoseconds."""
         return self.sync_timeout_ms * _MILLISECONDS
+
+    @property
+    def points_tolerance_ns(self) -> int:
+        """Nanoseconds."""
+        return self.points_tolerance_ms * _MILLISECONDS
 
     @property
     def tf_timeout_ns(self) -> int:

@@ -144,7 +144,9 @@ class PerceptionNode(LifecycleNode):
             parameters = replace(parameters, base_frame=rig_file.base_frame)
         self._settings = parameters.settings
         latched = parameters.grid_durability == "transient_local"
-        publishers = OutputPublishers(self, parameters.base_frame, latched)
+        publishers = OutputPublishers(
+            self, parameters.base_frame, latched, parameters.labelled_points
+        )
         self._configured = _Configured(parameters, overrides, weights, engine, publishers)
 
     def _activate(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from nav_msgs.msg import OccupancyGrid
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -15,6 +17,7 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from bev_perception.geometry import BevOutput
+from bev_perception.ros.cloud_messages import labelled_message
 from bev_perception.ros.object_messages import serialized_detections, serialized_markers
 from bev_perception.ros.output_messages import (
     centers_message,
@@ -49,9 +52,16 @@ class OutputPublishers:
         node: that publishes.
         base_frame: of everything published.
         transient_local: whether late subscribers get the last grid.
+        labelled_points: whether point clouds are published with their labels.
     """
 
-    def __init__(self, node: Node, base_frame: str, transient_local: bool) -> None:
+    def __init__(
+        self,
+        node: Node,
+        base_frame: str,
+        transient_local: bool,
+        labelled_points: bool = False,
+    ) -> None:
         self._node = node
         self._frame = base_frame
         self._latched = transient_local
@@ -67,6 +77,11 @@ class OutputPublishers:
         self._centers = node.create_publisher(PointCloud2, "~/centers", objects_qos)
         self._objects = node.create_publisher(Detection3DArray, "~/objects", objects_qos)
         self._markers = node.create_publisher(MarkerArray, "~/markers", objects_qos)
+        self._labelled = (
+            node.create_publisher(PointCloud2, "~/labelled_points", objects_qos)
+            if labelled_points
+            else None
+        )
         self._latencies = {
             stage: node.create_publisher(Float32, f"~/debug/latency_ms/{stage}", 10)
             for stage in LATENCY_STAGES
@@ -87,6 +102,16 @@ class OutputPublishers:
         if _is_heard(self._markers):
             self._markers.publish(serialized_markers(stamp_ns, frame, boxes))
 
+    @property
+    def wants_points(self) -> bool:
+        """Whether labelled points are asked for, by the parameter and by a subscriber."""
+        return self._labelled is not None and _is_heard(self._labelled)
+
+    def publish_points(self, stamp_ns: int, table: NDArray[np.void]) -> None:
+        """Rows of LABELLED_POINT_FIELDS."""
+        if self._labelled is not None:
+            self._labelled.publish(labelled_message(stamp_ns, self._frame, table))
+
     def publish_latencies(self, timings_ms: Mapping[str, float]) -> None:
         """Milliseconds by stage of LATENCY_STAGES."""
         for stage, publisher in self._latencies.items():
@@ -101,6 +126,7 @@ class OutputPublishers:
             self._centers,
             self._objects,
             self._markers,
+            *((self._labelled,) if self._labelled else ()),
             *self._latencies.values(),
         ):
             self._node.destroy_publisher(publisher)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.clock import Clock
 
 from bev_perception.errors import BagError, CalibrationError
@@ -20,6 +22,7 @@ from bev_perception.perception import (
     SynchronizedSet,
     camera_health,
 )
+from bev_perception.perception.point_labels import labelled_points
 from bev_perception.ros.camera_inputs import PendingImage
 from bev_perception.ros.camera_status import Cause
 from bev_perception.ros.ego_pose import EgoPose
@@ -30,6 +33,9 @@ from bev_perception.ros.publishers import OutputPublishers
 from bev_perception.ros.watchdog import Watchdog
 
 MILLISECOND = 1_000_000
+
+Clouds = Callable[[int, EgoPose], "NDArray[np.float64] | None"]
+"""A set's stamp and pose to (N, 3) metres in base_link, None where there is no cloud."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +70,7 @@ class SetProcessor:
     Attributes:
         settings: of the pipeline; what is set holds from the next set on.
         on_inference: called in the thread of process when the network begins.
+        clouds: asked for the points of every set that needs them.
         watchdog: told of every set's stages.
     """
 
@@ -78,6 +85,7 @@ class SetProcessor:
     ) -> None:
         self.settings: PipelineSettings = parameters.settings
         self.on_inference: Callable[[], object] = lambda: None
+        self.clouds: Clouds = lambda stamp_ns, pose: None
         self.watchdog = Watchdog(parameters.watchdog_s)
         self._is_closed = False
         self._engine = engine
@@ -160,7 +168,9 @@ class SetProcessor:
         if len(frames) < self._min_cameras:
             self._monitor.engine.set_dropped("too few cameras")
             return
-        self._last_set = _frame_set(live_set, frames, pipeline.rig)
+        self._last_set = replace(
+            _frame_set(live_set, frames, pipeline.rig), points=self._points(live_set)
+        )
         self.watchdog.enter("prepare")
         output = _perceive(pipeline, self._last_set)
         self._monitor.residual_pose.measured(pipeline.residual, pipeline.correction)
@@ -176,6 +186,7 @@ class SetProcessor:
             self._monitor.cameras[camera].health(health)
         perceived_ns = time.monotonic_ns()
         self._publishers.publish(output, pipeline.settings.occupancy_threshold)
+        self._publish_labels(self._last_set, output, pipeline.settings)
         published_ns = time.monotonic_ns()
         total_ns = published_ns - live_set.received_ns
         engine_ms = output.timings_ms.get("engine", 0.0)
@@ -205,6 +216,20 @@ class SetProcessor:
         self._monitor.timing.set_too_late(total_ms, stage, now_ns)
         for camera in live_set.images.frames:
             self._monitor.cameras[camera].images_dropped("too late")
+
+    def _points(self, live_set: LiveSet) -> NDArray[np.float64] | None:
+        if self._engine.config.sensor == "none" and not self._publishers.wants_points:
+            return None
+        return self.clouds(live_set.images.stamp_ns, live_set.pose)
+
+    def _publish_labels(
+        self, frame_set: FrameSet, output: BevOutput, settings: PipelineSettings
+    ) -> None:
+        if frame_set.points is None or not self._publishers.wants_points:
+            return
+        threshold, height_m = settings.occupancy_threshold, settings.object_height_m
+        table = labelled_points(frame_set.points, output, threshold, height_m)
+        self._publishers.publish_points(output.stamp_ns, table)
 
     def _decoded(self, live_set: LiveSet, rig: Rig) -> dict[str, CameraFrame]:
         """Images of the rig's cameras, those left out that cannot be read."""

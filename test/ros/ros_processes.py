@@ -157,6 +157,7 @@ def perception_starter(processes: RosProcesses, weights: Path) -> Callable[..., 
             image = f"/camera/{camera}/image_raw" + ("/compressed" if compressed else "")
             remappings[f"~/input/{camera}/image"] = image
             remappings[f"~/input/{camera}/camera_info"] = f"/camera/{camera}/camera_info"
+        remappings["~/input/points"] = "/lidar/points"
         module, *arguments = command
         return processes(str(module), *arguments, parameters=values, remappings=remappings)
 

@@ -32,6 +32,9 @@ FIRST_NS = 5_000_000_000
 BLACK_FROM = 4
 """From this set on the left camera is black."""
 
+CLOUD_LOST, CLOUD_EARLY_NS = 6, 20_000_000
+"""This set has no point cloud; every other cloud is measured before its images."""
+
 OUTPUTS = {
     "/bev/occupancy_grid": "nav_msgs/msg/OccupancyGrid",
     "/bev/probability_grid": "nav_msgs/msg/OccupancyGrid",
@@ -62,10 +65,16 @@ def frame_set(rig: Rig, index: int) -> FrameSet:
     return FrameSet(stamp_ns, frames, world_T_base=world_T_base(index))
 
 
-def write_bag(path: Path, rig: Rig, jpeg_quality: int | None) -> None:
+def write_bag(path: Path, rig: Rig, jpeg_quality: int | None, clouds: bool) -> None:
     with BagWriter(path) as writer:
         for index in range(SETS):
-            writer.write_frame_set(frame_set(rig, index), rig, jpeg_quality)
+            moment = frame_set(rig, index)
+            writer.write_frame_set(moment, rig, jpeg_quality)
+            if clouds and index != CLOUD_LOST:
+                random = np.random.default_rng(index)
+                points = random.uniform((-16, -16, -1), (16, 16, 2), (2000, 3))
+                early_ns = CLOUD_EARLY_NS if index % 2 else 0
+                writer.write_points(moment.stamp_ns - early_ns, points)
 
 
 def run_offline(bag: Path, out: Path, weights: Path) -> dict[str, list[Any]]:
@@ -114,21 +123,24 @@ def message_type(kind: str) -> type:
 
 
 @pytest.fixture(scope="module")
-def remembering_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small network with a memory that it makes use of."""
+def richer_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small network with a memory and a LiDAR, and it makes use of both."""
     torch.manual_seed(0)
-    model = Segnet(replace(CONFIG, memory=MemoryConfig("gru", anchor_m=1.0)))
+    memory = MemoryConfig("gru", anchor_m=1.0)
+    model = Segnet(replace(CONFIG, memory=memory, sensor="lidar"))
     assert model.memory is not None
+    assert model.sensor_convolution is not None
     torch.nn.init.normal_(model.memory.to_bev.weight, std=0.3)
-    path = tmp_path_factory.mktemp("weights") / "remembering.safetensors"
+    torch.nn.init.normal_(model.sensor_convolution.weight, std=0.3)
+    path = tmp_path_factory.mktemp("weights") / "richer.safetensors"
     save_weights(path, model, {"recipe": "none"})
     return path
 
 
 @pytest.mark.parametrize(
     ("jpeg_quality", "weights_name"),
-    [(None, "fast_weights"), (90, "remembering_weights")],
-    ids=["raw", "jpeg and memory"],
+    [(None, "fast_weights"), (90, "richer_weights")],
+    ids=["raw", "jpeg, memory and lidar"],
 )
 def test_live_output_equals_that_of_bev_run(
     jpeg_quality: int | None,
@@ -144,7 +156,8 @@ def test_live_output_equals_that_of_bev_run(
     from rclpy.qos import DurabilityPolicy, QoSProfile
 
     weights: Path = request.getfixturevalue(weights_name)
-    write_bag(tmp_path / "drive", small_rig, jpeg_quality)
+    senses = weights_name == "richer_weights"
+    write_bag(tmp_path / "drive", small_rig, jpeg_quality, clouds=senses)
     offline = run_offline(tmp_path / "drive", tmp_path / "run", weights)
     static, moments = raw_sets(tmp_path / "drive")
 
@@ -163,6 +176,7 @@ def test_live_output_equals_that_of_bev_run(
         image_reliability="reliable",
         sync_timeout_ms=5000,
         tf_timeout_ms=5000,
+        points_timeout_ms=1000,
     )
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     for topic, kind, _ in static:
