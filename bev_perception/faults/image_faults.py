@@ -16,8 +16,6 @@ from bev_perception.faults.delivery import Delivery
 from bev_perception.faults.fault import Choice, Effect
 from bev_perception.faults.message_edits import copied_image, is_compressed, repainted
 
-Paint = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-
 BLACK, WHITE = 0, 255
 HUGE_WIDTH = 1280
 CLAIMED_SIZE = 65536
