@@ -16,8 +16,6 @@ import argparse
 import itertools
 import json
 import struct
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from told_on_stdin import told_on_stdin
 
 from bev_perception.bags import BagReader, BagWriter
 from bev_perception.bags.bag_file import BagFile
@@ -170,15 +169,7 @@ def main() -> None:
     parser.add_argument("--rock-deg", type=float, default=0.0, help="roll and pitch at most")
     parser.add_argument("--report", type=Path, required=True, help="JSON file to write")
     options = parser.parse_args()
-    begun, ended = threading.Event(), threading.Event()
-
-    def listen() -> None:
-        if sys.stdin.readline():
-            begun.set()
-            sys.stdin.read()
-        ended.set()
-
-    threading.Thread(target=listen, daemon=True).start()
+    begun, ended = told_on_stdin()
     with Session("cameras") as session:
         playback = Playback(session.node, options.bag)
 

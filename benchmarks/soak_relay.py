@@ -17,8 +17,6 @@ import argparse
 import heapq
 import itertools
 import json
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from told_on_stdin import told_on_stdin
 
 from bev_perception.bags import BagReader
 from bev_perception.faults import FAULTS, Choice, Delivery, Fault, Injection, Injector, Kind
@@ -202,15 +201,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--factor", type=float, default=1.0, help="by which all is shorter")
     options = parser.parse_args()
-    begun, ended = threading.Event(), threading.Event()
-
-    def listen() -> None:
-        if sys.stdin.readline():
-            begun.set()
-            sys.stdin.read()
-        ended.set()
-
-    threading.Thread(target=listen, daemon=True).start()
+    begun, ended = told_on_stdin()
     routes = routes_of(options.bag)
     cameras = tuple(route.camera for route in routes if route.kind is Kind.IMAGE)
     with Session("relay") as session, options.events.open("w") as events:
