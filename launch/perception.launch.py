@@ -54,6 +54,10 @@ OTHERS = {
         "/camera/{camera}/camera_info",
         "CameraInfo topic of a camera; {camera} stands for its name",
     ),
+    "points_topic": (
+        "/lidar/points",
+        "PointCloud2 topic, for networks that take points and for labelled_points",
+    ),
     "params_file": (
         str(config_path("perception.yaml")),
         "YAML file with the node's parameters",
@@ -95,6 +99,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         remappings=[
             *((f"~/input/{name}/image", below(base, transport)) for name, base in images.items()),
             *((f"~/input/{name}/camera_info", info) for name, info in infos.items()),
+            ("~/input/points", given["points_topic"]),
         ],
         ros_arguments=["--log-level", given["log_level"], *enclave("perception", given)],
         output="screen",
