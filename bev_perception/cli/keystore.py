@@ -28,6 +28,12 @@ def _add_arguments(parser: Parser) -> None:
         default="/camera/{camera}/camera_info",
         help="CameraInfo topic of a camera; {camera} stands for its name",
     )
+    parser.add_argument(
+        "--points-topic",
+        type=str,
+        default="/lidar/points",
+        help="topic of point clouds, for networks that take them",
+    )
     parser.add_argument("--namespace", type=str, default="", help="of the perception node")
 
 
@@ -39,6 +45,7 @@ def _run(arguments: Arguments) -> None:
         tuple(name.strip() for name in arguments.cameras.split(",") if name.strip()),
         arguments.image_topic,
         arguments.camera_info_topic,
+        arguments.points_topic,
         arguments.namespace.strip("/"),
     )
     nodes = policies(topics)

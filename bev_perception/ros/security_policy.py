@@ -27,7 +27,9 @@ _LIFECYCLE = (
     "change_state", "get_available_states", "get_available_transitions", "get_state",
     "get_transition_graph",
 )  # fmt: skip
-_OUTPUTS = ("centers", "markers", "objects", "occupancy_grid", "probability_grid")
+_OUTPUTS = (
+    "centers", "labelled_points", "markers", "objects", "occupancy_grid", "probability_grid",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class SecuredTopics:
     Attributes:
         cameras: names.
         image_topic, camera_info_topic: with {camera} where the name stands.
+        points_topic: of the point clouds that some networks take.
         namespace: of the perception node, without slashes at its ends.
         node: name of the perception node.
     """
@@ -85,6 +88,7 @@ class SecuredTopics:
     cameras: Sequence[str] = ("front", "left", "rear", "right")
     image_topic: str = "/camera/{camera}/image_raw"
     camera_info_topic: str = "/camera/{camera}/camera_info"
+    points_topic: str = "/lidar/points"
     namespace: str = ""
     node: str = "bev"
 
@@ -95,6 +99,8 @@ class SecuredTopics:
                     f"topic {topic!r} must begin with / and hold {{camera}} where a camera's name "
                     f"stands, as in /camera/{{camera}}/image_raw"
                 )
+        if not self.points_topic.startswith("/"):
+            raise ConfigurationError(f"topic {self.points_topic!r} must begin with /")
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -126,7 +132,8 @@ class SecuredTopics:
 def policies(topics: SecuredTopics) -> list[NodePolicy]:
     """Rights of every node and command of this package, of camera drivers and of an operator."""
     moving = ("/tf", "/tf_static")
-    sources = ("/clock", "/ground_truth/objects", "/odom", *moving, *topics.images, *topics.infos)
+    sensors = (*topics.images, *topics.infos, topics.points_topic)
+    sources = ("/clock", "/ground_truth/objects", "/odom", *moving, *sensors)
     everything = (*sources, *topics.outputs, *topics.latencies, "/diagnostics")
     bev = topics.full_name
     namespace = f"/{topics.namespace}"
@@ -134,7 +141,7 @@ def policies(topics: SecuredTopics) -> list[NodePolicy]:
         _node("perception", topics.node, namespace,
               publish=(*topics.outputs, *topics.latencies, "/diagnostics",
                        f"{bev}/transition_event"),
-              subscribe=(*topics.images, *topics.infos, *moving, "/clock"),
+              subscribe=(*sensors, *moving, "/clock"),
               reply=_below(bev, _LIFECYCLE)),
         _node("town", "town", publish=sources, subscribe=(f"{bev}/occupancy_grid",)),
         _node("carla", "carla", publish=sources, subscribe=(f"{bev}/occupancy_grid",)),
@@ -148,7 +155,7 @@ def policies(topics: SecuredTopics) -> list[NodePolicy]:
         _node("viewer", "bev_viewer", subscribe=everything),
         _node("doctor", "bev_doctor", subscribe=everything),
         _node("rviz", "rviz2", subscribe=everything),
-        _node("drivers", "*", publish=(*topics.images, *topics.infos, *moving, "/odom"),
+        _node("drivers", "*", publish=(*sensors, *moving, "/odom"),
               subscribe=("/clock",)),
         NodePolicy("operator", "*", publish=_EVERY_NODE_PUBLISHES, subscribe=("/diagnostics",),
                    request=_below(bev, (*_EVERY_NODE_REPLIES, *_LIFECYCLE))),
