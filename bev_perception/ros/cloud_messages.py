@@ -29,10 +29,14 @@ _LABELLED_FIELDS = [
 def cloud_points(message: PointCloud2, topic: str) -> NDArray[np.float64]:
     """(N, 3) metres in the message's frame; points that are not finite are left out.
 
+    sensor_msgs_py takes rows for gapless, and swaps the bytes of the message itself where they
+    are big-endian, so that a second reader gets nonsense; such clouds it does not get.
+
     Raises:
         BagError: no x, y, z fields, or a buffer too short for its size.
     """
-    if read_points is None:
+    gapless = message.height <= 1 or message.row_step == message.width * message.point_step
+    if read_points is None or message.is_bigendian or not gapless:
         return points_from_message(message, topic)
     try:
         table: Any = read_points(message, field_names=("x", "y", "z"))
