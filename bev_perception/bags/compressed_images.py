@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.bags.encoded_image import TAIL, declared_size, is_cut_off
+from bev_perception.bags.encoded_image import declared_size, is_cut_off
 from bev_perception.bags.headers import make_header
 from bev_perception.bags.images import check_image
 from bev_perception.bags.typestore import COMPRESSED_IMAGE, message_class
@@ -68,7 +68,7 @@ def decoded_image(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     if not data[:4].tobytes().startswith((_JPEG, _PNG)):
         return None
     size = declared_size(data[:_MAX_HEADER].tobytes())
-    cut_off = is_cut_off(data[-TAIL:].tobytes())
+    cut_off = is_cut_off(data.tobytes())
     if size is None or size[0] * size[1] > MAX_PIXELS or cut_off:
         return None
     try:

@@ -21,12 +21,12 @@ def encoded_suffix(data: bytes) -> str | None:
     return "png" if data.startswith(_PNG_START) else None
 
 
-def is_cut_off(tail: bytes) -> bool:
+def is_cut_off(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end; decoders fill what is missing with grey.
 
-    Args:
-        tail: its last TAIL bytes, or all of it.
+    Drivers that send their whole buffer fill it up with zeros; these do not count.
     """
+    tail = data.rstrip(b"\0")[-TAIL:]
     return _JPEG_END not in tail and _PNG_END not in tail
 
 
@@ -39,8 +39,8 @@ def encoded_size(data: bytes) -> tuple[int, int] | None:
     try:
         if data.startswith(_PNG_START):
             width, height = struct.unpack_from(">II", data, 16)
-            return (width, height) if _PNG_END in data[-TAIL:] else None
-        if data.startswith(_JPEG_START) and _JPEG_END in data[-TAIL:]:
+            return None if is_cut_off(data) else (width, height)
+        if data.startswith(_JPEG_START) and not is_cut_off(data):
             return _jpeg_size(data)
     except struct.error:
         pass  # shorter than its own header

@@ -7,12 +7,19 @@ import gc
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from bev_perception.errors import BevError
 from bev_perception.ros.environment import require_ros, start_ros, use_shipped_transport
 from bev_perception.ros.security import security_told
+
+if TYPE_CHECKING:
+    from rclpy.executors import Executor
+    from rclpy.node import Node
 
 EXIT_BAD_INPUT = 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -73,7 +80,7 @@ def _run(args: list[str]) -> int:
         for number in _SIGNALS:
             signal.signal(number, _leave_to_ros)
         install_signal_handlers(SignalHandlerOptions.ALL)
-        executor.spin()
+        _spin(executor, node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
@@ -87,6 +94,21 @@ def _run(args: list[str]) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _spin(executor: Executor, node: Node) -> None:
+    """Spins until ROS ends, also past a /clock that rclpy itself cannot read."""
+    while True:
+        try:
+            executor.spin()
+            return
+        except ValueError as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            if not any(Path(frame.filename).name == "time_source.py" for frame in frames):
+                raise
+            node.get_logger().error(
+                f"/clock: {error}; look for who publishes it", throttle_duration_sec=5.0
+            )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

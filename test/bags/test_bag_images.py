@@ -190,3 +190,7 @@ def test_half_an_image_is_refused_though_decoders_fill_it_with_grey(extension: s
     assert image_from_compressed(compressed(data, kind), "/t").shape == image.shape
     with pytest.raises(BagError, match="does not decode"):
         image_from_compressed(compressed(data[: len(data) // 2], kind), "/t")
+    zeros = bytes(20_000)  # of a driver that sends its whole buffer
+    assert image_from_compressed(compressed(data + zeros, kind), "/t").shape == image.shape
+    with pytest.raises(BagError, match="does not decode"):
+        image_from_compressed(compressed(data[: len(data) // 2] + zeros, kind), "/t")

@@ -283,3 +283,8 @@ def test_simulated_time_may_stand_still_and_go_back(
     wait_until(lambda: moment(101 * SECOND, "front", "left"), what="a grid at 101 s")
     wait_until(lambda: moment(90 * SECOND), what="a grid at 90 s")
     process.wait_for_log("time went backwards")
+    before = Clock()
+    before.clock.sec = -5  # ends rclpy's own spin
+    client.publish("/clock", before)
+    process.wait_for_log("look for who publishes it")
+    wait_until(lambda: moment(91 * SECOND), what="a grid after an impossible time")
