@@ -44,8 +44,8 @@ def a_rig():
     )
 
 
-def write_bag(path, num_sets, seed, labelled=True):
-    """White boxes on a grey world, drawn by projection."""
+def write_bag(path, num_sets, seed, labelled=True, dark=False, lidar=False):
+    """White boxes on a grey world, drawn by projection; in the dark nobody sees them."""
     random, rig = np.random.default_rng(seed), a_rig()
     with BagWriter(path) as writer:
         writer.write_rig(rig, 10**9)
@@ -69,14 +69,28 @@ def write_bag(path, num_sets, seed, labelled=True):
                 image = random.integers(60, 90, (64, 96, 3), dtype=np.uint8)
                 for box in boxes:
                     pixels, valid = rig[name].project(box.corners)
-                    if valid.all():
+                    if valid.all() and not dark:
                         hull = cv2.convexHull(pixels.round().astype(np.int32))
                         cv2.fillConvexPoly(image, hull, (240, 240, 240))
                 frames[name] = CameraFrame(name, stamp, image)
             writer.write_frame_set(FrameSet(stamp, frames, (), WORLD_T_BASE), rig)
             if labelled:
                 writer.write_objects(stamp, boxes)
+            if lidar:
+                writer.write_points(stamp, points_on(boxes, number))
     return path
+
+
+def points_on(boxes, seed):
+    """(N, 3) points on the boxes' sides, in base_link, and on level ground around them."""
+    random = np.random.default_rng(seed)
+    clouds = [random.uniform((-12, -12, 0), (12, 12, 0), (200, 3))]
+    for box in boxes:
+        local = random.uniform(-0.5, 0.5, (80, 3))
+        side = random.integers(0, 2, 80)
+        local[np.arange(80), side] = np.sign(local[np.arange(80), side]) / 2.0
+        clouds.append(box.pose.apply(local * box.size))
+    return np.concatenate(clouds)
 
 
 def a_config(out, bags, cache, **changes):

@@ -15,14 +15,17 @@ from bev_perception.bags import BagReader
 from bev_perception.datasets.preparation import ExtractionSettings, prepare_bag
 from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter, Sample
 from bev_perception.errors import BagError, ConfigurationError
+from bev_perception.evaluation.evaluate import evaluate_bags
 from bev_perception.geometry import BevGrid, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.inference import load_engine
 from bev_perception.model import Segnet, SegnetConfig
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.sensor_map import cloud_map
+from bev_perception.training import DataConfig
 from bev_perception.training.augmentation import AugmentationConfig, augmented, mirrored, turned
 from bev_perception.training.batch import collate
-from bev_perception.training.configuration import TrainConfig
+from bev_perception.training.configuration import OptimizerConfig, TrainConfig
 from bev_perception.training.dataset import SegnetDataset
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.semi_supervised.config import SemiSupervisedConfig
@@ -30,6 +33,7 @@ from bev_perception.training.sequences.config import SequenceConfig
 from bev_perception.training.sequences.window_batch import collate_windows
 from bev_perception.training.sequences.window_dataset import WindowDataset
 from bev_perception.training.sequences.window_module import WindowModule
+from bev_perception.training.train import train
 from bev_perception.training.views import ViewConfig
 
 CONFIG = SegnetConfig(
@@ -171,3 +175,35 @@ def test_a_bag_with_some_clouds_is_prepared_and_one_without_any_is_refused(tmp_p
 def test_runs_that_could_not_learn_from_clouds_are_refused(changes, words):
     with pytest.raises(ConfigurationError, match=words):
         TrainConfig(**changes)
+
+
+@pytest.mark.slow
+def test_lidar_finds_in_the_dark_what_cameras_cannot_and_dropout_teaches_to_do_without(
+    tmp_path, one_thread
+):
+    by_day = write_bag(tmp_path / "train", 60, 6, lidar=True)
+    dark = write_bag(tmp_path / "dark", 15, 7, dark=True, lidar=True)
+    no_lidar = write_bag(tmp_path / "no_lidar", 15, 8)
+    found = {}
+    for name, sensor, dropout in [
+        ("cameras", "none", 0.0),
+        ("spoilt", "lidar", 0.0),
+        ("taught", "lidar", 0.5),
+    ]:
+        config = TrainConfig(
+            out=tmp_path / name,
+            data=DataConfig(train=(by_day,), extraction_processes=1),
+            model=replace(MODEL, sensor=sensor),
+            augmentation=AugmentationConfig(cloud_dropout=dropout),
+            optimizer=OptimizerConfig(learning_rate=8e-3, ema_decay=0.98),
+            batch_size=4,
+            max_steps=300,
+            accelerator="cpu",
+            precision="fp32",
+        )
+        engine = load_engine(train(config, show_progress=False).weights, "cpu", "fp32")
+        judged = (evaluate_bags([bag], engine, show_progress=False) for bag in (dark, no_lidar))
+        found[name] = [metrics["iou"]["within_25m"] or 0.0 for metrics in judged]
+    assert found["taught"][0] > found["cameras"][0] + 0.3, found
+    assert found["taught"][1] > 0.8 * found["cameras"][1], found
+    assert found["taught"][1] > found["spoilt"][1] + 0.1, found
