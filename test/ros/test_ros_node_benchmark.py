@@ -37,6 +37,7 @@ def short_bag(tmp_path: Path, small_rig: Rig) -> Path:
     return tmp_path / "short"
 
 
+@pytest.mark.slow
 def test_sets_are_played_on_and_on_and_all_accounted_for(
     short_bag: Path, fast_weights: Path
 ) -> None:

@@ -166,6 +166,7 @@ def test_a_killed_loader_is_told(tmp_path, bags, cache, monkeypatch):
     assert train(replace(config, resume=True), show_progress=False).steps == 6
 
 
+@pytest.mark.slow
 def test_an_error_in_a_loader_keeps_its_own_words(tmp_path, bags, cache):
     """Labels that are no numbers are met by the process that loads them."""
     config = a_config(tmp_path, bags, tmp_path / "prepared")
