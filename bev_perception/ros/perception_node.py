@@ -30,8 +30,8 @@ SWITCH_INTERVAL_S = 1e-4
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the node until it is told to end.
 
-    Threads that wait for each other sleep instead of spinning, unless the environment says
-    otherwise; see cli.main.
+    Threads that wait for each other sleep instead of spinning, and NumPy's products stay in the
+    thread that asks, unless the environment says otherwise; see cli.main.
 
     Args:
         args: the command line, with --ros-args; default that of the process.
@@ -43,6 +43,7 @@ def main(args: Sequence[str] | None = None) -> int:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: its matrices are small
     try:
         require_ros()
         use_shipped_transport()
