@@ -44,6 +44,7 @@ class NodeObserver:
         outputs: number of messages by topic, since begin.
         diagnosed: whether diagnostics came since begin.
         engine: what the node says of it: model, device and the like.
+        tables_mb: memory of the node's tap tables.
         troubles: messages of the newest diagnostics that are not OK, by part of the node.
     """
 
@@ -53,6 +54,7 @@ class NodeObserver:
         self.outputs: Counter[str] = Counter()
         self.diagnosed = False
         self.engine: dict[str, str] = {}
+        self.tables_mb = 0.0
         self.troubles: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._counts_before: Counter[str] = Counter()
@@ -110,6 +112,7 @@ class NodeObserver:
             if status.name.endswith(": engine"):
                 values = {entry.key: entry.value for entry in status.values}
                 self.engine = {key: values[key] for key in ENGINE_FACTS if key in values}
+                self.tables_mb = float(values.get("tap tables, MB", 0.0))
         self._counts = Counter(
             {
                 f"{status.name.removeprefix('bev: ')}: {entry.key}": int(entry.value)

@@ -58,6 +58,11 @@ def soak_picture(soak: Mapping[str, Any]) -> NDArray[np.uint8]:
                 Line("resident", [window["rss_mb"] for window in windows], BLUE),
                 Line("proportional", [window["pss_mb"] for window in windows], ORANGE),
                 Line("anonymous", [window.get("own_mb", np.nan) for window in windows], GREEN),
+                Line(
+                    "less tap tables",
+                    [w.get("own_mb", np.nan) - w.get("tables_mb", 0.0) for w in windows],
+                    YELLOW,
+                ),
             ],
             from_zero=False,
         ),

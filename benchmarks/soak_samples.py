@@ -28,9 +28,10 @@ class SoakSamples:
     Attributes:
         windows: of every window its end ``t`` (seconds since the start), ``rss_mb``, ``pss_mb``,
             ``own_mb`` (anonymous memory; the rest is files and images that the middleware shares),
-            ``threads``, ``files``, ``grids``, ``cpu_ms_per_grid``, ``waiting_percent`` (time that
-            its threads waited for a processor), ``latency_ms`` (p50, p95, p99, max by stage),
-            ``drops`` (of this window, by cause).
+            ``tables_mb`` (of it, the tap tables that the node keeps up to a limit), ``threads``,
+            ``files``, ``grids``, ``cpu_ms_per_grid``, ``waiting_percent`` (time that its threads
+            waited for a processor), ``latency_ms`` (p50, p95, p99, max by stage), ``drops`` (of
+            this window, by cause).
     """
 
     def __init__(self, pid: int, observer: NodeObserver, start_s: float) -> None:
@@ -61,6 +62,7 @@ class SoakSamples:
                 "rss_mb": round(usage.rss_mb[-1], 3),
                 "pss_mb": round(memory.get("Pss", float("nan")), 3),
                 "own_mb": round(memory.get("Pss_Anon", float("nan")), 3),
+                "tables_mb": observer.tables_mb,
                 "threads": len(list(Path(f"/proc/{usage.pid}/task").iterdir())),
                 "files": len(list(Path(f"/proc/{usage.pid}/fd").iterdir())),
                 "grids": grids,

@@ -37,6 +37,7 @@ def hour(
     latency: Quantity = lambda share: 60.0 + 0.0 * share,
     waiting: Quantity = lambda share: 30.0 + 0.0 * share,
     files: Quantity = lambda share: 23.0 + 0.0 * share,
+    tables: Quantity = lambda share: 0.0 * share,
 ) -> list[dict[str, Any]]:
     """Windows of an hour: quantities by the share of it that has passed, and noise."""
     random = np.random.default_rng(0)
@@ -48,6 +49,7 @@ def hour(
             "rss_mb": 700.0,
             "pss_mb": 650.0,
             "own_mb": float(memory(share)[index] + 2.0 * noise[0, index]),
+            "tables_mb": float(tables(share)[index]),
             "threads": 24,
             "files": int(files(share)[index]),
             "waiting_percent": float(waiting(share)[index] + noise[1, index]),
@@ -67,6 +69,19 @@ def test_fifteen_megabytes_in_an_hour_are_found(soak_verdict: ModuleType) -> Non
     assert not found["memory_mb"]["ok"]
     assert found["memory_mb"]["per_hour"] == pytest.approx(15.0, abs=1.0)
     assert found["latency_ms"]["ok"]
+
+
+def test_tap_tables_may_fill_their_limit_but_hide_no_growth(soak_verdict: ModuleType) -> None:
+    def tables(share: np.ndarray) -> np.ndarray:
+        return 120.0 * share
+
+    filling = soak_verdict.verdict(hour(lambda share: 500.0 + tables(share), tables=tables))
+    assert filling["ok"]
+    assert filling["tables_mb"] == pytest.approx(120.0)
+    leaking = hour(lambda share: 500.0 + tables(share) + 15.0 * share, tables=tables)
+    assert not soak_verdict.verdict(leaking)["ok"]
+    beyond = hour(lambda share: 500.0 + 2.0 * tables(share), tables=lambda s: 2.0 * tables(s))
+    assert not soak_verdict.verdict(beyond)["ok"]
 
 
 def test_warming_up_and_bursts_are_no_growth(soak_verdict: ModuleType) -> None:

@@ -68,7 +68,7 @@ class Retention:
         told = {
             change: usual
             if change.kind == "lost"
-            else Calibration(told_rig(rig, change), self._engine.config, kept_bytes=0)
+            else Calibration(told_rig(rig, change), self._engine.config, limit_bytes=0)
             for change in perturbations
         }
         for labelled in sets:

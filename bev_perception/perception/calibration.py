@@ -47,7 +47,7 @@ class Calibration:
     Args:
         rig: calibration of the images as they come, extrinsics to base_link.
         config: of the network.
-        kept_bytes: memory that its tap tables may take; default KEPT_BYTES.
+        limit_bytes: memory that its tap tables may take; default KEPT_BYTES.
 
     Raises:
         ConfigurationError: the network takes no such images.
@@ -57,15 +57,17 @@ class Calibration:
         preparation: of its images.
         images: (S, H, W, 3) uint8, buffer for prepared images, used again for every set.
         tables_built: how many so far.
+        tables_kept: how many there are now.
+        kept_bytes: memory that they take.
     """
 
-    def __init__(self, rig: Rig, config: SegnetConfig, kept_bytes: int | None = None) -> None:
+    def __init__(self, rig: Rig, config: SegnetConfig, limit_bytes: int | None = None) -> None:
         self.rig = rig
         self.preparation = Preparation(rig, config.image_size, config.virtual_cameras)
         self.images = self.preparation.empty_images()
-        self.tables_built = 0
+        self.tables_built = self.tables_kept = self.kept_bytes = 0
         self._config = config
-        self._kept_bytes = kept_bytes
+        self._limit_bytes = limit_bytes
         self._tables: OrderedDict[
             tuple[tuple[bool, ...], RigidTransform, PoseCorrection], LiftTable
         ] = OrderedDict()
@@ -89,10 +91,12 @@ class Calibration:
             table = self._tables.get(key)
             if table is None:
                 table = self._tables[key] = self._built(present, level_T_base, correction)
+                self.kept_bytes += table.taps.num_bytes
             self._tables.move_to_end(key)
-            limit = KEPT_BYTES if self._kept_bytes is None else self._kept_bytes
-            while len(self._tables) > 1 and self._num_bytes() > limit:
-                self._tables.popitem(last=False)
+            limit = KEPT_BYTES if self._limit_bytes is None else self._limit_bytes
+            while len(self._tables) > 1 and self.kept_bytes > limit:
+                self.kept_bytes -= self._tables.popitem(last=False)[1].taps.num_bytes
+            self.tables_kept = len(self._tables)
         return table
 
     def _built(
@@ -110,9 +114,6 @@ class Calibration:
         unknown.setflags(write=False)
         self.tables_built += 1
         return LiftTable(level_T_base, taps, unknown)
-
-    def _num_bytes(self) -> int:
-        return sum(table.taps.num_bytes for table in self._tables.values())
 
 
 def settled_attitude(level_T_base: RigidTransform, tolerance_deg: float) -> RigidTransform:

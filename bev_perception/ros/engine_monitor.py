@@ -17,6 +17,7 @@ _WINDOW_S = 5.0
 _SAMPLES_KEPT = 200
 _BUSY_SHARE = 0.1
 _STALE_S = 2.0
+MEGABYTE = 1e6
 
 
 class EngineMonitor:
@@ -37,6 +38,7 @@ class EngineMonitor:
         self._last_problem = ""
         self._hang = ""
         self._memory = ""
+        self._tables = (0, 0)
         self._lock = RLock()
 
     def set_published(self, timings_ms: Mapping[str, float], now_ns: int) -> None:
@@ -66,6 +68,11 @@ class EngineMonitor:
         """What the network remembers or why it does not, in words; "" without memory."""
         with self._lock:
             self._memory = status
+
+    def keeps_tables(self, count: int, num_bytes: int) -> None:
+        """Tap tables that are kept for other attitudes and cameras, and the memory they take."""
+        with self._lock:
+            self._tables = (count, num_bytes)
 
     def hangs(self, problem: str) -> None:
         """The network does not answer, and why that matters; empty when it does again."""
@@ -123,6 +130,8 @@ class EngineMonitor:
         values = {**self._facts(), "rate_hz": f"{self._done.rate_hz:.1f}"}
         if self._memory:
             values["memory"] = self._memory
+        values["tap tables"] = str(self._tables[0])
+        values["tap tables, MB"] = f"{self._tables[1] / MEGABYTE:.1f}"
         values["published"] = str(self._done.totals["received"])
         for kind, count in sorted(self._done.totals.items()):
             if kind != "received":

@@ -175,6 +175,8 @@ class SetProcessor:
         output = _perceive(pipeline, self._last_set)
         self._monitor.residual_pose.measured(pipeline.residual, pipeline.correction)
         self._monitor.engine.remembers(pipeline.memory.status)
+        kept = pipeline.calibration
+        self._monitor.engine.keeps_tables(kept.tables_kept, kept.kept_bytes)
         if self._is_closed:
             return
         if self.watchdog.hang() is not None:

@@ -28,11 +28,14 @@ def test_an_engine_reports_its_rate_and_latencies() -> None:
     engine = EngineMonitor(lambda: FACTS)
     for count in range(1, 101):
         engine.set_published({"engine": float(count), "total": 200.0}, count * PERIOD)
+    engine.keeps_tables(3, 14_400_000)
     status = engine.status(100 * PERIOD)
     assert (status.level, status.message) == (Level.OK, "engine: 10.0 sets per second")
     assert dict(status.values) == {
         **FACTS,
         "rate_hz": "10.0",
+        "tap tables": "3",
+        "tap tables, MB": "14.4",
         "published": "100",
         "engine_ms median": "50.5",
         "engine_ms p95": "95.0",
