@@ -42,6 +42,7 @@ TEXTS = {
 SWITCHES = {
     "autostart": "whether the node configures and activates itself; false leaves it to a "
     "lifecycle manager or to `ros2 lifecycle set /bev configure`",
+    "labelled_points": "whether every point is published with its label on ~/labelled_points",
     "use_sim_time": "whether time comes from /clock: true for simulators and bags",
 }
 # Arguments with a value of their own.

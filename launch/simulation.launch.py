@@ -29,6 +29,7 @@ TOWN = {
     "town": (int, "11000", "seed of the town; the same seed gives the same town"),
     "traffic_seed": (int, "-1", "seed of the traffic in it; -1: the town's"),
     "weather": (str, "", "weather by name; empty: one drawn by the town's seed"),
+    "lidar": (bool, "false", "whether it has a LiDAR, on /lidar/points"),
     "rate_hz": (float, "10.0", "camera sets per second of simulated time"),
     "max_real_time_factor": (float, "1.0", "simulated seconds per second at most; 0: no limit"),
     "num_sets": (int, "0", "ends everything after so many camera sets; 0: drives without end"),
@@ -37,6 +38,8 @@ TOWN = {
 # Arguments handed on to perception.launch.py: default, description.
 PASSED_ON = {
     "image_transport": ("raw", "raw or compressed images between town and node"),
+    "points_topic": ("/lidar/points", "PointCloud2 topic that the node takes"),
+    "labelled_points": ("", "whether the node publishes ~/labelled_points; empty: as params_file"),
     **PERCEPTION,
 }
 

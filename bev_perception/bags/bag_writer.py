@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +21,7 @@ from bev_perception.bags.occupancy_grids import (
     occupancy_values,
     probability_values,
 )
-from bev_perception.bags.point_clouds import centers_to_message, points_to_message
+from bev_perception.bags.point_clouds import centers_to_message, points_to_message, scan_to_message
 from bev_perception.bags.poses import odometry_to_message, transforms_to_message, twist_since
 from bev_perception.bags.typestore import (
     CAMERA_INFO,
@@ -37,6 +37,7 @@ from bev_perception.errors import BagError
 from bev_perception.geometry import (
     BevOutput,
     FrameSet,
+    LidarScan,
     ObjectBox,
     Rig,
     RigCamera,
@@ -45,6 +46,7 @@ from bev_perception.geometry import (
 
 WORLD_FRAME = "map"
 BASE_FRAME = "base_link"
+LIDAR_TOPIC = "/lidar/points"
 
 
 class BagWriter:
@@ -88,14 +90,28 @@ class BagWriter:
         else:
             self._sink.discard()
 
-    def write_rig(self, rig: Rig, stamp_ns: int, base_frame: str = BASE_FRAME) -> None:
-        """The cameras' mounting on /tf_static; later messages are in this base_frame."""
+    def write_rig(
+        self,
+        rig: Rig,
+        stamp_ns: int,
+        base_frame: str = BASE_FRAME,
+        others: Mapping[str, RigidTransform] | None = None,
+    ) -> None:
+        """The cameras' mounting on /tf_static; later messages are in this base_frame.
+
+        Args:
+            rig: the cameras.
+            stamp_ns: of the message.
+            base_frame: name of the vehicle's frame.
+            others: base_T_sensor of other sensors by the name of their frame.
+        """
         self._base_frame = base_frame
         self._has_rig = True
         transforms = [
             (base_frame, optical_frame(name, entry), entry.base_T_camera)
             for name, entry in rig.cameras.items()
         ]
+        transforms += [(base_frame, frame, mount) for frame, mount in (others or {}).items()]
         message = transforms_to_message(stamp_ns, transforms)
         self._sink.write("/tf_static", TF, stamp_ns, message, latched=True)
 
@@ -153,11 +169,15 @@ class BagWriter:
         stamp_ns: int,
         points: NDArray[np.floating],
         frame_id: str | None = None,
-        topic: str = "/lidar/points",
+        topic: str = LIDAR_TOPIC,
     ) -> None:
         """(N, 3) points in metres of frame_id, by default the base frame, as PointCloud2."""
         message = points_to_message(stamp_ns, frame_id or self._base_frame, points)
         self._sink.write(topic, POINT_CLOUD, stamp_ns, message)
+
+    def write_scan(self, stamp_ns: int, scan: LidarScan, topic: str = LIDAR_TOPIC) -> None:
+        """A LiDAR's turn in its own frame, which write_rig has told; see SCAN_FIELDS."""
+        self._sink.write(topic, POINT_CLOUD, stamp_ns, scan_to_message(stamp_ns, scan))
 
     def write_output(self, output: BevOutput, occupancy_threshold: float = 0.5) -> None:
         """Perception's output: occupancy, probability, centres and boxes below /bev.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bev_perception.bags.headers import make_header
 from bev_perception.bags.typestore import POINT_CLOUD, message_class
 from bev_perception.errors import BagError
-from bev_perception.geometry import ObjectBox
+from bev_perception.geometry import SCAN_FIELDS, LidarScan, ObjectBox
 
 _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 _CODES = {code: number for number, code in _DATATYPES.items()}
@@ -93,6 +93,11 @@ def points_to_message(stamp_ns: int, frame_id: str, points: NDArray[np.floating]
         raise BagError(f"points must be (N, 3) metres, got shape {values.shape}")
     table = np.ascontiguousarray(values, dtype=np.float32)
     return _cloud(stamp_ns, frame_id, [(name, "f4") for name in "xyz"], table, len(table))
+
+
+def scan_to_message(stamp_ns: int, scan: LidarScan) -> Any:
+    """PointCloud2 of a turn in the LiDAR's own frame, with the SCAN_FIELDS."""
+    return _cloud(stamp_ns, scan.frame_id, SCAN_FIELDS, scan.returns, len(scan.returns))
 
 
 def centers_to_message(stamp_ns: int, frame_id: str, objects: Sequence[ObjectBox]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bev_perception.geometry import FrameSet, ObjectBox
+from bev_perception.geometry import FrameSet, LidarScan, ObjectBox
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,10 @@ class CarlaSet:
         objects: vehicles, walkers and parked cars within LABEL_RADIUS_M of the ego, in
             base_link; visibility is NaN without depth cameras.
         frame_number: CARLA's number of the tick.
+        scan: none; a LiDAR of CARLA is not asked for.
     """
 
     frame_set: FrameSet
     objects: tuple[ObjectBox, ...]
     frame_number: int
+    scan: LidarScan | None = None

@@ -5,11 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bev_perception.bags import BagWriter
-from bev_perception.geometry import FrameSet, ObjectBox, Rig
+from bev_perception.geometry import FrameSet, LidarScan, ObjectBox, Rig
 
 
 def write_labelled_set(
@@ -18,9 +15,9 @@ def write_labelled_set(
     objects: Iterable[ObjectBox],
     rig: Rig,
     jpeg_quality: int | None,
-    points: NDArray[np.floating] | None = None,
+    scan: LidarScan | None = None,
 ) -> None:
-    """Images with calibration and pose, labels, and LiDAR points where there are any.
+    """Images with calibration and pose, labels, and a LiDAR's scan where there is one.
 
     Args:
         writer: of the open bag.
@@ -28,9 +25,9 @@ def write_labelled_set(
         objects: the truth in base_link.
         rig: that took the images.
         jpeg_quality: 1 to 100, None for raw images.
-        points: (N, 3) in base_link.
+        scan: in a frame that the writer was told with the rig.
     """
     writer.write_frame_set(frame_set, rig, jpeg_quality)
     writer.write_objects(frame_set.stamp_ns, objects)
-    if points is not None:
-        writer.write_points(frame_set.stamp_ns, points)
+    if scan is not None:
+        writer.write_scan(frame_set.stamp_ns, scan)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from bev_perception.bags import BagWriter
 from bev_perception.cli.labelled_set import write_labelled_set
+from bev_perception.geometry import LIDAR_FRAME
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.parallel import run_jobs, stop_if_asked
+from bev_perception.simulation.lidar import lidar_mounting
 from bev_perception.simulation.rig_variation import varied_rig
-from bev_perception.simulation.simulator import Simulator
+from bev_perception.simulation.simulator import FIRST_STAMP_NS, Simulator
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,13 @@ def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> Non
         BagWriter(job.path, job.storage) as writer,
         Simulator(job.seed, rig, job.rate_hz, lidar=job.lidar) as simulator,
     ):
+        others = {LIDAR_FRAME: lidar_mounting(rig)} if job.lidar else {}
+        writer.write_rig(rig, FIRST_STAMP_NS, others=others)
         for simulated in simulator.run(job.num_sets):
             stop_if_asked()
             write_labelled_set(
                 writer, simulated.frame_set, simulated.objects, rig, job.jpeg_quality,
-                simulated.points,
+                simulated.scan,
             )  # fmt: skip
             if on_set is not None:
                 on_set()

@@ -18,6 +18,7 @@ from bev_perception.geometry.frames import (
     pose_to_carla_matrix,
 )
 from bev_perception.geometry.grid import BevGrid
+from bev_perception.geometry.lidar_scan import LIDAR_FRAME, SCAN_FIELDS, LidarScan
 from bev_perception.geometry.output import BevOutput, CameraHealth
 from bev_perception.geometry.rasterize import cells_in_convex_polygon, rasterize_polygons
 from bev_perception.geometry.rig import CameraFrame, FrameSet, Rig, RigCamera
@@ -32,8 +33,10 @@ from bev_perception.geometry.transform_tree import (
 
 __all__ = [
     "BODY_T_OPTICAL",
+    "LIDAR_FRAME",
     "OBJECT_CLASSES",
     "OPTICAL_T_BODY",
+    "SCAN_FIELDS",
     "VEHICLE_CLASSES",
     "BevGrid",
     "BevOutput",
@@ -42,6 +45,7 @@ __all__ = [
     "CarlaBox",
     "DisconnectedFramesError",
     "FrameSet",
+    "LidarScan",
     "ObjectBox",
     "OutOfRangeError",
     "PinholeCamera",

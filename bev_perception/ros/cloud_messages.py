@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 
 from bev_perception.bags.point_clouds import described_fields, points_from_message
 from bev_perception.errors import BagError
+from bev_perception.geometry import SCAN_FIELDS, LidarScan
 from bev_perception.perception.point_labels import LABELLED_POINT_FIELDS
 from bev_perception.ros.stamps import header_message
 
@@ -19,11 +21,6 @@ try:
     from sensor_msgs_py.point_cloud2 import read_points
 except ImportError:
     read_points = None
-
-_LABELLED_FIELDS = [
-    PointField(name=name, offset=offset, datatype=datatype, count=count)
-    for name, offset, datatype, count in described_fields(LABELLED_POINT_FIELDS)
-]
 
 
 def cloud_points(message: PointCloud2, topic: str) -> NDArray[np.float64]:
@@ -50,11 +47,32 @@ def cloud_points(message: PointCloud2, topic: str) -> NDArray[np.float64]:
 
 def labelled_message(stamp_ns: int, frame_id: str, table: NDArray[np.void]) -> PointCloud2:
     """PointCloud2 of rows of LABELLED_POINT_FIELDS."""
+    return _packed(stamp_ns, frame_id, table, _LABELLED)
+
+
+def scan_message(stamp_ns: int, scan: LidarScan) -> PointCloud2:
+    """PointCloud2 of a turn in the LiDAR's own frame, with the SCAN_FIELDS."""
+    return _packed(stamp_ns, scan.frame_id, scan.returns, _SCANNED)
+
+
+def _point_fields(fields: Sequence[tuple[str, str]]) -> list[PointField]:
+    return [
+        PointField(name=name, offset=offset, datatype=datatype, count=count)
+        for name, offset, datatype, count in described_fields(fields)
+    ]
+
+
+_LABELLED, _SCANNED = _point_fields(LABELLED_POINT_FIELDS), _point_fields(SCAN_FIELDS)
+
+
+def _packed(
+    stamp_ns: int, frame_id: str, table: NDArray[np.void], fields: list[PointField]
+) -> PointCloud2:
     message = PointCloud2(
         header=header_message(stamp_ns, frame_id),
         height=1,
         width=len(table),
-        fields=_LABELLED_FIELDS,
+        fields=fields,
         point_step=table.itemsize,
         row_step=table.nbytes,
         is_dense=True,

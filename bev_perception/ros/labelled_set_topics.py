@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from nav_msgs.msg import Odometry
@@ -13,15 +13,23 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from bev_perception.bags.bag_writer import BASE_FRAME, WORLD_FRAME, optical_frame
+from bev_perception.bags.bag_writer import BASE_FRAME, LIDAR_TOPIC, WORLD_FRAME, optical_frame
 from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.poses import twist_since
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, Rig, RigidTransform
+from bev_perception.geometry import (
+    CameraFrame,
+    FrameSet,
+    LidarScan,
+    ObjectBox,
+    Rig,
+    RigidTransform,
+)
+from bev_perception.ros.cloud_messages import scan_message
 from bev_perception.ros.drive_settings import TRUTH_TOPIC, DriveSettings
 from bev_perception.ros.image_messages import camera_info_message, image_message
 from bev_perception.ros.lockstep import Lockstep
@@ -44,6 +52,10 @@ class LabelledSet(Protocol):
     def objects(self) -> Sequence[ObjectBox]:
         """What is really there, in base_link."""
 
+    @property
+    def scan(self) -> LidarScan | None:
+        """Of a LiDAR, where the simulator has one."""
+
 
 class LabelledSetTopics:
     """Publishes simulated sets as a vehicle's drivers would, and the truth beside them.
@@ -55,6 +67,8 @@ class LabelledSetTopics:
         node: whose topics they are.
         rig: cameras of the vehicle.
         settings: see there.
+        others: base_T_sensor of other sensors than cameras by the name of their frame; where
+            there are any, their point clouds are published.
         odom_frame: a frame between map and base_link, at rest in map: odometry that never
             drifts. Empty for none.
 
@@ -65,10 +79,17 @@ class LabelledSetTopics:
         ConfigurationError: the settings wait for a topic that is not published here.
     """
 
-    def __init__(self, node: Node, rig: Rig, settings: DriveSettings, odom_frame: str = "") -> None:
+    def __init__(
+        self,
+        node: Node,
+        rig: Rig,
+        settings: DriveSettings,
+        odom_frame: str = "",
+        others: Mapping[str, RigidTransform] | None = None,
+    ) -> None:
         self.lockstep = Lockstep(node, settings.wait_for_topic) if settings.wait_for_topic else None
         self._node, self._rig, self._settings = node, rig, settings
-        self._odom_frame = odom_frame
+        self._odom_frame, self._others = odom_frame, dict(others or {})
         self._last_pose: tuple[int, RigidTransform] | None = None
         self._by_topic: dict[str, Publisher] = {}
         self._images, self._infos = {}, {}
@@ -84,7 +105,9 @@ class LabelledSetTopics:
         self._tf_static = self._publisher("/tf_static", TFMessage, LATCHED)
         self._tf = self._publisher("/tf", TFMessage, TF_DEPTH)
         self._odom = self._publisher("odom", Odometry, OTHER_DEPTH)
-        self._truth = self._clock = None
+        self._truth = self._clock = self._points = None
+        if self._others:
+            self._points = self._publisher(LIDAR_TOPIC.lstrip("/"), PointCloud2, OTHER_DEPTH)
         if self._settings.publish_ground_truth:
             self._truth = self._publisher(TRUTH_TOPIC, MarkerArray, OTHER_DEPTH)
         if self._settings.publish_clock:
@@ -92,11 +115,12 @@ class LabelledSetTopics:
         self._wanted = self._wanted_subscribers()
 
     def publish_rig(self, stamp_ns: int) -> None:
-        """The cameras' mounting, once, also for those who come later."""
+        """The sensors' mounting, once, also for those who come later."""
         mounts = [
             (BASE_FRAME, optical_frame(name, entry), entry.base_T_camera)
             for name, entry in self._rig.cameras.items()
         ]
+        mounts += [(BASE_FRAME, frame, mount) for frame, mount in self._others.items()]
         self._tf_static.publish(transforms_message(stamp_ns, mounts))
 
     def publish_clock(self, stamp_ns: int) -> None:
@@ -105,7 +129,7 @@ class LabelledSetTopics:
             self._clock.publish(Clock(clock=time_message(stamp_ns)))
 
     def publish_set(self, simulated: LabelledSet) -> None:
-        """Clock, pose and truth of one moment, then its images, each after its CameraInfo."""
+        """Clock, pose, truth and points of one moment, then its images after their CameraInfo."""
         frame_set = simulated.frame_set
         stamp_ns = frame_set.stamp_ns
         if self.lockstep is not None:
@@ -115,6 +139,8 @@ class LabelledSetTopics:
             self._publish_pose(stamp_ns, frame_set.world_T_base)
         if self._truth is not None:
             self._truth.publish(serialized_markers(stamp_ns, BASE_FRAME, simulated.objects))
+        if self._points is not None and simulated.scan is not None:
+            self._points.publish(scan_message(stamp_ns, simulated.scan))
         for name, frame in frame_set.frames.items():
             frame_id = optical_frame(name, self._rig[name])
             info = camera_info_message(self._rig[name].camera, frame.stamp_ns, frame_id)

@@ -23,6 +23,9 @@ class TownSettings(DriveSettings):
     traffic_seed: int = parameter(
         -1, "Seed of the traffic in it; -1 takes the town's", -1, MAX_INTEGER
     )
+    lidar: bool = parameter(
+        False, "Publish a LiDAR's point clouds on lidar/points, and its mounting on /tf_static"
+    )
     weather: str = parameter(
         "", f"One of {', '.join(KINDS)}; empty draws one by the town's seed", choices=("", *KINDS)
     )

@@ -8,10 +8,16 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import CameraFrame, FrameSet, ObjectBox, Rig, RigidTransform
+from bev_perception.geometry import (
+    CameraFrame,
+    FrameSet,
+    LidarScan,
+    ObjectBox,
+    Rig,
+    RigidTransform,
+)
 from bev_perception.simulation.lidar import DepthLidar
 from bev_perception.simulation.renderer import Renderer
 from bev_perception.simulation.scene import RenderedSet, Weather, WorldState
@@ -35,14 +41,14 @@ class SimulatedSet:
         objects: everything within LABEL_RADIUS_M of the ego, in base_link, with visibility.
         state: the world in map.
         rendered: images, ids and, with LiDAR, depths.
-        points: (N, 3) LiDAR points in base_link, or None.
+        scan: of the LiDAR, or None.
     """
 
     frame_set: FrameSet
     objects: tuple[ObjectBox, ...]
     state: WorldState
     rendered: RenderedSet
-    points: NDArray[np.float32] | None = None
+    scan: LidarScan | None = None
 
 
 class Simulator:
@@ -56,7 +62,7 @@ class Simulator:
         rate_hz: sets per second of simulated time.
         weather: default is random_weather(town_seed).
         traffic_seed: default is the town's seed.
-        lidar: also make LiDAR points, which needs depth images.
+        lidar: also make LiDAR scans, which needs depth images.
 
     Raises:
         ConfigurationError: the rate is not positive.
@@ -141,15 +147,15 @@ class Simulator:
             name: CameraFrame(name, state.stamp_ns, image)
             for name, image in rendered.images.items()
         }
-        points = None
+        scan = None
         if self._lidar is not None:
-            points = self._lidar.points(rendered.depths, state.stamp_ns)
+            scan = self._lidar.scan(rendered.depths, rendered.images, state.stamp_ns)
         return SimulatedSet(
             frame_set=FrameSet(state.stamp_ns, frames, world_T_base=state.map_T_base),
             objects=self._labels(state, rendered),
             state=state,
             rendered=rendered,
-            points=points,
+            scan=scan,
         )
 
     def _labels(self, state: WorldState, rendered: RenderedSet) -> tuple[ObjectBox, ...]:

@@ -167,6 +167,8 @@ def test_simulation_hands_its_arguments_to_town_and_node(
         f"rig_file:={rig}",
         "town:=11007",
         "rate_hz:=5",
+        "lidar:=true",
+        "labelled_points:=true",
         "weather:=rain",
         "image_transport:=compressed",
         "weights:=own.safetensors",
@@ -178,6 +180,7 @@ def test_simulation_hands_its_arguments_to_town_and_node(
         "town": 11007,
         "traffic_seed": -1,
         "weather": "rain",
+        "lidar": True,
         "rate_hz": 5.0,
         "max_real_time_factor": 1.0,
         "num_sets": 0,
@@ -185,7 +188,12 @@ def test_simulation_hands_its_arguments_to_town_and_node(
         "jpeg_quality": 90,
     }
     assert node["rules"]["~/input/bow/image"] == "/camera/bow/image_raw/compressed"
-    expected = {"cameras": ["bow"], "use_sim_time": True, "weights": "own.safetensors"}
+    expected = {
+        "cameras": ["bow"],
+        "use_sim_time": True,
+        "labelled_points": True,
+        "weights": "own.safetensors",
+    }
     assert {name: node["parameters"][name] for name in expected} == expected
     assert node["parameters"]["rig_file"] == "", "the node learns the rig from CameraInfo and TF"
 

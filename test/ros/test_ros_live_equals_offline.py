@@ -20,7 +20,15 @@ from tiny_network import CONFIG
 from bev_perception.bags import BagWriter
 from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.typestore import bag_typestore
-from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+from bev_perception.geometry import (
+    LIDAR_FRAME,
+    SCAN_FIELDS,
+    CameraFrame,
+    FrameSet,
+    LidarScan,
+    Rig,
+    RigidTransform,
+)
 from bev_perception.model import Segnet, save_weights
 from bev_perception.model.memory_config import MemoryConfig
 
@@ -34,6 +42,8 @@ BLACK_FROM = 4
 
 CLOUD_LOST, CLOUD_EARLY_NS = 6, 20_000_000
 """This set has no point cloud; every other cloud is measured before its images."""
+
+BASE_T_LIDAR = RigidTransform.from_euler(yaw=0.4, translation=(0.2, 0.1, 2.0))
 
 OUTPUTS = {
     "/bev/occupancy_grid": "nav_msgs/msg/OccupancyGrid",
@@ -67,14 +77,17 @@ def frame_set(rig: Rig, index: int) -> FrameSet:
 
 def write_bag(path: Path, rig: Rig, jpeg_quality: int | None, clouds: bool) -> None:
     with BagWriter(path) as writer:
+        writer.write_rig(rig, FIRST_NS, others={LIDAR_FRAME: BASE_T_LIDAR})
         for index in range(SETS):
             moment = frame_set(rig, index)
             writer.write_frame_set(moment, rig, jpeg_quality)
             if clouds and index != CLOUD_LOST:
                 random = np.random.default_rng(index)
-                points = random.uniform((-16, -16, -1), (16, 16, 2), (2000, 3))
+                returns = np.zeros(2000, dtype=list(SCAN_FIELDS))
+                places = random.uniform((-16, -16, -3), (16, 16, 0), (2000, 3))
+                returns["x"], returns["y"], returns["z"] = places.T
                 early_ns = CLOUD_EARLY_NS if index % 2 else 0
-                writer.write_points(moment.stamp_ns - early_ns, points)
+                writer.write_scan(moment.stamp_ns - early_ns, LidarScan(BASE_T_LIDAR, returns))
 
 
 def run_offline(bag: Path, out: Path, weights: Path) -> dict[str, list[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,29 +35,33 @@ from town_node import (
 from bev_perception.bags.typestore import bag_typestore
 from bev_perception.cli.town_recording import TownJob, record_town
 
+POINTS = "/lidar/points"
 __all__ = ["rig_file", "town"]
 
 
-@pytest.fixture(scope="module", params=[0, 90], ids=["raw", "jpeg"])
+@pytest.fixture(scope="module", params=[0, 90], ids=["raw", "jpeg and lidar"])
 def drive(
     request: pytest.FixtureRequest, ros_environment: Any, ros_process_of_module: Any, rig_file: Path
 ) -> Iterator[SimpleNamespace]:
-    """A whole drive: its jpeg_quality, and what arrived."""
+    """A whole drive: its jpeg_quality, whether it has a LiDAR, and what arrived."""
     from rosgraph_msgs.msg import Clock
+    from sensor_msgs.msg import PointCloud2
 
-    quality = request.param
+    quality, lidar = request.param, request.param > 0
     types = {**message_types(compressed=quality > 0), "/clock": Clock}
+    types |= {POINTS: PointCloud2} if lidar else {}
     client = Client(ros_environment, "listener")
     arrived = subscribe(client, types)
     node = start_town(
         ros_process_of_module,
         rig_file,
         jpeg_quality=quality,
+        lidar=lidar,
         wait_for_subscribers=1,
-        wait_for_subscribers_on=["/clock", "/tf", "/tf_static", "/odom", TRUTH],
+        wait_for_subscribers_on=["/clock", "/tf", "/tf_static", "/odom", TRUTH, *[POINTS] * lidar],
     )
     assert node.wait() == 0
-    yield SimpleNamespace(jpeg_quality=quality, arrived=arrived)
+    yield SimpleNamespace(jpeg_quality=quality, lidar=lidar, arrived=arrived)
     client.close()
 
 
@@ -64,7 +69,8 @@ def test_a_recorded_live_drive_is_byte_for_byte_what_bev_simulate_writes(
     drive: SimpleNamespace, rig_file: Path, tmp_path: Path
 ) -> None:
     quality = drive.jpeg_quality or None
-    record_town(TownJob(TOWN, tmp_path / "bag", rig_file, NUM_SETS, 1e9 / PERIOD_NS, quality))
+    job = TownJob(TOWN, tmp_path / "bag", rig_file, NUM_SETS, 1e9 / PERIOD_NS, quality)
+    record_town(replace(job, lidar=drive.lidar))
     recorded: dict[tuple[str, str], list[bytes]] = {}
     with Reader(tmp_path / "bag") as reader:
         for connection, _, raw in reader.messages():
@@ -95,7 +101,8 @@ def test_clock_pose_and_truth_of_a_set_are_sent_before_the_images_of_their_stamp
     assert list(dict.fromkeys(entry.stamp_ns for entry in clock)) == stamps
     images = [arrived[topic].wait(NUM_SETS) for topic in arrived if "image_raw" in topic]
     assert len(images) == len(CAMERAS)
-    earlier = [arrived[topic].wait(NUM_SETS) for topic in ("/tf", "/odom", TRUTH)]
+    topics = ("/tf", "/odom", TRUTH, *[POINTS] * drive.lidar)
+    earlier = [arrived[topic].wait(NUM_SETS) for topic in topics]
     for number, stamp_ns in enumerate(stamps):
         first_image_ns = min(arrivals[number].sent_ns for arrivals in images)
         assert min(e.sent_ns for e in clock if e.stamp_ns == stamp_ns) < first_image_ns

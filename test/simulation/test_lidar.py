@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from render_helpers import CALM, ground, mounted, placed, uneven_camera, world
 
-from bev_perception.geometry import Rig, RigidTransform
-from bev_perception.simulation.lidar import DepthLidar, LidarSettings
+from bev_perception.geometry import LidarScan, Rig, RigidTransform
+from bev_perception.simulation.lidar import ABOVE_CAMERAS_M, DepthLidar, LidarSettings
 from bev_perception.simulation.renderer import Renderer
 
 RIG = Rig(
@@ -19,10 +19,14 @@ STATE = world(
 )
 
 
-def scan(settings: LidarSettings, stamp_ns: int = 1) -> np.ndarray:
+def turn(settings: LidarSettings, stamp_ns: int = 1) -> LidarScan:
     with Renderer(RIG, ground(), CALM) as renderer:
-        depths = renderer.render(STATE, depths=True).depths
-    return DepthLidar(RIG, settings, seed=3).points(depths, stamp_ns)
+        rendered = renderer.render(STATE, depths=True)
+    return DepthLidar(RIG, settings, seed=3).scan(rendered.depths, rendered.images, stamp_ns)
+
+
+def scan(settings: LidarSettings, stamp_ns: int = 1) -> np.ndarray:
+    return turn(settings, stamp_ns).points
 
 
 def test_points_lie_on_the_ground_or_on_the_object():
@@ -41,7 +45,20 @@ def test_ranges_scatter_by_the_noise_and_some_shots_are_lost():
     noisy = scan(LidarSettings(range_noise_m=0.05, dropout=0.2))
     assert 0.75 < len(noisy) / len(clean) < 0.85
     assert noisy[:, 2].min() < -0.01
-    assert clean.dtype == np.float32
+
+
+def test_every_return_tells_its_beam_and_how_bright_the_surface_is():
+    settings = LidarSettings(range_noise_m=0.0, dropout=0.0)
+    measured = turn(settings).returns
+    assert len(np.unique(measured["ring"])) > 10
+    lowest, highest = settings.elevations_deg
+    from_camera = np.stack([measured[name] for name in "xyz"], axis=1)
+    from_camera[:, 2] += ABOVE_CAMERAS_M  # both cameras stand where the LiDAR does, but lower
+    angle = np.degrees(np.arcsin(from_camera[:, 2] / np.linalg.norm(from_camera, axis=1)))
+    expected = np.linspace(lowest, highest, settings.num_beams)[measured["ring"]]
+    np.testing.assert_allclose(angle, expected, atol=0.5)  # whole pixels
+    assert 0 < measured["intensity"].min() < measured["intensity"].max() <= 255
+    assert not measured["time"].any()
 
 
 def test_nothing_returns_from_beyond_the_range():

@@ -76,7 +76,7 @@ def test_visible_objects_have_pixels_and_hidden_ones_none(drive):
 
 
 def test_lidar_points_come_in_base_link(drive):
-    points = drive[1].points
+    points = drive[1].scan.points
     assert len(points) > 1000
     assert -1.0 < np.percentile(points[:, 2], 5) < 0.2
 
