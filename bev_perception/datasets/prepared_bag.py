@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.datasets.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES, ObjectBox, Rig, RigidTransform
+from bev_perception.geometry.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.untrusted import parse_json
 
 POINT_BYTES = 12

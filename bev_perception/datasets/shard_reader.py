@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from bev_perception.bags.compressed_images import decoded_image
 from bev_perception.datasets.labelled_set import LabelledSet
-from bev_perception.datasets.rig_record import rig_from_dict
 from bev_perception.datasets.shard_format import (
     DRIVE_NAME,
     DRIVES_FOLDER,
@@ -29,6 +28,7 @@ from bev_perception.datasets.shard_format import (
 )
 from bev_perception.errors import BevError, DatasetError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+from bev_perception.geometry.rig_record import rig_from_dict
 from bev_perception.untrusted import file_name, inside
 
 DEFECTS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, BevError)

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from bev_perception.datasets.rig_record import rig_hash, rig_to_dict
 from bev_perception.datasets.shard_format import (
     DRIVE_NAME,
     FORMAT,
@@ -26,6 +25,7 @@ from bev_perception.datasets.shard_format import (
 )
 from bev_perception.errors import DatasetError
 from bev_perception.geometry import Rig
+from bev_perception.geometry.rig_record import rig_hash, rig_to_dict
 
 PARTIAL_SUFFIX = ".partial"
 

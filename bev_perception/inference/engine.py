@@ -125,9 +125,21 @@ def infer(
     resize: ImageResize | None = None,
     memory: MemoryStep | None = None,
     sensor_map: Tensor | None = None,
+    rig_id: str = "",
 ) -> RawOutput:
     """Engine.infer, with a memory or a sensor's map where there is one; networks with either run
-    in engines that take it."""
+    in engines that take it.
+
+    Args:
+        engine: that runs the network.
+        images, taps, resize: see Engine.infer.
+        memory, sensor_map: see RememberingEngine.infer.
+        rig_id: PreparedSet.rig_id of the images, which must be the table's; "" is not compared.
+
+    Raises:
+        EngineError: see Engine.infer; or the table is of another rig than the images.
+    """
+    check_same_rig("images", rig_id, taps)
     if memory is not None or sensor_map is not None:
         remembering = cast(RememberingEngine, engine)
         return remembering.infer(images, taps, resize, memory, sensor_map)
@@ -214,6 +226,26 @@ def checked_map(config: SegnetConfig, sensor_map: Tensor | None) -> Tensor | Non
     return sensor_map
 
 
+def check_same_rig(what: str, rig_id: str, taps: LiftGeometry) -> None:
+    """Refuses a table that was built for another rig, which nothing in its shape tells.
+
+    Args:
+        what: belongs to the rig, in words.
+        rig_id: of that; "" is of any rig.
+        taps: the table; one that does not say its rig is believed.
+
+    Raises:
+        EngineError: they are of different rigs.
+    """
+    if rig_id and taps.rig_id and rig_id != taps.rig_id:
+        raise EngineError(
+            f"the {what} are of rig {rig_id}, but the lift's table was built for rig "
+            f"{taps.rig_id}; what it would look up lies elsewhere in these images. Make both from "
+            f"one calibration, as perception.Calibration does, or build the table with this "
+            f"rig's preparation.rig"
+        )
+
+
 def check_inputs(
     config: SegnetConfig,
     images: NDArray[np.uint8],
@@ -246,6 +278,8 @@ def check_inputs(
             f"{resize.target_size}, but there are {len(images)} images and this model takes "
             f"{config.image_size}; make them with perception.Preparation of this rig and model"
         )
+    if resize is not None:
+        check_same_rig("resize matrices", resize.rig_id, taps)
     if taps.batch_size != 1 or taps.num_cameras != len(images):
         raise EngineError(
             f"{len(images)} images, but the tap table is for {taps.num_cameras} cameras "

@@ -187,8 +187,8 @@ class GraphEngine:
         images = np.zeros((num_cameras, *(source or target), 3), dtype=np.uint8)
         taps, resize = any_table(self.config, num_cameras), None
         if source is not None:
-            matrices = (torch.zeros(num_cameras, *pair) for pair in zip(target, source))
-            resize = ImageResize(*matrices)
+            rows, columns = (torch.zeros(num_cameras, *pair) for pair in zip(target, source))
+            resize = ImageResize(rows, columns)
         for _ in range(WARM_UP_RUNS):
             self.infer(images, taps, resize)
         self._padded = None

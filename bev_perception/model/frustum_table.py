@@ -37,7 +37,7 @@ class FrustumTable:
         bev_by_cell: (n,) int32 BEV cell of each of those.
         cell_offsets: (feature cells + 1,) int32 into those.
         num_bins: depth bins.
-        batch_size, num_cameras, feature_shape, voxel_shape, seen: see LiftGeometry.
+        batch_size, num_cameras, feature_shape, voxel_shape, seen, rig_id: see LiftGeometry.
     """
 
     points: Tensor
@@ -51,6 +51,7 @@ class FrustumTable:
     feature_shape: tuple[int, int]
     voxel_shape: tuple[int, int, int]
     seen: NDArray[np.bool_]
+    rig_id: str = ""
 
     @property
     def num_bytes(self) -> int:
@@ -93,6 +94,7 @@ class FrustumTable:
             ),
             cell_offsets=_chained([one.cell_offsets for one in tables]),
             batch_size=len(tables),
+            rig_id="",
             seen=np.stack([one.seen for one in tables]),
         )
 

@@ -20,10 +20,12 @@ class ImageResize:
     Attributes:
         rows: (S, H, H0) float32, of each prepared row the share of every image row.
         columns: (S, W, W0) float32, of each prepared column the share of every image column.
+        rig_id: rig_hash of the prepared rig, "" where it is not known.
     """
 
     rows: Tensor
     columns: Tensor
+    rig_id: str = ""
 
     @property
     def source_size(self) -> tuple[int, int]:

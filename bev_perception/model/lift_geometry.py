@@ -8,6 +8,7 @@ is worked out once and kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig
+from bev_perception.geometry.rig_record import rig_hash
 from bev_perception.model.camera_planes import build_camera_planes
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.frustum_table import FrustumTable, build_frustum_table
@@ -49,6 +51,10 @@ class LiftGeometry(Protocol):
         column."""
 
     @property
+    def rig_id(self) -> str:
+        """rig_hash of the prepared rig that it was built for, "" where it does not say."""
+
+    @property
     def num_bytes(self) -> int:
         """Memory that it takes."""
 
@@ -70,19 +76,27 @@ def build_lift_geometry(
     config: SegnetConfig,
     present: Sequence[bool] | None = None,
     backward: bool = False,
+    rig_id: str | None = None,
 ) -> LiftGeometry:
-    """What the configured lift needs of one rig; see build_tap_table for the arguments.
+    """What the configured lift needs of one rig; see build_tap_table for the other arguments.
+
+    Args:
+        rig_id: rig_hash of the rig whose images the geometry is for: that of a vehicle that
+            stands level, where this one leans. Default that of this rig, "" for none.
 
     Raises:
         ConfigurationError: see build_tap_table.
     """
+    built: TapTable | FrustumTable | SightingTable
     if config.lift == "depth":
-        return build_frustum_table(rig, config, present)
-    if config.lift == "attention":
-        return build_sighting_table(rig, config, present)
-    if config.lift == "ground_late":
-        return build_camera_planes(rig, config, present, backward)
-    return build_tap_table(rig, config, present, backward)
+        built = build_frustum_table(rig, config, present)
+    elif config.lift == "attention":
+        built = build_sighting_table(rig, config, present)
+    elif config.lift == "ground_late":
+        built = build_camera_planes(rig, config, present, backward)
+    else:
+        built = build_tap_table(rig, config, present, backward)
+    return replace(built, rig_id=rig_hash(rig) if rig_id is None else rig_id)
 
 
 def batched(geometries: Sequence[LiftGeometry]) -> LiftGeometry:

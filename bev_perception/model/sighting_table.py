@@ -33,7 +33,7 @@ class SightingTable:
         positions: (n, 2) float32, column and row on the feature map, cell centres at whole
             numbers, inside the map.
         offsets: (B * Y * X + 1,) int32; a BEV cell owns sightings offsets[i] to offsets[i + 1].
-        batch_size, num_cameras, feature_shape, voxel_shape, seen: see LiftGeometry.
+        batch_size, num_cameras, feature_shape, voxel_shape, seen, rig_id: see LiftGeometry.
     """
 
     voxels: Tensor
@@ -45,6 +45,7 @@ class SightingTable:
     feature_shape: tuple[int, int]
     voxel_shape: tuple[int, int, int]
     seen: NDArray[np.bool_]
+    rig_id: str = ""
 
     @property
     def num_bytes(self) -> int:
@@ -88,6 +89,7 @@ class SightingTable:
             positions=torch.cat([one.positions for one in tables]),
             offsets=torch.cat(offsets),
             batch_size=len(tables),
+            rig_id="",
             seen=np.stack([one.seen for one in tables]),
         )
 

@@ -82,6 +82,7 @@ class TapTable:
         voxel_shape: (Y, X, Z).
         seen: bool, (Y, X) of one rig, (B, Y, X) of a batch: whether a present camera sees some
             voxel of the column.
+        rig_id: see LiftGeometry.
     """
 
     forward: GatherTable
@@ -91,6 +92,7 @@ class TapTable:
     feature_shape: tuple[int, int]
     voxel_shape: tuple[int, int, int]
     seen: NDArray[np.bool_]
+    rig_id: str = ""
 
     @property
     def num_cells(self) -> int:
@@ -163,4 +165,5 @@ class TapTable:
             self.feature_shape,
             self.voxel_shape,
             self.seen,
+            self.rig_id,
         )

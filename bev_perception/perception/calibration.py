@@ -104,7 +104,7 @@ class Calibration:
     ) -> LiftTable:
         config = self._config
         prepared = correction.applied(self.preparation.rig).moved(level_T_base)
-        taps = build_lift_geometry(prepared, config, present)
+        taps = build_lift_geometry(prepared, config, present, rig_id=self.preparation.rig_id)
         seen = taps.seen
         if self.preparation.adds_rows:
             rig = correction.applied(self.rig).moved(level_T_base)

@@ -208,7 +208,9 @@ class Pipeline:
         if not prepared.present.any():
             return self._nothing()
         measured = self._measured(frame_set, level_T_base)
-        return infer(self.engine, prepared.images, table.taps, resize, step, measured)
+        return infer(
+            self.engine, prepared.images, table.taps, resize, step, measured, prepared.rig_id
+        )
 
     def _measured(self, frame_set: FrameSet, level_T_base: RigidTransform) -> Tensor | None:
         """The sensor's map, for networks that take one; of nothing without a cloud."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bev_perception.errors import CalibrationError, ConfigurationError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigCamera
+from bev_perception.geometry.rig_record import rig_hash
 from bev_perception.geometry.virtual_camera import VirtualCamera
 from bev_perception.model import ImageResize
 from bev_perception.perception.rectification import Rectification
@@ -37,10 +38,12 @@ class PreparedSet:
     Attributes:
         images: (S, H, W, 3) uint8 RGB in the rig's order; zeros where missing.
         present: (S,) bool.
+        rig_id: rig_hash of the prepared images' rig.
     """
 
     images: NDArray[np.uint8]
     present: NDArray[np.bool_]
+    rig_id: str = ""
 
 
 class Preparation:
@@ -89,6 +92,11 @@ class Preparation:
         """Calibration of the prepared images."""
         return self._rig
 
+    @cached_property
+    def rig_id(self) -> str:
+        """By which images, resize matrices and lift tables are known to belong together."""
+        return rig_hash(self._rig)
+
     @property
     def turns(self) -> bool:
         """Whether images are turned to a canonical rig."""
@@ -134,9 +142,8 @@ class Preparation:
             )
         cameras = [entry.camera for entry in self.source_rig.cameras.values()]
         tops = [(layout.scaled_height, layout.top) for layout in self.layouts.values()]
-        return resize_matrices(
-            [(camera.height, camera.width) for camera in cameras], tops, self.image_size
-        )
+        sizes = [(camera.height, camera.width) for camera in cameras]
+        return replace(resize_matrices(sizes, tops, self.image_size), rig_id=self.rig_id)
 
     def raw(self, frame_set: FrameSet) -> PreparedSet:
         """The images of a set as they are, beside each other, for an engine that resizes them.
@@ -156,7 +163,7 @@ class Preparation:
                 height, width = frame.image.shape[:2]
                 self._raw_images[index, :height, :width] = frame.image
                 present[index] = True
-        return PreparedSet(self._raw_images, present)
+        return PreparedSet(self._raw_images, present, self.rig_id)
 
     @cached_property
     def _raw_images(self) -> NDArray[np.uint8]:
@@ -202,7 +209,7 @@ class Preparation:
             half = helper.submit(self._helpers_scaler.prepare_images, tasks[1::2])
             self._scaler.prepare_images(tasks[::2])
             half.result()
-        return PreparedSet(images, present)
+        return PreparedSet(images, present, self.rig_id)
 
     def _check_names(self, frame_set: FrameSet) -> None:
         unknown = [name for name in frame_set.frames if name not in self.source_rig.cameras]

@@ -45,7 +45,7 @@ class TapTableCache:
         key = _rig_key(rig, present)
         table = self._tables.pop(key, None)
         if table is None:
-            table = build_lift_geometry(rig, self._config, present.tolist(), backward=True)
+            table = build_lift_geometry(rig, self._config, present.tolist(), True, rig_id="")
             room = self._max_bytes - table.num_bytes
             while self._tables and sum(kept.num_bytes for kept in self._tables.values()) > room:
                 self._tables.popitem(last=False)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_network import CONFIG
 
+from bev_perception.errors import EngineError
 from bev_perception.geometry import (
     CameraFrame,
     FrameSet,
@@ -21,6 +22,8 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL, levelled
+from bev_perception.inference import TorchEngine, infer
+from bev_perception.model import Segnet
 from bev_perception.perception import (
     Calibration,
     Pipeline,
@@ -170,3 +173,26 @@ def test_a_sets_map_does_not_depend_on_the_sets_before_it(engine):
     alone = last.process(sets[-1])
     np.testing.assert_array_equal(outputs[-1].probability, alone.probability)
     assert outputs[-1].level_T_base == alone.level_T_base
+
+
+@pytest.mark.parametrize("lift", ["bilinear", "ground_late", "depth", "attention"])
+def test_the_table_of_another_rig_is_refused_though_its_shapes_fit(lift: str) -> None:
+    config = replace(CONFIG, lift=lift)
+    model = Segnet(config).eval()
+    engine = TorchEngine(model)
+    own, other = Calibration(make_rig(80.0), config), Calibration(make_rig(80.1), config)
+    leaning = levelled(RigidTransform.from_euler(pitch=0.05))
+    prepared = own.preparation.prepare(make_set(own.rig))
+    for attitude in (LEVEL, leaning):
+        infer(engine, prepared.images, own.table(ALL, attitude).taps, rig_id=prepared.rig_id)
+    with pytest.raises(EngineError, match=r"images are of rig \w{16}, .* was built for rig \w{16}"):
+        infer(engine, prepared.images, other.table(ALL, LEVEL).taps, rig_id=prepared.rig_id)
+
+
+def test_resize_matrices_of_another_rig_are_refused() -> None:
+    engine = TorchEngine(Segnet(CONFIG).eval(), resize="graph")
+    own, other = Calibration(make_rig(80.0), CONFIG), Calibration(make_rig(80.1), CONFIG)
+    raw, taps = own.preparation.raw(make_set(own.rig)), own.table(ALL, LEVEL).taps
+    engine.infer(raw.images, taps, own.preparation.resize)
+    with pytest.raises(EngineError, match="the resize matrices are of rig"):
+        engine.infer(raw.images, taps, other.preparation.resize)

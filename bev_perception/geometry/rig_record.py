@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bev_perception.geometry import PinholeCamera, Rig, RigCamera, RigidTransform
+from bev_perception.geometry.camera import PinholeCamera
+from bev_perception.geometry.rig import Rig, RigCamera
+from bev_perception.geometry.transform import RigidTransform
 
 _DIGITS = 9
 """Decimals that count in a hash: what differs by less is rounding."""
