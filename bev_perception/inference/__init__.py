@@ -11,6 +11,7 @@ from bev_perception.inference.engine import (
     takes_raw_images,
 )
 from bev_perception.inference.loading import BACKENDS, load_engine, make_engine, why_unavailable
+from bev_perception.inference.memory import give_back_memory
 from bev_perception.inference.torch_engine import RESIZES, TORCH_MODES, TorchEngine
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "RawOutput",
     "TorchEngine",
     "check_inputs",
+    "give_back_memory",
     "infer",
     "load_engine",
     "make_engine",

@@ -14,7 +14,7 @@ from rclpy.clock import Clock
 
 from bev_perception.errors import BagError, CalibrationError
 from bev_perception.geometry import BevOutput, CameraFrame, FrameSet, Rig
-from bev_perception.inference import Engine
+from bev_perception.inference import Engine, give_back_memory
 from bev_perception.perception import (
     Calibration,
     Pipeline,
@@ -33,6 +33,7 @@ from bev_perception.ros.publishers import OutputPublishers
 from bev_perception.ros.watchdog import Watchdog
 
 MILLISECOND = 1_000_000
+GIVE_BACK_EVERY_NS = 30_000_000_000
 
 Clouds = Callable[[int, EgoPose], "NDArray[np.float64] | None"]
 """A set's stamp and pose to (N, 3) metres in base_link, None where there is no cloud."""
@@ -99,6 +100,7 @@ class SetProcessor:
         self._calibration: Calibration | None = None
         self._last_set: FrameSet | None = None
         self._is_busy = False
+        self._given_back_ns = time.monotonic_ns()
         self._tables = ThreadPoolExecutor(1, "tables")
         self._table: Future[None] | None = None
 
@@ -147,6 +149,9 @@ class SetProcessor:
         finally:
             self.watchdog.end()
             self._is_busy = False
+        if time.monotonic_ns() - self._given_back_ns > GIVE_BACK_EVERY_NS:
+            give_back_memory()
+            self._given_back_ns = time.monotonic_ns()
 
     def _begin_inference(self) -> None:
         self.watchdog.enter("engine")
