@@ -86,10 +86,10 @@ class Bench:
         """Not started yet."""
         return FaultyDrivers(self.client, self.rig, self._sim_time)
 
-    def start_node(self) -> RosProcess:
+    def start_node(self, *options: str) -> RosProcess:
         """With the thresholds that users get."""
         return self._start(
-            command=("sabotaged_node", self.folder / "orders"),
+            command=("sabotaged_node", self.folder / "orders", *options),
             backend="cpu",
             use_sim_time=self._sim_time,
             watchdog_s=0.6,

@@ -32,6 +32,7 @@ MAY_USE: dict[str, frozenset[str]] = {
     "training": frozenset({"geometry", "model", "datasets", "evaluation", "visualization"}),
     "doctor": frozenset({"geometry", "bags", "perception", "visualization"}),
     "visualization": frozenset({"geometry"}),
+    "supervision": frozenset(),
     "ros": frozenset(
         {
             "geometry",
@@ -44,13 +45,14 @@ MAY_USE: dict[str, frozenset[str]] = {
             "carla_world",
             "doctor",
             "visualization",
+            "supervision",
         }
     ),
     "cli": ALL,
 }
 """Rooms that a room may import beside itself and the modules of EVERYWHERE."""
 
-EVERYWHERE = frozenset({"errors", "parallel", "resources", "untrusted"})
+EVERYWHERE = frozenset({"errors", "parallel", "resources", "untrusted", "untrusted_arrays"})
 
 ONLY_IN: dict[str, frozenset[str]] = {
     "torch": frozenset(

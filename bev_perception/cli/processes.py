@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from bev_perception.cli.bound_child import command
 from bev_perception.errors import ProcessError
+from bev_perception.supervision.bound_child import command
 
 LAST_LINES = 15
 PATIENCE_S = 15.0

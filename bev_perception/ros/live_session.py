@@ -19,6 +19,7 @@ from sensor_msgs.msg import CameraInfo
 
 from bev_perception.errors import BevError, CalibrationError
 from bev_perception.geometry import Rig
+from bev_perception.geometry.point_values import POINT_VALUES
 from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.inference import Engine
 from bev_perception.perception import PipelineSettings, Synchronizer
@@ -30,6 +31,7 @@ from bev_perception.ros.live_rig import LiveRig
 from bev_perception.ros.node_monitor import NodeMonitor
 from bev_perception.ros.one_shot import OneShot
 from bev_perception.ros.parameters import NodeParameters
+from bev_perception.ros.process_monitor import ProcessMonitor
 from bev_perception.ros.publishers import OutputPublishers
 from bev_perception.ros.rig_upkeep import RigUpkeep
 from bev_perception.ros.set_handover import ImageSet, SetHandover
@@ -56,6 +58,7 @@ class LiveSession:
         engine: the network.
         facts: of the engine, asked for diagnostics.
         publishers: for the output.
+        process: for diagnostics; None where nobody supervises this process.
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class LiveSession:
         engine: Engine,
         facts: Callable[[], Mapping[str, str]],
         publishers: OutputPublishers,
+        process: ProcessMonitor | None = None,
     ) -> None:
         self._node = node
-        self._monitor = monitor = NodeMonitor(node, parameters, overrides, facts)
+        self._monitor = monitor = NodeMonitor(node, parameters, overrides, facts, process)
         self._jumped_ns: int | None = None
         self._jumps_counted = 0
         self._anchor_ns: int | None = None
@@ -108,7 +112,8 @@ class LiveSession:
         poses = EgoPoses(tree, parameters.base_frame, parameters.world_frame)
         self._clouds: CloudInput | None = None
         if engine.config.sensor != "none" or parameters.labelled_points:
-            self._clouds = CloudInput(node, parameters, tree, poses, monitor.points)
+            values = POINT_VALUES[engine.config.sensor]
+            self._clouds = CloudInput(node, parameters, tree, poses, monitor.points, values)
             self._processor.clouds = self._clouds.at
         self._handover = SetHandover(
             node,

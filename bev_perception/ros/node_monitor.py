@@ -21,6 +21,7 @@ from bev_perception.ros.diagnostics import diagnostic_array, image_topics, publi
 from bev_perception.ros.engine_monitor import EngineMonitor
 from bev_perception.ros.live_rig import CameraInfoMissingError, CameraInfoSpoiledError
 from bev_perception.ros.parameters import NodeParameters
+from bev_perception.ros.process_monitor import ProcessMonitor
 from bev_perception.ros.residual_pose_monitor import ResidualPoseMonitor
 from bev_perception.ros.stamp_offsets import stamp_problems
 from bev_perception.ros.synchronization_monitor import SynchronizationMonitor
@@ -39,6 +40,7 @@ class NodeMonitor:
         parameters: of the node.
         overrides: what the rig file says, by camera.
         facts: of the engine, asked for its status.
+        process: of this process; None where nobody supervises it.
 
     Attributes:
         cameras: monitor by camera.
@@ -55,8 +57,10 @@ class NodeMonitor:
         parameters: NodeParameters,
         overrides: Mapping[str, RigFileCamera],
         facts: Callable[[], Mapping[str, str]],
+        process: ProcessMonitor | None = None,
     ) -> None:
         self._node = node
+        self._process = process or ProcessMonitor()
         self.cameras = {
             name: _camera_monitor(node, name, parameters, overrides.get(name, RigFileCamera()))
             for name in parameters.cameras
@@ -115,6 +119,7 @@ class NodeMonitor:
         statuses.append(self.timing.status(now_ns))
         statuses += self.residual_pose.statuses()
         statuses += self.points.statuses(now_ns)
+        statuses += self._process.statuses(now_ns)
         statuses.append(self._clock_status(clock_ns, now_ns))
         self._publisher.publish(diagnostic_array(clock_ns, self._node.get_name(), statuses))
 
@@ -135,6 +140,7 @@ class NodeMonitor:
             self.timing.status(now_ns).level,
             self.residual_pose.level,
             self.points.level(now_ns),
+            self._process.level(now_ns),
             self._clock_status(clock_ns, now_ns).level,
         )
 

@@ -6,9 +6,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import torch
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException
@@ -17,9 +15,10 @@ from rclpy.parameter import Parameter
 
 from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.geometry.rig_file import RigFile, RigFileCamera, load_rig_file
-from bev_perception.inference import Engine, load_engine
+from bev_perception.inference import Engine
 from bev_perception.model import resolve_weights
 from bev_perception.perception import PipelineSettings
+from bev_perception.ros.engine_order import EngineOrder
 from bev_perception.ros.live_session import LiveSession
 from bev_perception.ros.parameter_table import PARAMETERS
 from bev_perception.ros.parameters import (
@@ -28,23 +27,41 @@ from bev_perception.ros.parameters import (
     declare_parameters,
     read_parameters,
 )
+from bev_perception.ros.process_monitor import ProcessMonitor
 from bev_perception.ros.publishers import OutputPublishers
 from bev_perception.ros.python_log import forward_log
 from bev_perception.ros.unknown_parameters import warn_of_unknown_parameters
+from bev_perception.supervision.supervised_life import SupervisedLife
 
 
 class PerceptionNode(LifecycleNode):
     """Lifecycle and parameters; what runs while it is active is a LiveSession.
 
+    Args:
+        load: gives the network that is asked for.
+        life: under a supervisor, for diagnostics; None without.
+
+    Attributes:
+        state: of the lifecycle, by its label.
+        on_state: called when it has changed.
+
     Raises:
         ConfigurationError: a parameter given at start has the wrong type or range.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        load: Callable[[EngineOrder], Engine] = EngineOrder.load,
+        life: SupervisedLife | None = None,
+    ) -> None:
         try:
             super().__init__("bev")
         except InvalidParameterTypeException as error:  # of use_sim_time, which rclpy declares
             raise ConfigurationError(f"{error}") from error
+        self._load = load
+        self._process = ProcessMonitor(life)
+        self.on_state: Callable[[], object] = lambda: None
+        self.state = "unconfigured"
         self._settings = PipelineSettings()
         self._configured: _Configured | None = None
         self._session: LiveSession | None = None
@@ -52,40 +69,49 @@ class PerceptionNode(LifecycleNode):
         warn_of_unknown_parameters(self)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._answer_impossible_transitions()
+        for line in self._process.log_lines():
+            self.get_logger().warning(line)
 
     @property
-    def starts_itself(self) -> bool:
-        """The parameter autostart."""
-        return bool(self.get_parameter("autostart").value)
+    def order(self) -> EngineOrder | None:
+        """Of the network that is loaded."""
+        return None if self._configured is None else self._configured.order
 
-    def start(self) -> bool:
-        """Configures and activates; whether both went well."""
+    def start(self, goal: str = "") -> bool:
+        """Goes to a state; whether that went well.
+
+        Args:
+            goal: unconfigured, inactive or active; default by the parameter autostart.
+        """
+        goal = goal or ("active" if self.get_parameter("autostart").value else "unconfigured")
         success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
+        if goal in ("inactive", "active") and self.trigger_configure() != success:
+            return False
+        return goal != "active" or bool(self.trigger_activate() == success)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Reads the parameters, loads the network and announces the outputs."""
-        return self._transition(self._configure)
+        return self._transition(self._configure, "inactive")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes and starts the threads."""
-        return self._transition(self._activate)
+        return self._transition(self._activate, "active")
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Ends subscriptions and threads; the network stays loaded."""
-        return self._transition(self._deactivate)
+        return self._transition(self._deactivate, "inactive")
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forgets the network and the parameters as they were read."""
-        return self._transition(self._clean_up)
+        return self._transition(self._clean_up, "unconfigured")
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Ends all, from any state."""
-        return self._transition(self._clean_up)
+        return self._transition(self._clean_up, "finalized")
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """After a defect: back to unconfigured."""
-        return self._transition(self._clean_up)
+        return self._transition(self._clean_up, "unconfigured")
 
     def destroy_node(self) -> None:
         """Also ends the threads."""
@@ -109,7 +135,7 @@ class PerceptionNode(LifecycleNode):
 
         service.callback = answer
 
-    def _transition(self, change: Callable[[], None]) -> TransitionCallbackReturn:
+    def _transition(self, change: Callable[[], None], goal: str) -> TransitionCallbackReturn:
         """FAILURE with one line for what the user can mend, ERROR with a traceback otherwise."""
         try:
             change()
@@ -119,27 +145,18 @@ class PerceptionNode(LifecycleNode):
         except Exception:
             self.get_logger().error(traceback.format_exc())
             return TransitionCallbackReturn.ERROR
+        self.state = goal
+        self.on_state()
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
         parameters = read_parameters(self)
         rig_file = load_rig_file(parameters.rig_file) if parameters.rig_file else None
         overrides = checked_overrides(parameters, rig_file)
-        if parameters.num_threads:
-            torch.set_num_threads(parameters.num_threads)
         weights = resolve_weights(parameters.weights)
         forward_log(self.get_logger())
-        engine = load_engine(
-            weights,
-            parameters.device,
-            parameters.precision,
-            parameters.backend,
-            parameters.cpu_fallback,
-            camera_batch=parameters.camera_batch,
-            torch_mode=parameters.torch_mode,
-            resize=parameters.resize,
-        )
-        engine.warm_up(len(parameters.cameras))
+        order = EngineOrder.of(parameters, weights)
+        engine = self._load(order)
         if rig_file is not None:
             parameters = replace(parameters, base_frame=rig_file.base_frame)
         self._settings = parameters.settings
@@ -147,7 +164,7 @@ class PerceptionNode(LifecycleNode):
         publishers = OutputPublishers(
             self, parameters.base_frame, latched, parameters.labelled_points
         )
-        self._configured = _Configured(parameters, overrides, weights, engine, publishers)
+        self._configured = _Configured(parameters, overrides, order, engine, publishers)
 
     def _activate(self) -> None:
         configured = self._configured
@@ -160,6 +177,7 @@ class PerceptionNode(LifecycleNode):
             configured.engine,
             configured.facts,
             configured.publishers,
+            self._process,
         )
         self._session.settings = self._settings
 
@@ -191,14 +209,14 @@ class _Configured:
 
     parameters: NodeParameters
     overrides: Mapping[str, RigFileCamera]
-    weights: Path
+    order: EngineOrder
     engine: Engine
     publishers: OutputPublishers
 
     def facts(self) -> dict[str, str]:
         """Of the engine that is in use now."""
         return {
-            "model": str(self.weights),
+            "model": self.order.weights,
             "backend": self.engine.backend,
             "device": self.engine.device,
             "precision": self.engine.precision,

@@ -8,20 +8,25 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from bev_perception.errors import BevError
 from bev_perception.ros.environment import require_ros, start_ros, use_shipped_transport
+from bev_perception.ros.prepared_engine import PreparedEngine, as_plain
 from bev_perception.ros.security import security_told
+from bev_perception.supervision.program import STANDBY_OPTION, run_with_standby
+from bev_perception.supervision.supervised_life import SupervisedLife
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
-    from rclpy.node import Node
+
+    from bev_perception.ros.perception_lifecycle import PerceptionNode
 
 EXIT_BAD_INPUT = 2
+MODULE = "bev_perception.ros.perception_node"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SWITCH_INTERVAL_S = 1e-4
 """Threads wait this long for the interpreter; Python's 5 ms are the node's whole budget."""
@@ -34,12 +39,18 @@ def main(args: Sequence[str] | None = None) -> int:
     thread that asks, unless the environment says otherwise; see cli.main.
 
     Args:
-        args: the command line, with --ros-args; default that of the process.
+        args: the command line, with --ros-args; default that of the process. With --standby, this
+            process starts the node and another one that waits for the node's death.
 
     Returns:
         The exit code: 0 ended by Ctrl-C or SIGTERM, at whatever moment, 2 for what the user can
         mend, told in one line.
     """
+    arguments = list(sys.argv if args is None else args)
+    if STANDBY_OPTION in arguments:
+        own = [part for part in arguments[1:] if part != STANDBY_OPTION]
+        return run_with_standby([MODULE, *own], "perception_node")
+    life = SupervisedLife.from_environment()
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -47,7 +58,10 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         require_ros()
         use_shipped_transport()
-        return _run(list(sys.argv if args is None else args))
+        prepared = PreparedEngine()
+        if life is not None:
+            life.wait(prepared.prepare)
+        return _run(arguments, prepared, life)
     except KeyboardInterrupt:
         return 0
     except BevError as error:
@@ -55,7 +69,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
 
 
-def _run(args: list[str]) -> int:
+def _run(args: list[str], prepared: PreparedEngine, life: SupervisedLife | None) -> int:
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import (
@@ -70,9 +84,12 @@ def _run(args: list[str]) -> int:
     node: PerceptionNode | None = None
     try:
         with security_told():
-            node = PerceptionNode()
-        if node.starts_itself and not node.start():
+            node = PerceptionNode(prepared.load, life)
+        takeover = None if life is None else life.takeover
+        if not node.start(takeover.state if takeover is not None else ""):
             return EXIT_BAD_INPUT
+        if life is not None:
+            _keep_told(life, node)
         gc.collect()
         gc.freeze()  # torch's objects are many and stay: looking through them takes 0.1 s each time
         sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -81,7 +98,8 @@ def _run(args: list[str]) -> int:
         for number in _SIGNALS:
             signal.signal(number, _leave_to_ros)
         install_signal_handlers(SignalHandlerOptions.ALL)
-        _spin(executor, node)
+        # What is left of a node that was shut down is of no use, and needs no standby.
+        _spin(executor, node, lambda: life is None or node.state != "finalized")
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
@@ -97,12 +115,23 @@ def _run(args: list[str]) -> int:
     return 0
 
 
-def _spin(executor: Executor, node: Node) -> None:
+def _keep_told(life: SupervisedLife, node: PerceptionNode) -> None:
+    """From now on the supervisor knows the node's states, and what it has loaded."""
+
+    def tell() -> None:
+        life.tell_state(node.state, None if node.order is None else as_plain(node.order))
+
+    node.on_state = tell
+    tell()
+
+
+def _spin(executor: Executor, node: PerceptionNode, may_go_on: Callable[[], bool]) -> None:
     """Spins until ROS ends, also past a /clock that rclpy itself cannot read."""
-    while True:
+    import rclpy
+
+    while rclpy.ok() and may_go_on():
         try:
-            executor.spin()
-            return
+            executor.spin_once()
         except ValueError as error:
             frames = traceback.extract_tb(error.__traceback__)
             if not any(Path(frame.filename).name == "time_source.py" for frame in frames):

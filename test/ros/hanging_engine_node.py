@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from bev_perception.inference import load_engine
-from bev_perception.ros import perception_lifecycle
+from bev_perception.ros import engine_order
 from bev_perception.ros.perception_node import main
 
 
@@ -41,7 +41,7 @@ def run(hang: Path, args: list[str]) -> int:
     def load(*arguments: Any, **options: Any) -> HangingEngine:
         return HangingEngine(load_engine(*arguments, **options), hang)
 
-    with patch.object(perception_lifecycle, "load_engine", load):
+    with patch.object(engine_order, "load_engine", load):
         return main(args)
 
 

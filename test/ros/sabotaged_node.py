@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The perception node with a network of PyTorch that obeys orders to go wrong.
 
-    python -m sabotaged_node orders --ros-args -p backend:=cpu ...
+    python -m sabotaged_node orders [--standby] --ros-args -p backend:=cpu ...
 
 The orders strike below the engine, so that its own handling of short memory is at work.
 """
@@ -15,6 +15,7 @@ from unittest.mock import patch
 from bev_perception.faults.calls import CallOrders
 from bev_perception.inference.torch_engine import TorchEngine
 from bev_perception.ros.perception_node import main
+from bev_perception.supervision.program import STANDBY_OPTION, run_with_standby
 
 
 def run(orders: CallOrders, args: list[str]) -> int:
@@ -30,4 +31,7 @@ def run(orders: CallOrders, args: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if STANDBY_OPTION in sys.argv:
+        own = [part for part in sys.argv[1:] if part != STANDBY_OPTION]
+        sys.exit(run_with_standby(["sabotaged_node", *own], "sabotaged_node"))
     sys.exit(run(CallOrders(Path(sys.argv[1])), [sys.argv[0], *sys.argv[2:]]))

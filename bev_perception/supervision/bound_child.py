@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
-_CODE = "from bev_perception.cli.bound_child import main; main()"
+_CODE = "from bev_perception.supervision.bound_child import main; main()"
 
 
 def command(arguments: Sequence[str]) -> list[str]:

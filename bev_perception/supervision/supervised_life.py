@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process under a supervisor knows of its part."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from bev_perception.supervision.channel import Channel
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Order = Mapping[str, Any]
+"""What a standby is to load, plain data."""
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """The moment when a process becomes the active one.
+
+    Attributes:
+        restarts: how many were active before it.
+        cause: how the last of them ended; "" for the first one.
+        state: what that one had told of itself last; "" where it told nothing.
+        at_ns: steady time, nanoseconds.
+    """
+
+    restarts: int
+    cause: str
+    state: str
+    at_ns: int
+
+
+class SupervisedLife:
+    """Of this process, from standby to the end.
+
+    Args:
+        channel: to the supervisor.
+
+    Attributes:
+        takeover: None while this process waits.
+        standby: "loading" or "ready" where there is another one on standby, else "".
+        standby_problem: what is wrong with it.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.takeover: Takeover | None = None
+        self.standby = self.standby_problem = ""
+
+    @classmethod
+    def from_environment(cls) -> SupervisedLife | None:
+        """None where nobody supervises this process."""
+        channel = Channel.from_environment()
+        return None if channel is None else cls(channel)
+
+    def wait(self, prepare: Callable[[Order | None], str]) -> None:
+        """Returns when this process is to be active; ends it where it is not needed any more.
+
+        Args:
+            prepare: called with what is to be loaded, None where that is not known yet; returns
+                what went wrong, else "".
+        """
+        handlers = {number: signal.signal(number, _leave) for number in _SIGNALS}
+        while self.takeover is None:
+            message = self._channel.receive(wait=True)
+            if message is None:
+                os._exit(0)  # the supervisor has ended
+            if message["do"] == "prepare":
+                self._channel.send({"tell": "prepared", "problem": prepare(message["order"])})
+            else:
+                self.takeover = Takeover(
+                    message["restarts"], message["cause"], message["state"], time.monotonic_ns()
+                )
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    def tell_state(self, state: str, order: Order | None) -> None:
+        """Of the active process; the next one begins with both.
+
+        Args:
+            state: in words of its own.
+            order: what it has loaded.
+        """
+        self._channel.send({"tell": "state", "state": state, "order": order})
+
+    def listen(self) -> None:
+        """Brings standby and standby_problem up to date; costs microseconds."""
+        while not self._channel.is_closed and (message := self._channel.receive()) is not None:
+            if "standby" in message:
+                self.standby, self.standby_problem = message["standby"], message["problem"]
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """On standby there is nothing to clean up, and threads may be in the middle of imports."""
+    os._exit(0)
