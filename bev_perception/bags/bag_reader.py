@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ from bev_perception.geometry import (
     TransformTree,
 )
 from bev_perception.geometry.box_arrays import BoxArrays
+from bev_perception.geometry.point_values import POINT_VALUES, moved_points
 from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 from bev_perception.geometry.transform_tree import OutOfRangeError
 
@@ -218,27 +219,40 @@ class BagReader:
     def points(
         self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS, sensor: str = "lidar"
     ) -> NDArray[np.float64] | None:
-        """(N, 3) points of a "lidar" or "radar" in base_frame, nearest in time, moved by the ego
-        motion.
+        """(N, 3) points in base_frame, nearest in time, moved by the ego motion.
+
+        Args:
+            stamp_ns: time asked for.
+            tolerance_ns: from there.
+            sensor: "lidar", "radar", or "radar_features" with the RADAR_VALUES behind.
 
         Returns:
             None when there are none within the tolerance, or TF does not reach their time.
 
         Raises:
-            BagError: TF does not connect the points' frame, or the message is malformed.
+            BagError: TF does not connect the points' frame, or the message is malformed or
+                lacks values.
         """
         topic = self._points_of(sensor)
         found = topic.nearest(stamp_ns, tolerance_ns) if topic else None
         if topic is None or found is None:
             return None
         cloud_ns, message = found
-        points = points_from_message(message, topic.name)
+        points = points_from_message(message, topic.name, POINT_VALUES[sensor])
         frame = message.header.frame_id.lstrip("/")
         try:
             base_T_frame = self._frames.base_T_frame(frame, cloud_ns, topic.name)
         except OutOfRangeError:
             return None
-        return (self._frames.ego_motion(cloud_ns, stamp_ns) @ base_T_frame).apply(points)
+        return moved_points(self._frames.ego_motion(cloud_ns, stamp_ns) @ base_T_frame, points)
+
+    def has_point_values(self, names: Iterable[str], sensor: str) -> bool:
+        """Whether the first cloud of a sensor has fields of these names."""
+        topic = self._points_of(sensor)
+        if topic is None or not topic.stamps_ns:
+            return False
+        found = topic.nearest(topic.stamps_ns[0], 0)
+        return found is not None and {*names} <= {field.name for field in found[1].fields}
 
     def summary(self) -> BagSummary:
         """What is in the bag, and what is wrong with it. Reads it through once."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -170,9 +170,13 @@ class BagWriter:
         points: NDArray[np.floating],
         frame_id: str | None = None,
         topic: str = LIDAR_TOPIC,
+        values: Sequence[str] = (),
     ) -> None:
-        """(N, 3) points in metres of frame_id, by default the base frame, as PointCloud2."""
-        message = points_to_message(stamp_ns, frame_id or self._base_frame, points)
+        """Points (N, 3) in metres of frame_id, by default the base frame, as PointCloud2.
+
+        Columns behind are fields of the names in values.
+        """
+        message = points_to_message(stamp_ns, frame_id or self._base_frame, points, values)
         self._sink.write(topic, POINT_CLOUD, stamp_ns, message)
 
     def write_scan(self, stamp_ns: int, scan: LidarScan, topic: str = LIDAR_TOPIC) -> None:

@@ -134,19 +134,20 @@ def find_labels(connections: Iterable[Connection], topic: str | None = None) -> 
 
 
 def find_points(connections: Iterable[Connection], sensor: str = "lidar") -> Connection | None:
-    """The connection of LiDAR or radar points, preferring names that say so.
+    """The connection of "lidar", "radar" or "radar_features" points, by names that say so.
 
     Clouds are a LiDAR's unless the topic says radar.
     """
+    name = sensor.partition("_")[0]
     clouds = [
         c
         for c in connections
         if c.msgtype == POINT_CLOUD
         and c.msgcount
         and not c.topic.startswith(_OWN_OUTPUT)
-        and ("radar" in c.topic) == (sensor == "radar")
+        and ("radar" in c.topic) == (name == "radar")
     ]
-    return min(clouds, key=lambda c: (sensor not in c.topic, c.topic), default=None)
+    return min(clouds, key=lambda c: (name not in c.topic, c.topic), default=None)
 
 
 def is_camera_topic(topic: str, msgtype: str) -> bool:

@@ -17,6 +17,9 @@ from bev_perception.geometry import SCAN_FIELDS, LidarScan, ObjectBox
 _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 _CODES = {code: number for number, code in _DATATYPES.items()}
 
+TIME = "time"
+"""The field of a return's age, which many drivers leave out."""
+
 CENTER_FIELDS = (
     ("x", "f4"),
     ("y", "f4"),
@@ -29,21 +32,32 @@ CENTER_FIELDS = (
 """Fields of the object centres, in order."""
 
 
-def points_from_message(message: Any, topic: str) -> NDArray[np.float64]:
-    """(N, 3) metres in the message's frame; points that are not finite are left out.
+def points_from_message(
+    message: Any, topic: str, values: Sequence[str] = ()
+) -> NDArray[np.float64]:
+    """(N, 3 + values) of the message's frame; points whose place is not finite are left out.
+
+    Args:
+        message: sensor_msgs/PointCloud2.
+        topic: for errors.
+        values: fields behind x, y, z; those that are not finite are 0, and so is a time that
+            the message does not have.
 
     Raises:
-        BagError: no x, y, z fields, or a buffer too short for its size.
+        BagError: no x, y, z or values fields, or a buffer too short for its size.
     """
-    values = fields_from_message(message, topic)
-    missing = [name for name in "xyz" if name not in (values.dtype.names or ())]
+    table = fields_from_message(message, topic)
+    names = table.dtype.names or ()
+    missing = [name for name in (*"xyz", *values) if name not in names and name != TIME]
     if missing:
         raise BagError(
             f"{topic}: point cloud without field {', '.join(missing)}; "
-            f"its fields are {', '.join(values.dtype.names or ()) or 'none'}"
+            f"its fields are {', '.join(names) or 'none'}"
         )
-    points = np.stack([values[name].astype(np.float64) for name in "xyz"], axis=-1)
-    return points[np.isfinite(points).all(axis=1)]
+    columns = [table[name] if name in names else np.zeros(len(table)) for name in (*"xyz", *values)]
+    points = np.stack([column.astype(np.float64) for column in columns], axis=-1)
+    points = points[np.isfinite(points[:, :3]).all(axis=1)]
+    return np.where(np.isfinite(points), points, 0.0) if values else points
 
 
 def fields_from_message(message: Any, topic: str) -> NDArray[np.void]:
@@ -82,17 +96,19 @@ def fields_from_message(message: Any, topic: str) -> NDArray[np.void]:
     return rows.reshape(-1)
 
 
-def points_to_message(stamp_ns: int, frame_id: str, points: NDArray[np.floating]) -> Any:
-    """PointCloud2 with float32 x, y, z of (N, 3) metres.
+def points_to_message(
+    stamp_ns: int, frame_id: str, points: NDArray[np.floating], values: Sequence[str] = ()
+) -> Any:
+    """PointCloud2 with float32 x, y, z of (N, 3) metres, and fields named by values behind.
 
     Raises:
         BagError: another shape.
     """
-    values = np.asarray(points)
-    if values.ndim != 2 or values.shape[1] != 3:
-        raise BagError(f"points must be (N, 3) metres, got shape {values.shape}")
-    table = np.ascontiguousarray(values, dtype=np.float32)
-    return _cloud(stamp_ns, frame_id, [(name, "f4") for name in "xyz"], table, len(table))
+    array, names = np.asarray(points), (*"xyz", *values)
+    if array.ndim != 2 or array.shape[1] != len(names):
+        raise BagError(f"points must be (N, {len(names)}), got shape {array.shape}")
+    table = np.ascontiguousarray(array, dtype=np.float32)
+    return _cloud(stamp_ns, frame_id, [(name, "f4") for name in names], table, len(table))
 
 
 def scan_to_message(stamp_ns: int, scan: LidarScan) -> Any:

@@ -55,6 +55,10 @@ def _add_arguments(parser: Parser) -> None:
         "--shard-mb", type=float, default=256.0, metavar="MB", help="size of a shard"
     )
     parser.add_argument(
+        "--max-points", type=int, default=200_000, metavar="N",
+        help="of LiDAR and radar beside each set; larger clouds are thinned, 0 leaves all out",
+    )  # fmt: skip
+    parser.add_argument(
         "--split", type=str, default="train=0.8,validation=0.1,test=0.1",
         help="shares of the drives; a drive is never divided",
     )  # fmt: skip
@@ -84,6 +88,7 @@ def _run(arguments: Arguments) -> None:
         min_cameras=arguments.min_cameras,
         sync_tolerance_ms=arguments.sync_tolerance_ms,
         shard_mb=arguments.shard_mb,
+        max_points=arguments.max_points,
         rig_file=Path(arguments.rig) if arguments.rig else None,
     )
     plan = DataSetPlan(
@@ -123,7 +128,7 @@ COMMAND = Command(
     name="extract",
     summary="from labelled bags to a data set of shards, judged first",
     description="Judges labelled bags and writes what is fit as WebDataset shards: images "
-    "(JPEG untouched), rig, ego poses and boxes, with manifest.json, a data set card and "
+    "(JPEG untouched), points, rig, ego poses and boxes, with manifest.json, a data set card and "
     "report.html with a verdict and a picture of every drive. Bad spans are cut out and "
     "listed. Drives are drawn to splits whole. Started again, it goes on with what is "
     "missing. bev train and bev evaluate read the result as DIR or DIR:split.",

@@ -67,7 +67,6 @@ def _run(arguments: Arguments) -> None:
     _check_place(out, checkpoint, arguments.overwrite)
     from bev_perception.cli.output_directory import writing_to
     from bev_perception.model import save_weights
-    from bev_perception.model.config import POINT_SENSORS
     from bev_perception.model.simple_bev import SimpleBevSetting, load_simple_bev
 
     x, y, z = arguments.camera_position
@@ -90,8 +89,6 @@ def _run(arguments: Arguments) -> None:
         f"of {height}x{width}, {config.grid.num_x} x {config.grid.num_y} cells of "
         f"{config.grid.resolution:g} m, sampling {config.sampling}{beside}"
     )
-    if config.sensor not in ("none", *POINT_SENSORS):
-        print("bev run and the live node cannot use such weights: no point cloud feeds them")
     print(f"weights: {out}")
 
 

@@ -15,7 +15,7 @@ class ReadableClouds:
 
     Args:
         reader: of the bag.
-        sensor: "lidar" or "radar".
+        sensor: what the network takes beside images.
     """
 
     def __init__(self, reader: BagReader, sensor: str) -> None:

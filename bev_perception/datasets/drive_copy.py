@@ -11,6 +11,7 @@ from bev_perception.bags.recorded_bag import RecordedBag, RecordedImage
 from bev_perception.datasets.drive_survey import DriveSurvey
 from bev_perception.datasets.shard_format import StoredPicture, StoredSet
 from bev_perception.datasets.shard_settings import ShardSettings
+from bev_perception.datasets.stored_points import RecordedClouds
 from bev_perception.datasets.text_spool import TextSpool
 from bev_perception.errors import BagError
 from bev_perception.parallel import stop_if_asked
@@ -23,7 +24,9 @@ _LEAD = 4
 def stored_sets(
     bag: RecordedBag, survey: DriveSurvey, settings: ShardSettings, spool: TextSpool, threads: int
 ) -> Iterator[StoredSet]:
-    """The kept sets of a survey with their images, in order.
+    """The kept sets of a survey with their images and points, in order.
+
+    Clouds that cannot be read are added to the survey's notes.
 
     Args:
         bag: the one that was surveyed.
@@ -42,6 +45,7 @@ def stored_sets(
     }
     sizes = [len(planned.images) for planned, _ in survey.kept]
     pictures: list[dict[str, Future[StoredPicture]]] = [{} for _ in survey.kept]
+    clouds = RecordedClouds(bag, settings.max_points)
     given = complete = 0
     lead = _LEAD if threads > 1 else 0
     with ThreadPoolExecutor(threads) as pool:
@@ -56,13 +60,14 @@ def stored_sets(
             while complete < len(sizes) and len(pictures[complete]) == sizes[complete]:
                 complete += 1
             while given < complete - lead:
-                yield _stored(survey, given, pictures[given], spool)
+                yield _stored(survey, given, pictures[given], clouds, spool)
                 pictures[given] = {}
                 given += 1
         if complete < len(sizes):
             raise BagError(f"{bag.path}: images are gone; the bag was changed while it was read")
         for number in range(given, complete):
-            yield _stored(survey, number, pictures[number], spool)
+            yield _stored(survey, number, pictures[number], clouds, spool)
+    survey.notes += clouds.notes
 
 
 def _encoder(
@@ -87,7 +92,11 @@ def _done(picture: StoredPicture) -> Future[StoredPicture]:
 
 
 def _stored(
-    survey: DriveSurvey, number: int, pictures: dict[str, Future[StoredPicture]], spool: TextSpool
+    survey: DriveSurvey,
+    number: int,
+    pictures: dict[str, Future[StoredPicture]],
+    clouds: RecordedClouds,
+    spool: TextSpool,
 ) -> StoredSet:
     planned, segment = survey.kept[number]
     return StoredSet(
@@ -98,10 +107,13 @@ def _stored(
         rig=survey.rig,
         offset_ns=planned.stamp_ns - survey.start_ns,
         segment=segment,
+        clouds=clouds.at(planned.stamp_ns),
     )
 
 
-def expected_bytes(survey: DriveSurvey, settings: ShardSettings, spool: TextSpool) -> int:
+def expected_bytes(
+    bag: RecordedBag, survey: DriveSurvey, settings: ShardSettings, spool: TextSpool
+) -> int:
     """About how much the shards will take; more rather than less."""
     images = {
         name: sum(planned.images[name].num_bytes for planned, _ in survey.kept
@@ -109,6 +121,10 @@ def expected_bytes(survey: DriveSurvey, settings: ShardSettings, spool: TextSpoo
         for name in survey.rig.names
     }  # fmt: skip
     total = spool.size + 8192 * len(survey.kept)
+    if survey.kept:
+        middle = survey.kept[len(survey.kept) // 2][0]
+        clouds = RecordedClouds(bag, settings.max_points).at(middle.stamp_ns)
+        total += len(survey.kept) * sum(points.nbytes for points in clouds.values())
     for name, size in images.items():
         camera = survey.rig[name].camera
         count = sum(name in planned.images for planned, _ in survey.kept)

@@ -81,7 +81,7 @@ def extract_drive(job: DriveJob) -> None:
 
 def _write(job: DriveJob, bag: RecordedBag, survey: DriveSurvey, spool: TextSpool) -> None:
     _look(bag, survey)
-    room_for(expected_bytes(survey, job.settings, spool), job.place)
+    room_for(expected_bytes(bag, survey, job.settings, spool), job.place)
     rig = survey.rig if survey.kept else None
     shard_bytes = int(job.settings.shard_mb * 1e6)
     with ShardWriter(job.place, job.name, job.bag.name, rig, shard_bytes) as writer:

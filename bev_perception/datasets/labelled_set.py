@@ -24,7 +24,7 @@ class LabelledSet:
         rig: calibration of these images where it is not the drive's, as in data whose
             cameras are mounted in the frame of another moment; else None.
         points: (N, 3) LiDAR or radar points in base_link (not levelled) where they were asked
-            for and there are any; else None.
+            for and there are any, with values behind as geometry.point_values says; else None.
     """
 
     frame_set: FrameSet
@@ -51,7 +51,7 @@ class LabelledDrive(Protocol):
     ) -> Iterator[LabelledSet]:
         """Every stride-th moment in order; those without labels are left out or have no boxes.
 
-        With the points of a "lidar" or "radar", where they are asked for.
+        With the points that a network takes whose model.sensor is points_of.
 
         Raises:
             BevError: what is stored is damaged.

@@ -18,6 +18,7 @@ from bev_perception.datasets.prepared_bag import FORMAT_VERSION, PreparedBag, Pr
 from bev_perception.errors import BagError
 from bev_perception.geometry import FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
+from bev_perception.geometry.point_values import POINT_VALUES
 from bev_perception.geometry.rig_file import load_rig_file
 from bev_perception.geometry.virtual_camera import VirtualCamera
 from bev_perception.parallel import run_jobs, stop_if_asked
@@ -37,8 +38,8 @@ class ExtractionSettings:
         labelled_only: leave sets without labels out; else they come without boxes.
         virtual_cameras: the canonical rig that images are turned to, see Preparation.
         points: keep LiDAR points, too; every set must have a cloud.
-        sensor: keep the points of this "lidar" or "radar", too; one set at least must have a
-            cloud.
+        sensor: keep the points that a network with this model.sensor takes, too; one set at least
+            must have a cloud.
     """
 
     image_size: tuple[int, int]
@@ -114,10 +115,11 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
                     raise BagError(
                         f"{bag} has a set without LiDAR points, {labelled.frame_set.stamp_ns} ns; "
                         f"losses.depth_weight needs a PointCloud2 beside the images of every set "
-                        f"(bev simulate --lidar records one), or 0 to learn without"
+                        f"(bev simulate --lidar records one; shards made before they held points "
+                        f"are to be extracted again), or 0 to learn without"
                     )
                 clouds += labelled.points is not None
-                kept += _add(writer, preparation, labelled, settings.points_of != "none")
+                kept += _add(writer, preparation, labelled, settings.points_of)
             if not kept and not settings.labelled_only:
                 raise BagError(f"{bag} has no camera set with an image that can be used")
             if not kept:
@@ -129,7 +131,8 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
                 raise BagError(
                     f"{bag} has no {settings.sensor} points beside any of its sets, and the "
                     f"network takes them (model.sensor); record a PointCloud2 (bev simulate "
-                    f"--lidar does), or choose model.sensor none"
+                    f"--lidar does), extract shards again that were made before they held points, "
+                    f"or choose model.sensor none"
                 )
 
 
@@ -138,7 +141,7 @@ def _prepare(job: _Job) -> None:
 
 
 def _add(
-    writer: PreparedBagWriter, preparation: Preparation, labelled: LabelledSet, with_points: bool
+    writer: PreparedBagWriter, preparation: Preparation, labelled: LabelledSet, points_of: str
 ) -> bool:
     """Whether the set had an image that can be used and was written.
 
@@ -151,8 +154,8 @@ def _add(
     prepared = preparation.prepare(frame_set)
     pose = frame_set.world_T_base
     points = labelled.points
-    if with_points and points is None:
-        points = np.zeros((0, 3))
+    if points_of != "none" and points is None:
+        points = np.zeros((0, 3 + len(POINT_VALUES[points_of])))
     writer.add(
         frame_set.stamp_ns,
         prepared.images,

@@ -6,7 +6,8 @@ One directory per bag:
 - ``images.raw``: (N, S, H, W, 3) uint8 RGB, uncompressed, mapped into memory when read;
 - ``labels.npz``: per set the stamp, cameras present, levelling and ego pose (NaN where it is not
   known), and all boxes; mountings of the cameras per set only where some set has its own;
-- ``points.raw``: LiDAR points in base_link, (sum, 3) float32, where they are wanted;
+- ``points.raw``: LiDAR points in base_link, (sum, 3) float32, where they are wanted; radar returns
+  may have columns behind, see geometry.point_values;
 - ``description.json``: shapes, the prepared rig, the bag's name.
 
 Boxes are kept, not rasters, so that grid and target settings can change without extraction.
@@ -29,11 +30,9 @@ from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES, ObjectBox, Rig, RigidTransform
+from bev_perception.geometry.point_values import moved_points
 from bev_perception.geometry.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.untrusted import parse_json
-
-POINT_BYTES = 12
-"""Three float32."""
 
 FORMAT_VERSION = 1
 
@@ -141,14 +140,14 @@ class PreparedBag:
     def _points_of(self, index: int, level_T_base: RigidTransform) -> NDArray[np.float32] | None:
         if not self.has_points:
             return None
-        ends = self._labels["point_ends"]
+        ends, columns = self._labels["point_ends"], int(self.description.get("point_columns", 3))
         first, last = int(ends[index - 1]) if index else 0, int(ends[index])
         if first == last:
-            return np.zeros((0, 3), dtype=np.float32)
-        shape, offset = (last - first, 3), first * POINT_BYTES
+            return np.zeros((0, columns), dtype=np.float32)
+        shape, offset = (last - first, columns), 4 * first * columns
         path = self.path / "points.raw"
         points = np.memmap(path, dtype=np.float32, mode="r", offset=offset, shape=shape)
-        return level_T_base.apply(points.astype(np.float64)).astype(np.float32)
+        return moved_points(level_T_base, points.astype(np.float64)).astype(np.float32)
 
     def _world_T_level(self, index: int, level_T_base: RigidTransform) -> RigidTransform | None:
         if not self.knows_poses or np.isnan(self._labels["world_poses"][index]).any():
@@ -196,6 +195,7 @@ class PreparedBagWriter:
         self._boxes: list[tuple[int, ObjectBox]] = []
         self._own_mountings: dict[int, NDArray[np.float64]] = {}
         self._point_counts: list[int] = []
+        self._point_columns = 3
 
     def __enter__(self) -> PreparedBagWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
@@ -230,8 +230,8 @@ class PreparedBagWriter:
         """One set: images (S, H, W, 3), present (S,), boxes in base_link (not levelled).
 
         The cameras of own_rig are mounted otherwise than the bag's at this moment; world_T_base is
-        the ego pose where it is known. LiDAR points (N, 3) in base_link, too, are given for all
-        sets or for none.
+        the ego pose where it is known. Points (N, 3 or more) in base_link, too, are given for all
+        sets, with as many columns, or for none.
         """
         if images.shape != self._image_shape:
             raise ValueError(f"images are {images.shape}, expected {self._image_shape}")
@@ -246,6 +246,7 @@ class PreparedBagWriter:
             with (self._partial / "points.raw").open("ab") as file:
                 file.write(np.ascontiguousarray(points, dtype=np.float32).data)
             self._point_counts.append(len(points))
+            self._point_columns = points.shape[1]
         unknown = np.full((4, 4), np.nan)
         self._rows["world_poses"].append(unknown if world_T_base is None else world_T_base.matrix)
 
@@ -276,6 +277,8 @@ class PreparedBagWriter:
             "shape": [count, *self._image_shape],
             "rig": rig_to_dict(self._rig),
         }
+        if self._point_columns != 3:
+            description["point_columns"] = self._point_columns
         text = json.dumps(description, indent=1)
         (self._partial / "description.json").write_text(text, encoding="utf-8")
         try:

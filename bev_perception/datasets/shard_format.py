@@ -8,7 +8,8 @@ A data set is a folder::
     drives/<drive>/000000.tar        shard in WebDataset's layout
 
 and a shard holds, one after the other, for every set the files ``<key>.json`` and
-``<key>.<camera>.jpg`` (or ``.png``), where the key is ``<drive>-<number>``.
+``<key>.<camera>.jpg`` (or ``.png``), where the key is ``<drive>-<number>``, and ``<key>.lidar.npy``
+and ``<key>.radar.npy`` where there are points, see stored_points.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bev_perception.datasets.stored_points import Clouds
 from bev_perception.errors import BevError, DatasetError
 from bev_perception.geometry import ObjectBox, Rig, RigidTransform
 from bev_perception.geometry.box_arrays import BoxArrays
@@ -29,7 +31,9 @@ from bev_perception.untrusted import parse_json as parse_json_text
 from bev_perception.untrusted import shown
 
 FORMAT = "bev_perception shards"
-VERSION = 1
+VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""Version 1 holds no points."""
 
 MANIFEST_NAME = "manifest.json"
 DRIVE_NAME = "drive.json"
@@ -65,6 +69,7 @@ class StoredSet:
         rig: calibration of this moment.
         offset_ns: since the start of the source.
         segment: sets of one segment follow each other without a gap or a cut.
+        clouds: by sensor, see stored_points; only those that there are.
     """
 
     stamp_ns: int
@@ -74,6 +79,7 @@ class StoredSet:
     rig: Rig
     offset_ns: int = 0
     segment: int = 0
+    clouds: Clouds = field(default_factory=dict)
 
 
 def set_key(drive: str, number: int) -> str:
@@ -101,6 +107,10 @@ def set_json(stored: StoredSet, drive: str, source: str, rig_json: str) -> bytes
         "images": {
             name: {"file": f"{name}.{picture.suffix}", "stamp_ns": picture.stamp_ns}
             for name, picture in stored.pictures.items()
+        },
+        "points": {
+            sensor: {"file": f"{sensor}.npy", "count": len(points)}
+            for sensor, points in stored.clouds.items()
         },
     }
     text = json.dumps(record, allow_nan=False)
@@ -181,13 +191,22 @@ def load_json(path: Path, what: str) -> dict[str, Any]:
         raise DatasetError(
             f"{path} is no {what} of bev extract: format {shown(values.get('format'))}"
         )
-    if values.get("version") != VERSION:
-        raise DatasetError(
-            f"{path} is of version {shown(values.get('version'))} of the shard format, this "
-            f"program reads version {VERSION}; extract the bags again, or use the program that "
-            f"made it"
-        )
+    check_version(values, str(path))
     return values
+
+
+def check_version(values: Mapping[str, Any], where: str) -> None:
+    """Refuses what another program has written.
+
+    Raises:
+        DatasetError: the version is none of READABLE_VERSIONS.
+    """
+    if values.get("version") not in READABLE_VERSIONS:
+        raise DatasetError(
+            f"{where} is of version {shown(values.get('version'))} of the shard format, this "
+            f"program reads versions {' and '.join(map(str, READABLE_VERSIONS))}; extract the bags "
+            f"again, or use the program that made it"
+        )
 
 
 def about_set(error: Exception, where: str) -> DatasetError:

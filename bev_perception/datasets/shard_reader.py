@@ -20,12 +20,13 @@ from bev_perception.datasets.shard_format import (
     DRIVE_NAME,
     DRIVES_FOLDER,
     MANIFEST_NAME,
-    VERSION,
     about_set,
     box_from_dict,
+    check_version,
     load_json,
     parse_json,
 )
+from bev_perception.datasets.stored_points import cloud_from_bytes
 from bev_perception.errors import BevError, DatasetError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
 from bev_perception.geometry.rig_record import rig_from_dict
@@ -91,7 +92,9 @@ class ShardDrive:
     def sets(
         self, stride: int = 1, labelled_only: bool = True, points_of: str = "none"
     ) -> Iterator[LabelledSet]:
-        """Every stride-th set, images decoded; all are labelled, and shards hold no points.
+        """Every stride-th set, images decoded; all are labelled.
+
+        With the points that a network takes whose model.sensor is points_of.
 
         Raises:
             DatasetError: a shard is missing, cut off or changed, or a set is damaged.
@@ -104,7 +107,7 @@ class ShardDrive:
                 if number % stride == 0:
                     where = f"{path}: set {key}"
                     try:
-                        yield self._labelled(files, where)
+                        yield self._labelled(files, where, points_of)
                     except DEFECTS as error:
                         if isinstance(error, DatasetError) and where in str(error):
                             raise
@@ -117,13 +120,9 @@ class ShardDrive:
         except ValueError as error:
             raise about_set(error, str(self.path / DRIVE_NAME)) from error
 
-    def _labelled(self, files: Mapping[str, bytes], where: str) -> LabelledSet:
+    def _labelled(self, files: Mapping[str, bytes], where: str, points_of: str) -> LabelledSet:
         record = parse_json(files["json"], where)
-        if record.get("version") != VERSION:
-            raise DatasetError(
-                f"{where}: version {record.get('version')!r}, this program reads {VERSION}; "
-                f"extract the drive again"
-            )
+        check_version(record, f"{where}:")
         stamp_ns = int(record["stamp_ns"])
         frames = {}
         for name in self.rig.names:
@@ -134,10 +133,13 @@ class ShardDrive:
         missing = tuple(name for name in self.rig.names if name not in frames)
         pose = record["world_T_base"]
         world_T_base = None if pose is None else RigidTransform.from_matrix(pose)
+        cloud = record.get("points", {}).get(points_of.partition("_")[0])
+        points = None if cloud is None else cloud_from_bytes(files[cloud["file"]], points_of)
         return LabelledSet(
-            FrameSet(stamp_ns, frames, missing, world_T_base),
+            FrameSet(stamp_ns, frames, missing, world_T_base, points),
             tuple(box_from_dict(box) for box in record["objects"]),
             self._own_rig(record["rig"]),
+            points,
         )
 
     def _own_rig(self, cameras: Mapping[str, Any]) -> Rig | None:

@@ -26,6 +26,7 @@ class ShardSettings:
         sync_tolerance_ms: largest difference of stamps within a set.
         min_visibility: boxes seen for more than this share must be in an image.
         shard_mb: a shard that has reached this size is followed by another.
+        max_points: larger LiDAR and radar clouds are thinned evenly; 0 leaves points out.
         rig_file: names topics or calibrates cameras, or None.
     """
 
@@ -37,6 +38,7 @@ class ShardSettings:
     sync_tolerance_ms: float = 50.0
     min_visibility: float = 0.4
     shard_mb: float = 256.0
+    max_points: int = 200_000
     rig_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -51,6 +53,7 @@ class ShardSettings:
         require(self.min_cameras is None or self.min_cameras >= 1, "min_cameras", "at least 1")
         require(0.0 < self.sync_tolerance_ms <= 200.0, "sync_tolerance_ms", "in 0 to 200")
         require(0.0 <= self.min_visibility < 1.0, "min_visibility", "in 0 to 1 (1 excluded)")
+        require(0 <= self.max_points <= 100_000_000, "max_points", "0 or a count")
         require(0.001 <= self.shard_mb < 1e6, "shard_mb", "a size in megabytes")
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from bev_perception.datasets.shard_format import (
     set_json,
     set_key,
 )
+from bev_perception.datasets.stored_points import cloud_bytes
 from bev_perception.errors import DatasetError
 from bev_perception.geometry import Rig
 from bev_perception.geometry.rig_record import rig_hash, rig_to_dict
@@ -99,6 +100,8 @@ class ShardWriter:
         files = {"json": set_json(stored, self._drive, self._source, self._rig_json)}
         for name, picture in stored.pictures.items():
             files[f"{name}.{picture.suffix}"] = picture.data
+        for sensor, points in stored.clouds.items():
+            files[f"{sensor}.npy"] = cloud_bytes(points)
         try:
             if self._open is None:
                 self._open = _Shard(self._partial / f"{len(self._shards):06d}.tar")

@@ -47,8 +47,9 @@ def draw_moments(
         with open_drive(Path(source), rig_file) as drive:
             remembered = _remembered(drive, respondents, stamps)
             sensors = {respondent.points_of for respondent in respondents.values()} - {"none"}
-            # Networks with different sensors are drawn with the points of one of them.
-            for labelled in drive.sets(points_of=min(sensors, default="none")):
+            # Networks with different sensors are drawn with the points of one of them, the one
+            # with most values.
+            for labelled in drive.sets(points_of=max(sensors, default="none")):
                 stamp_ns = labelled.frame_set.stamp_ns
                 if stamp_ns in stamps:
                     stamps.discard(stamp_ns)

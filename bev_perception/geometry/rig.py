@@ -138,8 +138,9 @@ class FrameSet:
         missing: names of the rig's cameras that did not come in time.
         world_T_base: ego pose at stamp_ns in a gravity-aligned world frame (map or odom), or
             None when unknown; levels the map.
-        points: (N, 3) metres of a LiDAR or radar cloud, in base_link (not levelled) at stamp_ns;
-            None where there is none or nobody asked for one.
+        points: (N, 3) metres of a LiDAR or radar cloud, in base_link (not levelled) at stamp_ns,
+            with RADAR_VALUES behind for networks that take them; None where there is none or
+            nobody asked for one.
     """
 
     stamp_ns: int

@@ -12,6 +12,7 @@ import numpy as np
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid
 from bev_perception.geometry.class_sets import VEHICLES, checked_class_set
+from bev_perception.geometry.point_values import RADAR_VALUES
 from bev_perception.geometry.virtual_camera import VirtualCamera
 from bev_perception.model.lift_config import GROUND_LIFTS, LIFTS, LiftSettings
 from bev_perception.model.memory_config import MemoryConfig
@@ -34,10 +35,7 @@ SAMPLINGS = ("exact", "simple_bev")
 SENSORS = ("none", "radar", "radar_features", "lidar")
 """What a network may take beside images; see model/sensor_map.py."""
 
-POINT_SENSORS = ("radar", "lidar")
-"""Those whose map is made of where points lie alone, so that any point cloud will do."""
-
-RADAR_FEATURES = 16
+RADAR_FEATURES = len(RADAR_VALUES)
 """Values per radar return of the sensor "radar_features"."""
 
 

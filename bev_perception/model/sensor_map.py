@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Radar returns or LiDAR points as the map that some imported networks take beside images.
+"""Radar returns or LiDAR points as the map that some networks take beside images.
 
 Every point marks the voxel that it lies in. "lidar" takes one channel per height, "radar" one
 channel for all heights together, and "radar_features" 16 values per height.
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.model.config import POINT_SENSORS, RADAR_FEATURES, SegnetConfig
+from bev_perception.geometry.point_values import POINT_VALUES
+from bev_perception.model.config import RADAR_FEATURES, SegnetConfig
 
 
 def sensor_map(
@@ -26,8 +27,8 @@ def sensor_map(
     Args:
         points: (n, 3) metres in levelled base_link; those outside the voxels are left out.
         config: says which sensor the network takes, and where its voxels are.
-        features: (n, 16) for "radar_features": what nuScenes gives per return after x, y, z,
-            and the time since it. Where returns share a voxel, the last one stays.
+        features: (n, 16) for "radar_features": geometry.point_values.RADAR_VALUES. Where returns
+            share a voxel, the last one stays.
 
     Returns:
         (1, config.sensor_channels, Y, X) float32, channel height * values + value.
@@ -59,33 +60,29 @@ def cloud_map(points: NDArray[np.floating] | None, config: SegnetConfig) -> Tens
     """The map of a point cloud as live topics, bags and prepared bags hold it.
 
     Args:
-        points: (n, 3) metres in levelled base_link; None where the cloud is missing, which gives
-            the map of a cloud without points.
-        config: of a network with one of POINT_SENSORS.
+        points: (n, 3) metres in levelled base_link, with RADAR_VALUES behind for
+            "radar_features"; None where the cloud is missing, which gives the map of a cloud
+            without points.
+        config: of a network with a sensor.
 
     Returns:
-        (1, config.sensor_channels, Y, X) float32 of 0 and 1.
+        (1, config.sensor_channels, Y, X) float32, of 0 and 1 but for "radar_features".
 
     Raises:
         ConfigurationError: see check_point_sensor and sensor_map.
     """
     check_point_sensor(config)
-    return sensor_map(np.zeros((0, 3)) if points is None else points, config)
+    if points is None:
+        points = np.zeros((0, 3 + len(POINT_VALUES[config.sensor])))
+    return sensor_map(points[:, :3], config, points[:, 3:])
 
 
 def check_point_sensor(config: SegnetConfig) -> None:
-    """Refuses networks whose sensor no point cloud can feed.
+    """Refuses networks whose voxels make no map of points.
 
     Raises:
-        ConfigurationError: its sensor takes more than where points lie, or its heights are not
-            evenly spaced.
+        ConfigurationError: the heights are not evenly spaced.
     """
-    if config.sensor not in POINT_SENSORS:
-        raise ConfigurationError(
-            f"this network takes {config.sensor} beside images, {RADAR_FEATURES} values per return "
-            f"that point clouds of bags and topics do not hold; use one that takes "
-            f"{' or '.join(POINT_SENSORS)}, or images alone"
-        )
     _voxels(np.zeros((0, 3)), config)
 
 

@@ -23,6 +23,7 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import levelled
+from bev_perception.geometry.point_values import moved_points
 from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
 from bev_perception.model import ImageResize
 from bev_perception.model.sensor_map import cloud_map
@@ -217,7 +218,9 @@ class Pipeline:
         if self.engine.config.sensor == "none":
             return None
         points = frame_set.points
-        return cloud_map(None if points is None else level_T_base.apply(points), self.engine.config)
+        if points is not None:
+            points = moved_points(level_T_base, points)
+        return cloud_map(points, self.engine.config)
 
     def _objects(
         self,

@@ -46,7 +46,8 @@ def labelled_points(
     the ground, façades, what hangs over the street.
 
     Args:
-        points: (N, 3) metres in base_link (not levelled) at the output's stamp.
+        points: (N, 3) metres in base_link (not levelled) at the output's stamp; columns behind
+            are not looked at.
         output: of the same moment.
         occupancy_threshold: probability from which a cell is occupied.
         object_height_m: height of what fills occupied cells of no object.
@@ -56,6 +57,7 @@ def labelled_points(
         cell (0 where it is unknown) and the id of the object.
     """
     grid = output.grid
+    points = np.asarray(points)[:, :3]
     levelled = output.level_T_base.apply(np.asarray(points, dtype=np.float64).reshape(-1, 3))
     cells = np.floor(grid.to_cells(levelled[:, :2]) + 0.5)
     inside: NDArray[np.bool_] = np.asarray(np.all((cells >= 0) & (cells < grid.shape), axis=1))

@@ -21,6 +21,7 @@ from sensor_msgs.msg import PointCloud2
 from bev_perception.bags.vehicle_frames import VehicleFrames
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import RigidTransform, TransformTree
+from bev_perception.geometry.point_values import moved_points
 from bev_perception.ros.cloud_messages import cloud_points
 from bev_perception.ros.cloud_monitor import CloudMonitor
 from bev_perception.ros.ego_pose import NO_POSE, EgoPose, EgoPoses
@@ -59,6 +60,7 @@ class CloudInput:
         tree: fed from /tf and /tf_static.
         poses: of the vehicle.
         monitor: told of all that happens.
+        values: fields behind x, y, z that the network takes.
     """
 
     def __init__(
@@ -68,11 +70,12 @@ class CloudInput:
         tree: TransformTree,
         poses: EgoPoses,
         monitor: CloudMonitor,
+        values: tuple[str, ...] = (),
     ) -> None:
         self._node = node
         self._frames = VehicleFrames(tree, parameters.base_frame)
         self._poses = poses
-        self._monitor = monitor
+        self._monitor, self._values = monitor, values
         self._tolerance_ns = parameters.points_tolerance_ns
         self._timeout_s = parameters.points_timeout_ms / 1e3
         self._limit = ImageLimit(parameters.max_image_rate_hz, parameters.max_image_mb)
@@ -107,7 +110,7 @@ class CloudInput:
             self._changed.notify_all()
 
     def at(self, stamp_ns: int, pose: EgoPose) -> NDArray[np.float64] | None:
-        """(N, 3) metres in base_link at a stamp, for the worker's thread.
+        """(N, 3) metres in base_link at a stamp and values behind, for the worker's thread.
 
         Waits for a cloud within the tolerance, unless the last sets waited in vain.
 
@@ -137,12 +140,12 @@ class CloudInput:
             self._monitor.missing(cloud.problem, now_ns)
             return None
         try:
-            points = cloud_points(cloud.message, self._topic)
+            points = cloud_points(cloud.message, self._topic, self._values)
         except BagError as error:
             self._monitor.refused(str(error), now_ns)
             return None
         self._monitor.used(now_ns)
-        return (_ego_motion(cloud, stamp_ns, pose) @ cloud.base_T_frame).apply(points)
+        return moved_points(_ego_motion(cloud, stamp_ns, pose) @ cloud.base_T_frame, points)
 
     def _receive(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()

@@ -23,8 +23,10 @@ except ImportError:
     read_points = None
 
 
-def cloud_points(message: PointCloud2, topic: str) -> NDArray[np.float64]:
-    """(N, 3) metres in the message's frame; points that are not finite are left out.
+def cloud_points(
+    message: PointCloud2, topic: str, values: Sequence[str] = ()
+) -> NDArray[np.float64]:
+    """(N, 3 + values) of the message's frame, see bags.point_clouds.points_from_message.
 
     sensor_msgs_py takes rows for gapless, and swaps the bytes of the message itself where they
     are big-endian, so that a second reader gets nonsense; such clouds it does not get.
@@ -33,8 +35,8 @@ def cloud_points(message: PointCloud2, topic: str) -> NDArray[np.float64]:
         BagError: no x, y, z fields, or a buffer too short for its size.
     """
     gapless = message.height <= 1 or message.row_step == message.width * message.point_step
-    if read_points is None or message.is_bigendian or not gapless:
-        return points_from_message(message, topic)
+    if read_points is None or message.is_bigendian or not gapless or values:
+        return points_from_message(message, topic, values)
     try:
         table: Any = read_points(message, field_names=("x", "y", "z"))
         points = np.stack([np.asarray(table[name], dtype=np.float64) for name in "xyz"], axis=-1)

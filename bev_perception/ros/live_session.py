@@ -19,6 +19,7 @@ from sensor_msgs.msg import CameraInfo
 
 from bev_perception.errors import BevError, CalibrationError
 from bev_perception.geometry import Rig
+from bev_perception.geometry.point_values import POINT_VALUES
 from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.inference import Engine
 from bev_perception.perception import PipelineSettings, Synchronizer
@@ -111,7 +112,8 @@ class LiveSession:
         poses = EgoPoses(tree, parameters.base_frame, parameters.world_frame)
         self._clouds: CloudInput | None = None
         if engine.config.sensor != "none" or parameters.labelled_points:
-            self._clouds = CloudInput(node, parameters, tree, poses, monitor.points)
+            values = POINT_VALUES[engine.config.sensor]
+            self._clouds = CloudInput(node, parameters, tree, poses, monitor.points, values)
             self._processor.clouds = self._clouds.at
         self._handover = SetHandover(
             node,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import RigidTransform
+from bev_perception.geometry.point_values import mirrored_points, moved_points
 from bev_perception.training.image_quality import ImageQualityConfig, degraded
 from bev_perception.training.mirroring import mirrored_box, mirrored_pose, mirrored_rig
 from bev_perception.training.miscalibration import MiscalibrationConfig, miscalibrated
@@ -112,7 +113,7 @@ def mirrored(sample: Sample) -> Sample:
         rig=mirrored_rig(sample.rig),
         objects=tuple(mirrored_box(box) for box in sample.objects),
         world_T_level=None if pose is None else mirrored_pose(pose),
-        points=None if sample.points is None else sample.points * np.array([1.0, -1.0, 1.0]),
+        points=None if sample.points is None else mirrored_points(sample.points),
     )
 
 
@@ -127,7 +128,7 @@ def turned(sample: Sample, yaw: float) -> Sample:
         rig=sample.rig.moved(turned_T_base),
         objects=tuple(box.transformed(turned_T_base) for box in sample.objects),
         world_T_level=None if pose is None else pose @ turned_T_base.inverse(),
-        points=None if sample.points is None else turned_T_base.apply(sample.points),
+        points=None if sample.points is None else moved_points(turned_T_base, sample.points),
     )
 
 

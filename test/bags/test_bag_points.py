@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from bev_perception.bags import BagReader, BagWriter
-from bev_perception.geometry import CameraFrame, FrameSet, load_rig
+from bev_perception.errors import BagError
+from bev_perception.geometry import CameraFrame, FrameSet, RigidTransform, load_rig
+from bev_perception.geometry.point_values import RADAR_VALUES
 from bev_perception.resources import config_path
 
 LIDAR, RADAR = "/lidar/points", "/radar_front/points"
@@ -37,3 +39,31 @@ def test_points_are_those_of_the_sensor_that_is_asked_for(
     else:
         assert radar is not None
         assert len(radar) == len(topics)
+
+
+def test_a_radar_with_features_gives_its_values_and_one_without_names_what_it_lacks(
+    tmp_path: Path,
+) -> None:
+    rig = load_rig(config_path("rigs/default.yaml")).subset(["front"])
+    base_T_radar = RigidTransform.from_euler(yaw=0.5, translation=(3.0, 0.2, 0.5))
+    returns = np.random.default_rng(0).uniform(-20, 20, (7, 18)).astype(np.float32)
+    returns[3, 0] = np.nan  # no return
+    returns[4, 8] = np.inf  # a value that is not known
+    with BagWriter(tmp_path / "drive") as writer:
+        writer.write_rig(rig, 0, others={"radar_front": base_T_radar})
+        for stamp_ns, values in ((0, RADAR_VALUES[:-1]), (10**9, ("rcs",))):
+            cloud = returns[:, : 3 + len(values)]
+            writer.write_points(stamp_ns, cloud, "radar_front", RADAR, values)
+    with BagReader(tmp_path / "drive") as reader:
+        found = reader.points(0, sensor="radar_features")
+        plain = reader.points(0, sensor="radar")
+        with pytest.raises(BagError, match=rf"{RADAR}: .* without field dyn_prop, id, vx"):
+            reader.points(10**9, sensor="radar_features")
+    assert found is not None
+    assert plain is not None
+    expected = np.delete(returns, 3, axis=0).astype(np.float64)
+    expected[3, 8] = 0.0
+    np.testing.assert_allclose(found[:, :3], base_T_radar.apply(expected[:, :3]), atol=1e-6)
+    np.testing.assert_array_equal(found[:, 3:-1], expected[:, 3:])
+    assert not found[:, -1].any(), "a radar that tells no time measured now"
+    np.testing.assert_array_equal(plain, found[:, :3])

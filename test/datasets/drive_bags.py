@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +14,14 @@ from bev_perception.bags.camera_info import camera_to_message
 from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.images import image_to_message
 from bev_perception.bags.markers import boxes_to_markers
+from bev_perception.bags.point_clouds import points_to_message
 from bev_perception.bags.poses import transforms_to_message
 from bev_perception.bags.typestore import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
     MARKER_ARRAY,
+    POINT_CLOUD,
     TF,
     bag_typestore,
 )
@@ -115,6 +117,24 @@ def drive_messages(num_sets: int, jpeg: bool, step_m: float) -> Iterator[Recorde
                 yield Recorded(topic, IMAGE, stamp, image_to_message(pixels, stamp, frame, topic))
             info = camera_to_message(CAMERA, stamp, frame)
             yield Recorded(f"/camera/{name}/camera_info", CAMERA_INFO, stamp, info)
+
+
+def with_clouds(topics: Mapping[str, Sequence[str]]) -> Spoil:
+    """Adds point clouds of 50 returns, with fields behind x, y, z; the third set has none."""
+
+    def spoil(messages: list[Recorded]) -> list[Recorded]:
+        added = []
+        for each in messages:
+            added.append(each)
+            if each.topic == "/tf" and each.moment != 2:
+                for topic, values in topics.items():
+                    random = np.random.default_rng([each.moment, len(values)])
+                    points = random.uniform(-9, 9, (50, 3 + len(values)))
+                    cloud = points_to_message(each.log_ns, "imu_link", points, values)
+                    added.append(Recorded(topic, POINT_CLOUD, each.log_ns, cloud))
+        return added
+
+    return spoil
 
 
 def without(topic_part: str, *moments: int) -> Spoil:

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from drive_bags import CARS, START, YAWS, drive_messages, write_drive
+from drive_bags import CARS, START, YAWS, changed, drive_messages, with_clouds, write_drive
 
 from bev_perception.datasets import (
     ExtractionSettings,
@@ -22,8 +22,10 @@ from bev_perception.datasets import (
     prepare_bags,
 )
 from bev_perception.datasets.extraction import DataSetPlan, extract_bags
+from bev_perception.datasets.preparation import prepare_bag
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.errors import BagError, DatasetError
+from bev_perception.geometry.point_values import RADAR_VALUES
 
 ALL = ShardSettings(min_distance_m=0.0)
 
@@ -84,11 +86,13 @@ def test_labels_poses_and_rig_come_back_as_they_were(tmp_path):
                 np.testing.assert_allclose(box.velocity, car.velocity)
 
 
-def test_prepared_shards_equal_prepared_bags(tmp_path):
-    bag = write_drive(tmp_path / "bag", 5, jpeg=False)
+@pytest.mark.parametrize("sensor", ["none", "lidar", "radar", "radar_features"])
+def test_prepared_shards_equal_prepared_bags(tmp_path, sensor):
+    clouds = {"/lidar/points": (), "/radar/points": RADAR_VALUES}
+    bag = write_drive(tmp_path / "bag", 5, jpeg=False, spoil=with_clouds(clouds))
     settings = ShardSettings(raw_format="png", min_distance_m=0.0)
     extract_bags([bag], DataSetPlan(tmp_path / "out", settings, {"train": 1.0}, processes=1))
-    how = ExtractionSettings((32, 48), stride=2)
+    how = ExtractionSettings((32, 48), stride=2, sensor=sensor)
     drives = find_bags([Path(f"{tmp_path / 'out'}:train")])
     (theirs,) = prepare_bags([bag], tmp_path / "cache", how, 1, False)
     (ours,) = prepare_bags(drives, tmp_path / "cache", how, 1, False)
@@ -98,6 +102,49 @@ def test_prepared_shards_equal_prepared_bags(tmp_path):
         assert (one.images == other.images).all()
         assert one.rig == other.rig
         assert len(one.objects) == len(other.objects) == len(CARS)
+        if sensor != "none":
+            width = 19 if sensor == "radar_features" else 3
+            assert one.points.shape == ((0 if index == 1 else 50), width)
+        np.testing.assert_array_equal(one.points, other.points)
+
+
+def test_large_clouds_are_thinned_and_left_out_where_that_is_asked_for(tmp_path):
+    bag = write_drive(tmp_path / "bag", 3, spoil=with_clouds({"/lidar/points": ()}))
+    for max_points, count in ((0, None), (20, 20), (50, 50)):
+        out = tmp_path / str(max_points)
+        settings = ShardSettings(min_distance_m=0.0, max_points=max_points)
+        extract_bags([bag], DataSetPlan(out, settings, processes=1))
+        with open_drive(out / "drives/bag") as drive:
+            points = next(drive.sets(points_of="lidar")).points
+        assert (None if points is None else len(points)) == count
+
+
+def test_clouds_that_cannot_be_read_are_left_out_and_noted(tmp_path):
+    def spoil(messages):
+        messages = with_clouds({"/lidar/points": ()})(messages)
+        return changed("/lidar", lambda cloud: setattr(cloud, "width", 999), 1)(messages)
+
+    bag = write_drive(tmp_path / "bag", 4, spoil=spoil)
+    manifest = extract_bags([bag], DataSetPlan(tmp_path / "out", ALL, processes=1))
+    (drive,) = manifest["drives"]
+    assert drive["verdict"] == "fair" or drive["notes"]
+    assert any("1 lidar clouds were left out" in note for note in drive["notes"])
+    with open_drive(tmp_path / "out/drives/bag") as stored:
+        found = [labelled.points is not None for labelled in stored.sets(points_of="lidar")]
+    assert found == [True, False, False, True]
+
+
+def test_shards_of_before_there_were_points_are_read_and_say_what_they_lack(data_set, tmp_path):
+    def made_before(record):
+        del record["points"]
+        record["version"] = 1
+
+    rewrite(data_set, made_before)
+    read(data_set)
+    drive = data_set / "drives/bag"
+    prepare_bag(drive, tmp_path / "images", ExtractionSettings((32, 48)))
+    with pytest.raises(BagError, match=r"no lidar points .*extract shards again"):
+        prepare_bag(drive, tmp_path / "both", ExtractionSettings((32, 48), sensor="lidar"))
 
 
 def test_large_drives_become_several_shards(tmp_path):
@@ -130,7 +177,7 @@ def data_set(tmp_path: Path) -> Path:
 
 def read(data_set: Path) -> None:
     for drive in ShardReader(data_set).drives:
-        list(drive.sets())
+        list(drive.sets(points_of="lidar"))
 
 
 def rewrite(data_set: Path, change) -> None:
@@ -176,6 +223,8 @@ def test_damaged_shards_are_refused(data_set):
         (lambda r: r["objects"][0].update(visibility=7), "visibility must lie in 0 to 1"),
         (lambda r: r.pop("stamp_ns"), "KeyError 'stamp_ns'"),
         (lambda r: r.update(version=99), "version 99"),
+        (lambda r: r["points"].update(lidar={"file": "front.jpg"}), "ValueError .*magic"),
+        (lambda r: r["points"].update(lidar={"file": "../lidar.npy"}), "KeyError"),
     ],
 )
 def test_impossible_values_name_their_set(data_set, change, words):
@@ -189,8 +238,10 @@ def test_other_versions_unknown_splits_and_unfinished_sets_are_told(data_set):
         ShardReader(f"{data_set}:testing")
     manifest = data_set / "manifest.json"
     text = manifest.read_text()
-    manifest.write_text(text.replace('"version": 1', '"version": 2', 1))
-    with pytest.raises(DatasetError, match=r"version 2 of the shard format, .* reads version 1"):
+    manifest.write_text(text.replace('"version": 2', '"version": 3', 1))
+    with pytest.raises(
+        DatasetError, match=r"version 3 of the shard format, .* reads versions 1 and 2"
+    ):
         find_bags([data_set])
     manifest.write_text("{")
     with pytest.raises(DatasetError, match=r"manifest\.json: damaged"):

@@ -16,7 +16,7 @@ from bev_perception.inference.engine import RawOutput
 from bev_perception.inference.exported_graph import ModelSource
 from bev_perception.inference.fallback import FallbackEngine
 from bev_perception.inference.loading import make_engine
-from bev_perception.model import LiftSettings, Segnet, SegnetConfig, build_lift_geometry
+from bev_perception.model import LiftSettings, Segnet, build_lift_geometry
 from bev_perception.model.feature_memory import FeatureMemory, MemoryStep
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.sensor_map import cloud_map
@@ -95,12 +95,6 @@ def test_a_map_that_does_not_fit_is_refused() -> None:
         TorchEngine(plain).infer(some_images(), taps, None, None, measured)
     with pytest.raises(EngineError, match=r"must have shape .*cloud_map"):
         TorchEngine(model).infer(some_images(), taps, None, None, measured[:, :1])
-
-
-def test_what_no_point_cloud_can_feed_is_refused_by_name() -> None:
-    config: SegnetConfig = replace(CONFIG, sensor="radar_features")
-    with pytest.raises(EngineError, match="radar_features beside images, 16 values per return"):
-        TorchEngine(Segnet(config))
 
 
 def test_engines_that_are_built_ahead_refuse_it_and_auto_takes_pytorch() -> None:

@@ -18,6 +18,7 @@ from bev_perception.errors import BagError, ConfigurationError
 from bev_perception.evaluation.evaluate import evaluate_bags
 from bev_perception.geometry import BevGrid, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.geometry.point_values import RADAR_VALUES
 from bev_perception.inference import load_engine
 from bev_perception.model import Segnet, SegnetConfig
 from bev_perception.model.memory_config import MemoryConfig
@@ -84,6 +85,24 @@ def test_the_map_of_a_mirrored_sample_is_the_mirrored_map():
     after = cloud_map(mirrored(sample).points, CONFIG)
     assert 0.1 < before.mean() < 0.9
     assert torch.equal(after, before.flip(2))
+
+
+def test_radar_values_follow_the_sample_as_the_radar_would_have_told_them(tmp_path):
+    values = np.arange(32.0).reshape(2, 16) + 1.0
+    cloud = np.concatenate([[[5.0, 2.0, 0.5], [-3.0, 6.0, 1.0]], values], axis=1)
+    tilt = RigidTransform.from_euler(0.1, -0.05, 0.0)
+    sample = a_prepared_bag(tmp_path / "bag", [cloud, np.zeros((0, 19))], tilt).sample(0)
+    np.testing.assert_allclose(sample.points[:, :3], tilt.apply(cloud[:, :3]), atol=1e-5)
+    np.testing.assert_array_equal(sample.points[:, 3:], values)
+    np.testing.assert_array_equal(turned(sample, 1.0).points[:, 3:], values)  # in its own frame
+    to_the_side = np.isin(RADAR_VALUES, ("vy", "vy_comp"))
+    assert to_the_side.sum() == 2
+    expected = values * np.where(to_the_side, -1.0, 1.0)
+    np.testing.assert_array_equal(mirrored(sample).points[:, 3:], expected)
+    config = replace(CONFIG, sensor="radar_features")
+    (example,) = [SegnetDataset([PreparedBag(tmp_path / "bag")], config)[0]]
+    assert example.sensor_map.shape == (1, 32, 16, 16)
+    assert set(example.sensor_map.unique().tolist()) == {0.0, *values.ravel()}
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
@@ -168,7 +187,6 @@ def test_a_bag_with_some_clouds_is_prepared_and_one_without_any_is_refused(tmp_p
             },
             "fixmatch takes images alone",
         ),
-        ({"model": replace(CONFIG, sensor="radar_features")}, "16 values per return"),
         ({"model": replace(CONFIG, heights_m=(0.0, 1.0, 3.0))}, "evenly spaced"),
     ],
 )
