@@ -14,8 +14,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from bev_perception.errors import BevError
-from bev_perception.ros.environment import require_ros, start_ros, use_shipped_transport
-from bev_perception.ros.prepared_engine import PreparedEngine, as_plain
+from bev_perception.ros.environment import require_ros, use_shipped_transport
+from bev_perception.ros.prepared_node import PreparedNode, as_plain
 from bev_perception.ros.security import security_told
 from bev_perception.supervision.program import STANDBY_OPTION, run_with_standby
 from bev_perception.supervision.supervised_life import SupervisedLife
@@ -58,10 +58,11 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         require_ros()
         use_shipped_transport()
-        prepared = PreparedEngine()
-        if life is not None:
-            life.wait(prepared.prepare)
-        return _run(arguments, prepared, life)
+        prepared = PreparedNode(arguments)
+        if life is not None and not life.wait(prepared.prepare):
+            prepared.close()
+            return 0
+        return _run(prepared, life)
     except KeyboardInterrupt:
         return 0
     except BevError as error:
@@ -69,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
 
 
-def _run(args: list[str], prepared: PreparedEngine, life: SupervisedLife | None) -> int:
+def _run(prepared: PreparedNode, life: SupervisedLife | None) -> int:
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import (
@@ -80,11 +81,12 @@ def _run(args: list[str], prepared: PreparedEngine, life: SupervisedLife | None)
 
     from bev_perception.ros.perception_lifecycle import PerceptionNode
 
-    start_ros(args)
+    prepared.start_ros()
     node: PerceptionNode | None = None
     try:
         with security_told():
             node = PerceptionNode(prepared.load, life)
+        prepared.is_there()
         takeover = None if life is None else life.takeover
         if not node.start(takeover.state if takeover is not None else ""):
             return EXIT_BAD_INPUT

@@ -31,6 +31,7 @@ class Member:
     def __init__(self, arguments: Sequence[str]) -> None:
         self.channel, other = Channel.pair()
         self.up_since_s: float | None = None
+        self._is_asked = False
         with other:
             self._process = subprocess.Popen(
                 command(arguments),
@@ -64,10 +65,15 @@ class Member:
         """What it has said, one after the other."""
         return self.channel.receive()
 
-    def end(self, number: int, patience_s: float) -> int:
-        """Sends a signal, and kill -9 where it has not ended after a while; its exit code."""
-        if self.exit_code is None:
+    def ask_to_end(self, number: int) -> None:
+        """By a signal, once: a second one would disturb its end."""
+        if self.exit_code is None and not self._is_asked:
             self._process.send_signal(number)
+        self._is_asked = True
+
+    def end(self, number: int, patience_s: float) -> int:
+        """Asks it to end, and takes kill -9 where it has not after a while; its exit code."""
+        self.ask_to_end(number)
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:

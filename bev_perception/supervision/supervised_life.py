@@ -59,24 +59,35 @@ class SupervisedLife:
         channel = Channel.from_environment()
         return None if channel is None else cls(channel)
 
-    def wait(self, prepare: Callable[[Order | None], str]) -> None:
-        """Returns when this process is to be active; ends it where it is not needed any more.
+    def wait(self, prepare: Callable[[Order | None], str]) -> bool:
+        """Waits until this process is to be active, or is not needed any more.
 
         Args:
             prepare: called with what is to be loaded, None where that is not known yet; returns
-                what went wrong, else "".
+                what went wrong, else "". SIGINT or SIGTERM end the process meanwhile; in the
+                pauses they only end the wait.
+
+        Returns:
+            Whether it is to be active.
         """
-        handlers = {number: signal.signal(number, _leave) for number in _SIGNALS}
         while self.takeover is None:
-            message = self._channel.receive(wait=True)
+            try:
+                message = self._channel.receive(wait=True)
+            except KeyboardInterrupt:
+                return False
             if message is None:
-                os._exit(0)  # the supervisor has ended
+                return False  # the supervisor has ended
             if message["do"] == "prepare":
-                self._channel.send({"tell": "prepared", "problem": prepare(message["order"])})
+                self._prepare(prepare, message["order"])
             else:
                 self.takeover = Takeover(
                     message["restarts"], message["cause"], message["state"], time.monotonic_ns()
                 )
+        return True
+
+    def _prepare(self, prepare: Callable[[Order | None], str], order: Order | None) -> None:
+        handlers = {number: signal.signal(number, _leave) for number in _SIGNALS}
+        self._channel.send({"tell": "prepared", "problem": prepare(order)})
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
@@ -97,5 +108,5 @@ class SupervisedLife:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """On standby there is nothing to clean up, and threads may be in the middle of imports."""
+    """At once: a thread may be in the middle of imports, and nothing is there to clean up."""
     os._exit(0)

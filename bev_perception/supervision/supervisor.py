@@ -76,8 +76,9 @@ class Supervisor:
                         return self._ended(wakeup.stop_signal)
                     wakeup.wait(self._members(), self._timeout_s())
             finally:
+                self._dismiss_standby()
                 for member in self._members():
-                    member.end(signal.SIGKILL, PATIENCE_S)
+                    member.end(signal.SIGINT, PATIENCE_S)
 
     def _step(self) -> int | None:
         """Looks at both processes; the exit code where all is over."""
@@ -95,17 +96,21 @@ class Supervisor:
 
     def _ended(self, number: int) -> int:
         """All, on demand; the active process's exit code."""
-        if self._standby is not None:
-            self._standby.end(signal.SIGKILL, PATIENCE_S)
-            self._standby = None
-        active, self._active = self._active, None
-        if active is None:
+        self._dismiss_standby()
+        if self._active is None:
             return 0
+        active, self._active = self._active, None
         code = active.end(number, PATIENCE_S)
         if code == -signal.SIGKILL:
             _LOGGER.error("process %d did not end within %.0f s: killed", active.pid, PATIENCE_S)
             return EXIT_CRASHED
         return max(code, 0)
+
+    def _dismiss_standby(self) -> None:
+        """While it loads, it has nothing to clean up and does not listen to signals yet."""
+        if self._standby is not None:
+            is_loaded = self._standby.up_since_s is not None
+            self._standby.ask_to_end(signal.SIGINT if is_loaded else signal.SIGKILL)
 
     def _bury(self, active: Member, code: int) -> bool:
         """The active process has died; whether another one is to follow."""
