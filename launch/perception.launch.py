@@ -59,6 +59,7 @@ OTHERS = {
         "/lidar/points",
         "PointCloud2 topic, for networks that take points and for labelled_points",
     ),
+    "imu_topic": ("/imu/data", "Imu topic, for the parameter imu"),
     "params_file": (
         str(config_path("perception.yaml")),
         "YAML file with the node's parameters",
@@ -101,6 +102,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             *((f"~/input/{name}/image", below(base, transport)) for name, base in images.items()),
             *((f"~/input/{name}/camera_info", info) for name, info in infos.items()),
             ("~/input/points", given["points_topic"]),
+            ("~/input/imu", given["imu_topic"]),
         ],
         ros_arguments=["--log-level", given["log_level"], *enclave("perception", given)],
         output="screen",

@@ -17,9 +17,16 @@ from bev_perception.bags.bag_file import BagFile, about
 from bev_perception.bags.bag_index import build_index, message_stamp_ns
 from bev_perception.bags.bag_rig import calibration_of, image_size_error, rig_camera
 from bev_perception.bags.compressed_images import image_from_compressed
-from bev_perception.bags.discovery import CameraTopics, find_cameras, find_labels, find_points
+from bev_perception.bags.discovery import (
+    CameraTopics,
+    find_cameras,
+    find_imu,
+    find_labels,
+    find_points,
+)
 from bev_perception.bags.headers import NANOSECONDS
 from bev_perception.bags.images import image_from_message
+from bev_perception.bags.imu_messages import read_imu
 from bev_perception.bags.labels import objects_at
 from bev_perception.bags.point_clouds import points_from_message
 from bev_perception.bags.stamped_topic import StampedTopic
@@ -36,6 +43,7 @@ from bev_perception.geometry import (
     TransformTree,
 )
 from bev_perception.geometry.box_arrays import BoxArrays
+from bev_perception.geometry.imu import ImuSample
 from bev_perception.geometry.point_values import POINT_VALUES, moved_points
 from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 from bev_perception.geometry.transform_tree import OutOfRangeError
@@ -253,6 +261,24 @@ class BagReader:
             return False
         found = topic.nearest(topic.stamps_ns[0], 0)
         return found is not None and {*names} <= {field.name for field in found[1].fields}
+
+    def imu_samples(
+        self, on_refused: Callable[[BagError], object]
+    ) -> Iterator[ImuSample] | None:
+        """Samples of the bag's IMU in the order of recording, read as they are asked for.
+
+        Args:
+            on_refused: called for each message that cannot be used, which is then left out.
+
+        Returns:
+            None where the bag has no IMU.
+        """
+        connection = find_imu(self._bag.connections)
+        return None if connection is None else read_imu(self._bag, connection, on_refused)
+
+    def base_T_frame(self, frame: str, stamp_ns: int, topic: str) -> RigidTransform:
+        """Where a sensor's frame is on the vehicle; see VehicleFrames.base_T_frame."""
+        return self._frames.base_T_frame(frame, stamp_ns, topic)
 
     def summary(self) -> BagSummary:
         """What is in the bag, and what is wrong with it. Reads it through once."""

@@ -15,6 +15,7 @@ from bev_perception.bags.bag_sink import BagSink
 from bev_perception.bags.camera_info import camera_to_message
 from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.images import image_to_message
+from bev_perception.bags.imu_messages import imu_to_message
 from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.bags.occupancy_grids import (
     grid_to_message,
@@ -27,6 +28,7 @@ from bev_perception.bags.typestore import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
+    IMU,
     MARKER_ARRAY,
     OCCUPANCY_GRID,
     ODOMETRY,
@@ -43,10 +45,12 @@ from bev_perception.geometry import (
     RigCamera,
     RigidTransform,
 )
+from bev_perception.geometry.imu import ImuSample
 
 WORLD_FRAME = "map"
 BASE_FRAME = "base_link"
 LIDAR_TOPIC = "/lidar/points"
+IMU_TOPIC = "/imu/data"
 
 
 class BagWriter:
@@ -141,6 +145,11 @@ class BagWriter:
                     f"{self.path}: camera {name!r} is not in the rig ({', '.join(rig.names)})"
                 )
             self._write_image(name, frame.stamp_ns, frame.image, rig[name], jpeg_quality)
+
+    def write_imu(self, samples: Iterable[ImuSample], topic: str = IMU_TOPIC) -> None:
+        """Samples of an IMU in a frame that write_rig was told."""
+        for sample in samples:
+            self._sink.write(topic, IMU, sample.stamp_ns, imu_to_message(sample))
 
     def write_pose(
         self, stamp_ns: int, world_T_base: RigidTransform, world_frame: str = WORLD_FRAME

@@ -15,6 +15,7 @@ from bev_perception.bags.typestore import (
     COMPRESSED_IMAGE,
     DETECTIONS,
     IMAGE,
+    IMU,
     MARKER_ARRAY,
     OBJECT_ARRAY,
     POINT_CLOUD,
@@ -148,6 +149,12 @@ def find_points(connections: Iterable[Connection], sensor: str = "lidar") -> Con
         and ("radar" in c.topic) == (name == "radar")
     ]
     return min(clouds, key=lambda c: (name not in c.topic, c.topic), default=None)
+
+
+def find_imu(connections: Iterable[Connection]) -> Connection | None:
+    """The connection of an IMU: the one with the most messages, then the first by name."""
+    imus = [c for c in connections if c.msgtype == IMU and c.msgcount]
+    return min(imus, key=lambda c: (-c.msgcount, c.topic), default=None)
 
 
 def is_camera_topic(topic: str, msgtype: str) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from bev_perception.bags import BagReader, BagWriter
 from bev_perception.cli.readable_clouds import ReadableClouds
 from bev_perception.cli.readable_frames import readable_frames
+from bev_perception.cli.readable_imu import ReadableImu
 from bev_perception.cli.run_results import ResultCollector, RunResult, with_progress
 from bev_perception.geometry import CameraFrame, FrameSet
 from bev_perception.geometry.rig_file import RigFile, load_rig_file
@@ -36,6 +37,7 @@ class RunOptions:
         video: draw every set into a video.
         track: give objects ids and velocities over time.
         residual_pose: measure errors of the cameras' attitude and height and take them out.
+        imu: take roll and pitch from the bag's IMU where no ego pose tells them.
     """
 
     weights: str = "tiny"
@@ -50,6 +52,7 @@ class RunOptions:
     video: bool = False
     track: bool = False
     residual_pose: bool = False
+    imu: bool = False
 
 
 def load_optional_rig(path: str | Path | None) -> RigFile | None:
@@ -91,7 +94,8 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         frames = readable_frames(reader, synchronizer)
         sensor = engine.config.sensor
         clouds = None if sensor == "none" else ReadableClouds(reader, sensor)
-        sets = _timed(frame_sets(reader, synchronizer, frames, clouds), collector)
+        imu = ReadableImu(reader) if options.imu else None
+        sets = _timed(frame_sets(reader, synchronizer, frames, clouds, imu), collector)
         # Closed before an error is told, so that the bar does not stand on its line.
         sets = stack.enter_context(closing(with_progress(sets, reader.stamp_range_ns, "perceive")))
         for frame_set in sets:
@@ -106,6 +110,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         told = problems(pipeline.residual) or [f"at the end {described(pipeline.residual)}"]
         result.findings += [f"residual pose: {sentence}" for sentence in told]
     result.findings += [] if clouds is None else clouds.findings
+    result.findings += [] if imu is None else imu.findings
     result.synchronisation = synchronizer.statistics.describe()
     chosen = {
         "backend": engine.backend,

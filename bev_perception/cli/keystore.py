@@ -34,6 +34,9 @@ def _add_arguments(parser: Parser) -> None:
         default="/lidar/points",
         help="topic of point clouds, for networks that take them",
     )
+    parser.add_argument(
+        "--imu-topic", type=str, default="/imu/data", help="topic of the IMU, where there is one"
+    )
     parser.add_argument("--namespace", type=str, default="", help="of the perception node")
 
 
@@ -47,6 +50,7 @@ def _run(arguments: Arguments) -> None:
         arguments.camera_info_topic,
         arguments.points_topic,
         arguments.namespace.strip("/"),
+        imu_topic=arguments.imu_topic,
     )
     nodes = policies(topics)
     policy = make_keystore(Path(arguments.folder), nodes)

@@ -52,6 +52,11 @@ def _add_arguments(parser: Parser) -> None:
         help="measure errors of the cameras' attitude and height in the images, take them out of "
         "the lift and tell them",
     )
+    parser.add_argument(
+        "--imu",
+        action="store_true",
+        help="take roll and pitch from the bag's IMU where no ego pose tells them",
+    )
 
 
 def _run(arguments: Arguments) -> None:
@@ -74,6 +79,7 @@ def _run(arguments: Arguments) -> None:
         video=arguments.video,
         track=arguments.track,
         residual_pose=arguments.residual_pose,
+        imu=arguments.imu,
     )
     out = Path(arguments.out)
     inputs = [Path(arguments.bag)]

@@ -76,6 +76,9 @@ def _add_arguments(parser: Parser) -> None:
         "--storage", choices=("mcap", "sqlite3"), default="mcap", help="kind of bag"
     )
     parser.add_argument("--lidar", action="store_true", help="also record LiDAR points")
+    parser.add_argument(
+        "--imu", action="store_true", help="also record an IMU; needs 5 sets per second or more"
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="towns at a time")
     add_output_arguments(parser)
 
@@ -95,7 +98,7 @@ def _run(arguments: Arguments) -> None:
         TownJob(seed=seed, path=out / bag_name(seed), rig_file=Path(settings["rig"]),
                 num_sets=settings["sets"], rate_hz=settings["rate_hz"],
                 jpeg_quality=settings["jpeg_quality"] or None, storage=settings["storage"],
-                lidar=settings["lidar"], vary_rig=settings["vary_rig"])
+                lidar=settings["lidar"], vary_rig=settings["vary_rig"], imu=settings["imu"])
         for seed in seeds
         if not (out / bag_name(seed)).exists()
     ]  # fmt: skip
@@ -130,12 +133,17 @@ def _checked_settings(arguments: Arguments) -> dict[str, Any]:
         f"--rate-hz must lie between 0.1 and 100, got {arguments.rate_hz:g}",
     )
     require(
+        not arguments.imu or (arguments.rate_hz >= 5.0 and arguments.sets >= 4),
+        f"--imu needs at least 4 sets and 5 sets per second, to know the motion between them, got "
+        f"{arguments.sets} at {arguments.rate_hz:g} Hz",
+    )
+    require(
         0 <= arguments.jpeg_quality <= 100,
         f"--jpeg-quality must lie between 1 and 100, or be 0 for raw, got {arguments.jpeg_quality}",
     )
     rig = Path(arguments.rig) if arguments.rig else config_path("rigs/default.yaml")
     check_renderable(load_rig(rig), rig)
-    names = ("sets", "rate_hz", "jpeg_quality", "storage", "lidar", "vary_rig")
+    names = ("sets", "rate_hz", "jpeg_quality", "storage", "lidar", "vary_rig", "imu")
     digest = hashlib.sha256(rig.read_bytes()).hexdigest()
     chosen = {name: arguments[name] for name in names}
     return {"rig": str(rig.resolve()), "rig_sha256": digest, **chosen}
@@ -176,7 +184,7 @@ def _difference(earlier: dict[str, Any], settings: dict[str, Any]) -> str:
     return ", ".join(
         f"{name} {earlier.get(name)} there, {value} now"
         for name, value in compared.items()
-        if earlier.get(name) != value
+        if earlier.get(name, False if name == "imu" else None) != value
     )
 
 

@@ -13,6 +13,7 @@ from bev_perception.geometry import LIDAR_FRAME
 from bev_perception.geometry.rig_file import load_rig
 from bev_perception.parallel import run_jobs, stop_if_asked
 from bev_perception.simulation.lidar import lidar_mounting
+from bev_perception.simulation.motion import IMU_FRAME, IMU_MOUNTING, DriveMotion, imu_samples
 from bev_perception.simulation.rig_variation import varied_rig
 from bev_perception.simulation.simulator import FIRST_STAMP_NS, Simulator
 
@@ -29,6 +30,7 @@ class TownJob:
         jpeg_quality: 1 to 100, None for raw images.
         storage: mcap or sqlite3.
         lidar: also record LiDAR points.
+        imu: also record an IMU.
         vary_rig: seed of a rig drawn around the file's, see simulation.rig_variation; None takes
             the file's.
     """
@@ -42,6 +44,7 @@ class TownJob:
     storage: str = "mcap"
     lidar: bool = False
     vary_rig: int | None = None
+    imu: bool = False
 
 
 def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> None:
@@ -63,6 +66,8 @@ def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> Non
         Simulator(job.seed, rig, job.rate_hz, lidar=job.lidar) as simulator,
     ):
         others = {LIDAR_FRAME: lidar_mounting(rig)} if job.lidar else {}
+        others |= {IMU_FRAME: IMU_MOUNTING} if job.imu else {}
+        poses = []
         writer.write_rig(rig, FIRST_STAMP_NS, others=others)
         for simulated in simulator.run(job.num_sets):
             stop_if_asked()
@@ -70,8 +75,12 @@ def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> Non
                 writer, simulated.frame_set, simulated.objects, rig, job.jpeg_quality,
                 simulated.scan,
             )  # fmt: skip
+            if simulated.frame_set.world_T_base is not None:
+                poses.append((simulated.frame_set.stamp_ns, simulated.frame_set.world_T_base))
             if on_set is not None:
                 on_set()
+        if job.imu:
+            writer.write_imu(imu_samples(DriveMotion(poses), seed=job.seed))
 
 
 def record_towns(jobs: Sequence[TownJob], processes: int, on_sets: Callable[[int], object]) -> None:

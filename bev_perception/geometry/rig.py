@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry.camera import PinholeCamera
+from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.transform import RigidTransform
 
 
@@ -138,6 +139,7 @@ class FrameSet:
         missing: names of the rig's cameras that did not come in time.
         world_T_base: ego pose at stamp_ns in a gravity-aligned world frame (map or odom), or
             None when unknown; levels the map.
+        level_T_base: attitude by an IMU, see frames.levelled, where there is no pose; else None.
         points: (N, 3) metres of a LiDAR or radar cloud, in base_link (not levelled) at stamp_ns,
             with RADAR_VALUES behind for networks that take them; None where there is none or
             nobody asked for one.
@@ -148,3 +150,9 @@ class FrameSet:
     missing: tuple[str, ...] = ()
     world_T_base: RigidTransform | None = None
     points: NDArray[np.floating] | None = None
+    level_T_base: RigidTransform | None = None
+
+    @property
+    def attitude(self) -> RigidTransform | None:
+        """``level_T_base`` by pose or IMU; None where nothing tells it."""
+        return self.level_T_base if self.world_T_base is None else levelled(self.world_T_base)

@@ -19,6 +19,11 @@ NANOSECONDS = 1_000_000_000
 PointSource = Callable[[int], "NDArray[np.floating] | None"]
 """A stamp to (N, 3) metres in base_link at that time, None where there is no cloud near it."""
 
+Levelling = Callable[
+    [int, "RigidTransform | None"], "tuple[RigidTransform | None, RigidTransform | None]"
+]
+"""As ImuLevelling.at: stamp and pose of a set to its pose and, without one, its attitude."""
+
 
 class FrameSource(Protocol):
     """Where images come from, for example a bags.BagReader."""
@@ -41,6 +46,7 @@ def frame_sets(
     synchronizer: Synchronizer[CameraFrame] | None = None,
     frames: Iterable[CameraFrame] | None = None,
     points: PointSource | None = None,
+    levelling: Levelling | None = None,
 ) -> Iterator[FrameSet]:
     """Synchronised sets of a source, in order, with world_T_base filled in.
 
@@ -51,6 +57,7 @@ def frame_sets(
         frames: the source's images, if not all of them; default those of the synchroniser's
             cameras.
         points: asked for the point cloud of every set, where the network takes one.
+        levelling: asked for the attitude of every set, where an IMU may tell it.
 
     Raises:
         BevError: no frames at all, or two or more cameras have frames and no two of them
@@ -64,7 +71,10 @@ def frame_sets(
         met = met or len(found.frames) > 1
         pose = source.world_T_base(found.stamp_ns)
         cloud = None if points is None else points(found.stamp_ns)
-        yield FrameSet(found.stamp_ns, found.frames, found.missing, pose, cloud)
+        level_T_base = None
+        if levelling is not None:
+            pose, level_T_base = levelling(found.stamp_ns, pose)
+        yield FrameSet(found.stamp_ns, found.frames, found.missing, pose, cloud, level_T_base)
     if not met:
         _explain_no_sets(synchronizer)
 

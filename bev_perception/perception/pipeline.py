@@ -22,7 +22,6 @@ from bev_perception.geometry import (
     Rig,
     RigidTransform,
 )
-from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.point_values import moved_points
 from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
 from bev_perception.model import ImageResize
@@ -112,21 +111,21 @@ class Pipeline:
         """
         calibration = Calibration(rig, self.engine.config)
         present = tuple(like is None or name in like.frames for name in rig.names)
-        pose = None if like is None else like.world_T_base
-        calibration.table(present, _attitude(pose, self.settings))
+        attitude = None if like is None else like.attitude
+        calibration.table(present, _settled(attitude, self.settings))
         return calibration
 
-    def expect(self, world_T_base: RigidTransform | None) -> None:
+    def expect(self, attitude: RigidTransform | None) -> None:
         """Builds the tap table for a set to come, in which no camera is missing.
 
         Any thread may call it, while a set is processed, too.
 
         Args:
-            world_T_base: pose of the vehicle at that set's stamp.
+            attitude: of the vehicle at that set's stamp, as FrameSet.attitude.
         """
         calibration = self.calibration
         present = (True,) * len(calibration.rig)
-        calibration.table(present, _attitude(world_T_base, self.settings), self.correction)
+        calibration.table(present, _settled(attitude, self.settings), self.correction)
 
     def observe(self, frame_set: FrameSet) -> None:
         """Measures the residual pose, if chosen, in a set that the network is not asked about."""
@@ -160,7 +159,7 @@ class Pipeline:
         prepared_at = perf_counter()
         built = calibration.tables_built
         present = tuple(prepared.present.tolist())
-        attitude = _attitude(frame_set.world_T_base, settings)
+        attitude = _settled(frame_set.attitude, settings)
         table = calibration.table(present, attitude, correction)
         self.tables_built += calibration.tables_built - built
         self.on_inference()
@@ -276,10 +275,10 @@ def _usable(frame_set: FrameSet, health: Mapping[str, CameraHealth]) -> FrameSet
     return replace(frame_set, frames=frames)
 
 
-def _attitude(world_T_base: RigidTransform | None, settings: PipelineSettings) -> RigidTransform:
-    if world_T_base is None or not settings.level:
+def _settled(attitude: RigidTransform | None, settings: PipelineSettings) -> RigidTransform:
+    if attitude is None or not settings.level:
         return RigidTransform.identity()
-    return settled_attitude(levelled(world_T_base), settings.level_tolerance_deg)
+    return settled_attitude(attitude, settings.level_tolerance_deg)
 
 
 def _timings_ms(moments: tuple[float, ...]) -> dict[str, float]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry import FrameSet, Rig, RigidTransform
-from bev_perception.geometry.frames import levelled
 from bev_perception.residual_pose.camera_tilts import CameraTilts
 from bev_perception.residual_pose.ground_history import GroundHistory
 from bev_perception.residual_pose.joint_fit import Edges, Fit, GroundRows, fit, voted_tilt
@@ -102,7 +101,7 @@ class ResidualPoseEstimator:
 
     def _look_for_edges(self, frame_set: FrameSet, camera: str) -> None:
         found = self._finders[camera].find(frame_set.frames[camera].image)
-        up = _up(frame_set.world_T_base)
+        up = _up(frame_set.attitude)
         index = self._rig.names.index(camera)
         edges = Edges(
             found.normals,
@@ -130,8 +129,7 @@ class ResidualPoseEstimator:
         turn = RigidTransform.from_euler(
             float(self._state[0]), float(self._state[1]), 0.0, (0.0, 0.0, float(self._state[2]))
         )
-        pose = frame_set.world_T_base
-        level_T_base = RigidTransform.identity() if pose is None else levelled(pose)
+        level_T_base = frame_set.attitude or RigidTransform.identity()
         return self._tilts.corrected(self._rig).moved(level_T_base @ turn)
 
     def _drop_old(self, stamp_ns: int) -> None:
@@ -189,6 +187,6 @@ def _share(age_ns: int) -> float:
     return math.exp(-age_ns / 1e9 / MEMORY_S)
 
 
-def _up(world_T_base: RigidTransform | None) -> NDArray[np.float64]:
-    """(3,) in base_link, where the pose says it is."""
-    return np.array([0.0, 0.0, 1.0]) if world_T_base is None else world_T_base.rotation[2]
+def _up(level_T_base: RigidTransform | None) -> NDArray[np.float64]:
+    """(3,) in base_link, where pose or IMU say it is."""
+    return np.array([0.0, 0.0, 1.0]) if level_T_base is None else level_T_base.rotation[2]

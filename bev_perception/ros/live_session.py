@@ -27,6 +27,7 @@ from bev_perception.ros.camera_inputs import CameraInput, PendingImage
 from bev_perception.ros.cloud_input import CloudInput
 from bev_perception.ros.ego_pose import EgoPoses
 from bev_perception.ros.flood_limits import TransformLimit
+from bev_perception.ros.imu_input import ImuInput
 from bev_perception.ros.live_rig import LiveRig
 from bev_perception.ros.node_monitor import NodeMonitor
 from bev_perception.ros.one_shot import OneShot
@@ -115,6 +116,7 @@ class LiveSession:
             values = POINT_VALUES[engine.config.sensor]
             self._clouds = CloudInput(node, parameters, tree, poses, monitor.points, values)
             self._processor.clouds = self._clouds.at
+        self._imu: ImuInput | None = None
         self._handover = SetHandover(
             node,
             poses,
@@ -123,6 +125,9 @@ class LiveSession:
             monitor,
             self._on_crash,
         )
+        if parameters.imu:
+            self._imu = ImuInput(node, parameters.base_frame, tree, poses, monitor.imu)
+            self._handover.levelling = self._imu.at
         self._rig_ready = node.create_guard_condition(self._handover.release_held)
         self._diagnostics_timer = node.create_timer(
             parameters.diagnostics_period_s,
@@ -157,6 +162,8 @@ class LiveSession:
             camera_input.close()
         if self._clouds is not None:
             self._clouds.close()
+        if self._imu is not None:
+            self._imu.close()
         self._transforms.close()
         self._jump_handle.unregister()
         self._anchor_timer.close()
@@ -261,6 +268,8 @@ class LiveSession:
         self._handover.forget("clock jump")
         if self._clouds is not None:
             self._clouds.forget()
+        if self._imu is not None:
+            self._imu.forget()
 
     # What became of it.
 

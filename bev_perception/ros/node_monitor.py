@@ -19,6 +19,7 @@ from bev_perception.ros.clock_monitor import CLOCK_TOPIC, ClockMonitor
 from bev_perception.ros.cloud_monitor import CloudMonitor
 from bev_perception.ros.diagnostics import diagnostic_array, image_topics, publishers_of
 from bev_perception.ros.engine_monitor import EngineMonitor
+from bev_perception.ros.imu_monitor import ImuMonitor
 from bev_perception.ros.live_rig import CameraInfoMissingError, CameraInfoSpoiledError
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.process_monitor import ProcessMonitor
@@ -49,6 +50,7 @@ class NodeMonitor:
         transforms: told of every pose.
         residual_pose: told of every set.
         points: told of every point cloud, and of every set that needs one.
+        imu: told of every sample, and of every set's attitude.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class NodeMonitor:
         self.timing = TimingMonitor(parameters.latency_budget_ms)
         self.residual_pose = ResidualPoseMonitor()
         self.points = CloudMonitor()
+        self.imu = ImuMonitor()
         self.transforms = TransformMonitor(parameters.base_frame, parameters.world_frame)
         self._synchronization = SynchronizationMonitor()
         self._clock = ClockMonitor()
@@ -119,6 +122,7 @@ class NodeMonitor:
         statuses.append(self.timing.status(now_ns))
         statuses += self.residual_pose.statuses()
         statuses += self.points.statuses(now_ns)
+        statuses += self.imu.statuses(now_ns)
         statuses += self._process.statuses(now_ns)
         statuses.append(self._clock_status(clock_ns, now_ns))
         self._publisher.publish(diagnostic_array(clock_ns, self._node.get_name(), statuses))
@@ -140,6 +144,7 @@ class NodeMonitor:
             self.timing.status(now_ns).level,
             self.residual_pose.level,
             self.points.level(now_ns),
+            self.imu.level(now_ns),
             self._process.level(now_ns),
             self._clock_status(clock_ns, now_ns).level,
         )

@@ -166,6 +166,9 @@ PARAMETERS: dict[str, ParameterEntry] = {
     "labelled_points": ParameterEntry(
         False, "whether ~/labelled_points says of every LiDAR point what the map says of its place"
     ),
+    "imu": ParameterEntry(
+        False, "whether ~/input/imu tells roll and pitch where no ego pose tells them"
+    ),
     "occupancy_threshold": ParameterEntry(
         _DEFAULTS.occupancy_threshold, "probability from which a cell is occupied", *_THRESHOLD
     ),

@@ -48,6 +48,7 @@ class NodeParameters:
     points_tolerance_ms: int
     points_timeout_ms: int
     labelled_points: bool
+    imu: bool
     latency_budget_ms: int
     watchdog_s: float
     image_reliability: str

@@ -81,6 +81,7 @@ class SecuredTopics:
         cameras: names.
         image_topic, camera_info_topic: with {camera} where the name stands.
         points_topic: of the point clouds that some networks take.
+        imu_topic: of the IMU, for the parameter imu.
         namespace: of the perception node, without slashes at its ends.
         node: name of the perception node.
     """
@@ -91,6 +92,7 @@ class SecuredTopics:
     points_topic: str = "/lidar/points"
     namespace: str = ""
     node: str = "bev"
+    imu_topic: str = "/imu/data"
 
     def __post_init__(self) -> None:
         for topic in (self.image_topic, self.camera_info_topic):
@@ -99,8 +101,9 @@ class SecuredTopics:
                     f"topic {topic!r} must begin with / and hold {{camera}} where a camera's name "
                     f"stands, as in /camera/{{camera}}/image_raw"
                 )
-        if not self.points_topic.startswith("/"):
-            raise ConfigurationError(f"topic {self.points_topic!r} must begin with /")
+        for topic in (self.points_topic, self.imu_topic):
+            if not topic.startswith("/"):
+                raise ConfigurationError(f"topic {topic!r} must begin with /")
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -132,7 +135,7 @@ class SecuredTopics:
 def policies(topics: SecuredTopics) -> list[NodePolicy]:
     """Rights of every node and command of this package, of camera drivers and of an operator."""
     moving = ("/tf", "/tf_static")
-    sensors = (*topics.images, *topics.infos, topics.points_topic)
+    sensors = (*topics.images, *topics.infos, topics.points_topic, topics.imu_topic)
     sources = ("/clock", "/ground_truth/objects", "/odom", *moving, *sensors)
     everything = (*sources, *topics.outputs, *topics.latencies, "/diagnostics")
     bev = topics.full_name

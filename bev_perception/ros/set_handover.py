@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
+from bev_perception.geometry.frames import levelled
 from bev_perception.perception import SynchronizedSet
+from bev_perception.perception.frame_sets import Levelling
 from bev_perception.ros.camera_inputs import PendingImage
 from bev_perception.ros.ego_pose import EgoPose, EgoPoses
 from bev_perception.ros.node_monitor import NodeMonitor
@@ -33,6 +35,9 @@ class SetHandover:
         processor: processes the sets, in a thread made here.
         monitor: told of poses and of what is dropped.
         on_crash: called in the thread with what the processor did not catch.
+
+    Attributes:
+        levelling: asked for the attitude of every set, see perception.frame_sets.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class SetHandover:
         monitor: NodeMonitor,
         on_crash: Callable[[BaseException], object],
     ) -> None:
+        self.levelling: Levelling = lambda stamp_ns, world_T_base: (world_T_base, None)
         self._clock = node.get_clock()
         self._processor = processor
         self._monitor = monitor
@@ -58,7 +64,10 @@ class SetHandover:
         """The first image of a set has come; if its pose is known, its tap table is built."""
         pose = self._poses.at(stamp_ns)
         if pose.is_final:
-            self._processor.expect(pose)
+            world_T_base, level_T_base = self.levelling(stamp_ns, pose.world_T_base)
+            self._processor.expect(
+                level_T_base if world_T_base is None else levelled(world_T_base)
+            )
 
     def add(self, images: ImageSet) -> None:
         """A set is there; it goes on at once if its pose is known."""
@@ -113,7 +122,8 @@ class SetHandover:
                 self._monitor.transforms.pose_missing(now_ns)
             else:
                 self._monitor.transforms.pose_found(pose.world_frame, pose.age_ns, now_ns)
-            self._hand_over(LiveSet(images, pose))
+            levelling = self.levelling(images.stamp_ns, pose.world_T_base)
+            self._hand_over(LiveSet(images, pose, *levelling))
 
     def _hand_over(self, live_set: LiveSet) -> None:
         if self._held is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rclpy.clock import Clock
 
 from bev_perception.errors import BagError, CalibrationError
-from bev_perception.geometry import BevOutput, CameraFrame, FrameSet, Rig
+from bev_perception.geometry import BevOutput, CameraFrame, FrameSet, Rig, RigidTransform
 from bev_perception.inference import Engine, give_back_memory
 from bev_perception.perception import (
     Calibration,
@@ -46,10 +46,13 @@ class LiveSet:
     Attributes:
         images: not decoded yet.
         pose: at the set's stamp, or the newest before it.
+        world_T_base, level_T_base: as FrameSet has them: roll and pitch perhaps by an IMU.
     """
 
     images: SynchronizedSet[PendingImage]
     pose: EgoPose
+    world_T_base: RigidTransform | None = None
+    level_T_base: RigidTransform | None = None
 
     @property
     def received_ns(self) -> int:
@@ -126,14 +129,14 @@ class SetProcessor:
         else:
             self._calibration = self._pipeline.calibrate(rig, self._last_set)
 
-    def expect(self, pose: EgoPose) -> None:
-        """A set of this pose begins to come: its tap table is built while it does.
+    def expect(self, attitude: RigidTransform | None) -> None:
+        """A set of this attitude begins to come: its tap table is built while it does.
 
         Not while another set is processed: then there is no time to win.
         """
         is_building = self._table is not None and not self._table.done()
         if self._pipeline is not None and not self._is_busy and not is_building:
-            self._table = self._tables.submit(self._pipeline.expect, pose.world_T_base)
+            self._table = self._tables.submit(self._pipeline.expect, attitude)
 
     def close(self) -> None:
         """Ends the tables' thread; nothing is processed or published any more."""
@@ -259,7 +262,8 @@ def _longest_stage(timings_ms: Mapping[str, float]) -> str:
 
 def _frame_set(live_set: LiveSet, frames: Mapping[str, CameraFrame], rig: Rig) -> FrameSet:
     missing = tuple(camera for camera in rig if camera not in frames)
-    return FrameSet(live_set.images.stamp_ns, frames, missing, live_set.pose.world_T_base)
+    stamp_ns, pose = live_set.images.stamp_ns, live_set.world_T_base
+    return FrameSet(stamp_ns, frames, missing, pose, level_T_base=live_set.level_T_base)
 
 
 def _perceive(pipeline: Pipeline, frame_set: FrameSet) -> BevOutput:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bev_perception.bags.discovery import is_camera_topic, is_label_topic
 from bev_perception.bags.raw_topic import is_tf_static
-from bev_perception.bags.typestore import CAMERA_INFO, ODOMETRY, TF
+from bev_perception.bags.typestore import CAMERA_INFO, IMU, ODOMETRY, TF
 from bev_perception.errors import ConfigurationError
 
 _ALSO = frozenset({"/clock", "/diagnostics"})
@@ -24,7 +24,7 @@ class TopicSelection:
 
     Attributes:
         topics: names; empty for the default choice: cameras with CameraInfo, /tf, odometry,
-            labels, /bev outputs, /clock and /diagnostics.
+            IMUs, labels, /bev outputs, /clock and /diagnostics.
         everything: all topics but hidden ones.
         exclude: regular expression found in the names of topics that are left out; empty for
             none.
@@ -81,7 +81,7 @@ def check_expression(expression: str) -> None:
 
 
 def _is_default(topic: str, msgtype: str, published: Collection[str]) -> bool:
-    if topic in _ALSO or topic.startswith(_OUTPUTS) or msgtype in (TF, ODOMETRY, CAMERA_INFO):
+    if topic in _ALSO or topic.startswith(_OUTPUTS) or msgtype in (TF, ODOMETRY, IMU, CAMERA_INFO):
         return True
     if is_camera_topic(topic, msgtype):
         base, _, last = topic.rpartition("/")

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry import BevOutput, FrameSet, ObjectBox, Rig
-from bev_perception.geometry.frames import levelled
 from bev_perception.visualization.bev_picture import bev_picture, output_picture
 from bev_perception.visualization.drawing import draw_boxes
 from bev_perception.visualization.ground_grid import draw_ground_grid
@@ -174,7 +173,7 @@ def _camera_view(
     view = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
     entry = rig.cameras[name]
     if ground_grid:
-        level = levelled(frame_set.world_T_base) if frame_set.world_T_base else None
+        level = frame_set.attitude
         view = draw_ground_grid(view, entry, base_T_ground=level.inverse() if level else None)
     view = draw_boxes(view, entry, truth, TRUTH)
     return draw_boxes(view, entry, predicted, PREDICTION)

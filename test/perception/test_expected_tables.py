@@ -16,7 +16,7 @@ from bev_perception.geometry import (
     RigCamera,
     RigidTransform,
 )
-from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.geometry.frames import BODY_T_OPTICAL, levelled
 from bev_perception.inference import Engine
 from bev_perception.perception import Calibration, Pipeline
 
@@ -30,7 +30,7 @@ def test_a_set_that_was_expected_waits_for_no_table(engine: Engine) -> None:
     pipeline = Pipeline(engine, RIG)
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     frame_set = FrameSet(1, {"front": CameraFrame("front", 1, image)}, (), POSE)
-    pipeline.expect(POSE)
+    pipeline.expect(levelled(POSE))
     expected = pipeline.process(frame_set)
     assert pipeline.tables_built == 0
     surprised = Pipeline(engine, RIG)

@@ -67,7 +67,7 @@ def test_the_perception_nodes_rights_are_what_it_has_in_the_graph(
         "publish": {"/bev/labelled_points"},  # where the parameter is on
         # for the other image_transport, for use_sim_time, and for networks that take points
         "subscribe": {f"/camera/{name}/image_raw/compressed" for name in CAMERAS}
-        | {"/clock", "/lidar/points"},
+        | {"/clock", "/lidar/points", "/imu/data"},
         "reply": {"/bev/get_type_description"},  # not in Humble
         "request": set(),
     }
