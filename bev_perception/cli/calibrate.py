@@ -32,9 +32,11 @@ def _add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--bias",
-        action="store_true",
-        help="also fit a bias, which undoes the weight that the loss gives to occupied cells; "
-        "cells then cross the probability 0.5",
+        choices=("none", "likelihood", "decision"),
+        default="none",
+        help="also fit a bias, so that cells cross the probability 0.5: likelihood undoes the "
+        "weight that the loss gives to occupied cells, and 0.5 is a true one; decision makes 0.5 "
+        "the threshold of the largest IoU",
     )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:N")
     add_rig_argument(parser, "names topics, frames or calibrations that the bags do not tell")
@@ -79,7 +81,7 @@ def _command(arguments: Arguments) -> str:
     """What fits it again."""
     words = ["bev", "calibrate", *arguments.bags, "--weights", arguments.weights]
     words += ["--rig", arguments.rig] if arguments.rig else []
-    words += ["--bias"] if arguments.bias else []
+    words += [] if arguments.bias == "none" else ["--bias", arguments.bias]
     return shlex.join([*words, "--stride", str(arguments.stride), "--out", arguments.out])
 
 

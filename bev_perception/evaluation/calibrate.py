@@ -21,6 +21,12 @@ from bev_perception.evaluation.temperature import (
 )
 from bev_perception.geometry.rig_file import RigFile
 
+_METHODS = {
+    "none": "temperature",
+    "likelihood": "temperature and bias",
+    "decision": "temperature, and bias of the largest IoU",
+}
+
 
 def collect_logits(
     bags: Sequence[Path],
@@ -53,21 +59,21 @@ def collect_logits(
 
 
 def calibration_values(
-    histogram: LogitHistogram, fitted_on: Sequence[str], with_bias: bool = False
+    histogram: LogitHistogram, fitted_on: Sequence[str], bias: str = "none"
 ) -> dict[str, Any]:
     """What a weights file's metadata hold under CALIBRATION_KEY.
 
     Args:
         histogram: of the logits of the model without any calibration.
         fitted_on: names of the drives.
-        with_bias: fit a bias, too.
+        bias: one of temperature.BIASES.
 
     Raises:
         BevError: see fit_temperature.
     """
-    fitted: Temperature = fit_temperature(histogram, with_bias)
+    fitted: Temperature = fit_temperature(histogram, bias)
     return {
-        "method": "temperature and bias" if with_bias else "temperature",
+        "method": _METHODS[bias],
         "temperature": round(fitted.temperature, 5),
         "bias": round(fitted.bias, 5),
         "cells": fitted.cells,

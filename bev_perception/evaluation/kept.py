@@ -84,7 +84,7 @@ class Kept:
     def _fitted(self) -> dict[str, float | None]:
         """What a calibration of its own would change; nothing where nothing was seen or there."""
         try:
-            plain, biased = (fit_temperature(self.logits, bias) for bias in (False, True))
+            plain, biased = (fit_temperature(self.logits, bias) for bias in ("none", "likelihood"))
         except BevError:
             return dict.fromkeys(("temperature", "ece_at_temperature", "ece_with_bias"))
         return {

@@ -8,7 +8,10 @@ data is least. The order of cells does not change, nor which exceed 0.5.
 A loss that weighs occupied cells more than free ones shifts all logits by the logarithm of that
 weight, which no temperature undoes. A bias does, together with a temperature (Alexandari et al.
 2020, "Maximum Likelihood with Bias-Corrected Calibration", arXiv:1901.06852); then a probability
-of 0.5 is a true one, and no longer where the network was trained to decide.
+of 0.5 is a true one, and no longer where the network was trained to decide. Or the bias is chosen
+such that 0.5 is where deciding pays best: where the intersection over union is largest. (Of true
+probabilities that is below one half: Lipton et al. 2014, "Optimal Thresholding of Classifiers to
+Maximize F1 Measure", arXiv:1402.1892, F1 and IoU being largest together.)
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from bev_perception.evaluation.calibration_error import RELIABILITY_BINS
 
 LOGIT_LIMIT = 16.0
 """Logits beyond this count as this: single precision says 1 there."""
+
+BIASES = ("none", "likelihood", "decision")
+"""Of a calibration: none; that of least negative log likelihood; that of the largest IoU at 0.5."""
 
 NUM_LOGIT_BINS = 6400
 LARGEST = 20.0
@@ -75,7 +81,7 @@ class Temperature:
 
     Attributes:
         temperature: more than 1 where logits were too sure.
-        bias: 0 unless it was fitted, too.
+        bias: added to logits before; 0 unless it was fitted, too.
         cells: it was fitted on.
         nll_before, nll_after: mean negative log likelihood of a cell, nats.
     """
@@ -87,15 +93,15 @@ class Temperature:
     nll_after: float
 
 
-def fit_temperature(histogram: LogitHistogram, with_bias: bool = False) -> Temperature:
-    """The temperature of least negative log likelihood.
+def fit_temperature(histogram: LogitHistogram, bias: str = "none") -> Temperature:
+    """The temperature of least negative log likelihood, given or with a bias.
 
     Cells of one bin (1/200 of a nat wide) count as their mean logit.
 
     Args:
         histogram: of logits that nothing was done to; where several processes hold parts of
             it, all of them must call this.
-        with_bias: fit a bias, too.
+        bias: one of BIASES.
 
     Raises:
         BevError: there is no free or no occupied cell to learn from.
@@ -109,23 +115,36 @@ def fit_temperature(histogram: LogitHistogram, with_bias: bool = False) -> Tempe
     used = cells > 0
     logits, weights = sums[used] / cells[used], cells[used] / cells.sum()
     signs = np.broadcast_to(np.array([[-1.0], [1.0]]), cells.shape)[used]
+    free = bias == "likelihood"
+    given = -best_decision(cells) if bias == "decision" else 0.0
 
     def loss(values: NDArray[np.float64]) -> float:
-        bias = float(values[1]) if with_bias else 0.0
-        return mean_nll(signs * (logits + bias), weights, math.exp(values[0]))
+        shift = float(values[1]) if free else given
+        return mean_nll(signs * (logits + shift), weights, math.exp(values[0]))
 
     limit = math.log(LARGEST)
-    bounds = [(-limit, limit), (-LOGIT_LIMIT, LOGIT_LIMIT)][: 1 + with_bias]
-    start = np.zeros(1 + with_bias)
+    bounds = [(-limit, limit), (-LOGIT_LIMIT, LOGIT_LIMIT)][: 1 + free]
+    start = np.zeros(1 + free)
     options = {"xatol": 1e-6, "fatol": 1e-12}
     found = minimize(loss, start, method="Nelder-Mead", bounds=bounds, options=options)
     return Temperature(
         temperature=math.exp(found.x[0]),
-        bias=float(found.x[1]) if with_bias else 0.0,
+        bias=float(found.x[1]) if free else given,
         cells=int(cells.sum()),
-        nll_before=loss(np.zeros(2)),
+        nll_before=mean_nll(signs * logits, weights, 1.0),
         nll_after=float(found.fun),
     )
+
+
+def best_decision(cells: NDArray[np.float64]) -> float:
+    """The logit from which on cells are best called occupied: the IoU is largest.
+
+    Args:
+        cells: (2, bins) truly free and truly occupied cells, as LogitHistogram has them.
+    """
+    false, true = np.cumsum(cells[:, ::-1], axis=1)[:, ::-1]  # called occupied, from each bin on
+    iou = true / np.maximum(cells[1].sum() + false, 1.0)
+    return float(np.argmax(iou) / (cells.shape[1] / 2.0) - 1.0) * LOGIT_LIMIT
 
 
 def error_after(histogram: LogitHistogram, fitted: Temperature) -> float:

@@ -65,10 +65,24 @@ def test_its_likelihood_equals_that_of_the_single_cells_and_no_other_is_better()
 def test_a_shift_of_all_logits_needs_the_bias():
     logits, truth = labelled_logits(1.5, bias=-0.8)
     alone = fit_temperature(collected(logits, truth))
-    both = fit_temperature(collected(logits, truth), with_bias=True)
+    both = fit_temperature(collected(logits, truth), "likelihood")
     assert (both.temperature, both.bias) == pytest.approx((1.5, -0.8), rel=0.03)
     assert both.nll_after < alone.nll_after
     assert alone.bias == 0.0
+
+
+def test_no_other_bias_decides_better_at_one_half():
+    logits, truth = labelled_logits(1.5, bias=-0.8, count=20_000)
+    fitted = fit_temperature(collected(logits, truth), "decision")
+
+    def iou(bias):
+        said = logits + bias > 0.0
+        return (said & truth).sum() / (said | truth).sum()
+
+    best = max(iou(bias) for bias in np.linspace(-4.0, 4.0, 801))
+    assert iou(fitted.bias) == pytest.approx(best, abs=1e-3)
+    assert iou(fitted.bias) > iou(-0.8) + 0.01, "a true half is no good place to decide at"
+    assert fit_temperature(collected(logits, truth), "likelihood").nll_after < fitted.nll_after
 
 
 def test_cells_that_do_not_count_change_nothing():
