@@ -43,7 +43,7 @@ def run_jobs(
         use_ray: one Ray task per job instead of processes.
 
     Raises:
-        ProcessError: a worker process was killed.
+        ProcessError: a worker process was killed, or no Ray cluster answers.
         SystemLibraryError: Ray is asked for and not installed.
         KeyboardInterrupt: Ctrl-C.
         Exception: whatever work raises.
@@ -128,7 +128,13 @@ def _run_on_ray(
 ) -> None:
     ray = require_ray()
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        try:
+            ray.init(log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ProcessError(
+                f"no Ray cluster answers: {str(error).strip().splitlines()[0]}; look at "
+                f"RAY_ADDRESS and at `ray status`, or leave --ray out"
+            ) from error
     remote = ray.remote(work)
     waiting = {remote.remote(job): job for job in jobs}
     try:
@@ -139,8 +145,11 @@ def _run_on_ray(
                 on_done(waiting.pop(reference))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
-    except ray.exceptions.WorkerCrashedError as error:
-        raise ProcessError(f"a Ray worker was killed: {error}; run the command again") from error
+    except ray.exceptions.RayError as error:  # killed, out of memory, its machine lost
+        raise ProcessError(
+            f"a Ray worker was lost ({type(error).__name__}), most often because memory ran out; "
+            f"what is done stays: run the same command again to go on"
+        ) from error
     finally:
         for reference in waiting:
             ray.cancel(reference)

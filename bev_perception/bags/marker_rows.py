@@ -22,8 +22,10 @@ LAYOUT_TYPES = (
 _BASE = 4
 """Alignment counts from behind the encapsulation header."""
 
-_STAMP, _COLOR, _LIFETIME = 8, 16, 8
-_COUNT, _KINDS, _BODY = struct.Struct("<I"), struct.Struct("<3i"), struct.Struct("<10d")
+_STAMP = 8
+_COUNT = struct.Struct("<I")
+_FIELDS = struct.Struct("<3i10d16x8x?"), struct.Struct("<3i4x10d16x8x?")
+"""id, type, action, pose, scale, color, lifetime, frame_locked; with a gap where id is aligned."""
 
 _NO_TEXT = b"\x01\0\0\0\0\0\0\0"
 """An empty string and what aligns the next count."""
@@ -81,33 +83,45 @@ def rows_from_bytes(raw: bytes) -> list[MarkerRow] | None:
     if not raw[1] & 1:
         return None
     rows = []
-    (count,) = _COUNT.unpack_from(raw, _BASE)
+    names: dict[bytes, str] = {}  # frames and classes, of which there are few
+    count_at = _COUNT.unpack_from
+    (count,) = count_at(raw, _BASE)
     place = _BASE + 4
     for _ in range(count):
-        frame_id, place = _string(raw, _aligned(place, 4) + _STAMP)
-        namespace, place = _string(raw, place)
-        place = _aligned(place, 4)
-        identity, kind, action = _KINDS.unpack_from(raw, place)
-        place = _aligned(place + 12, 8)
-        body = _BODY.unpack_from(raw, place)
-        place = _behind_points(raw, _aligned(place + 80 + _COLOR + _LIFETIME + 1, 4))
-        text, place = _string(raw, place)
-        place = _behind_mesh(raw, _aligned(place, 4))
-        rows.append(
-            MarkerRow(
-                frame_id.lstrip("/"), namespace, identity, kind, action, body[:7], body[7:], text
-            )
-        )
+        start = place + -place % 4 + _STAMP
+        place = start + 4 + count_at(raw, start)[0]
+        frame_id = _known(raw[start + 4 : place - 1], names).lstrip("/")
+        start = place + -place % 4
+        place = start + 4 + count_at(raw, start)[0]
+        namespace = _known(raw[start + 4 : place - 1], names)
+        place += -place % 4
+        fields = _FIELDS[(place - _BASE) % 8 == 0]
+        identity, kind, action, *body, _ = fields.unpack_from(raw, place)
+        place += fields.size
+        place = _behind_points(raw, place + -place % 4)
+        (length,) = count_at(raw, place)
+        start, place = place + 4, place + 4 + length
+        text = raw[start : place - 1].decode()
+        place = _behind_mesh(raw, place + -place % 4)
+        pose, scale = tuple(body[:7]), tuple(body[7:])
+        rows.append(MarkerRow(frame_id, namespace, identity, kind, action, pose, scale, text))
     if place > len(raw):
         raise IndexError("the message ends within a marker")
     return rows
 
 
+def _known(name: bytes, names: dict[bytes, str]) -> str:
+    """A name as text, decoded once."""
+    text = names.get(name)
+    if text is None:
+        text = names[name] = name.decode()
+    return text
+
+
 def _behind_points(raw: bytes, place: int) -> int:
     """Behind points, colors, texture_resource, texture and uv_coordinates."""
-    end = place + len(_NO_POINTS)
-    if raw[place:end] == _NO_POINTS:  # as in nearly every cube
-        return end
+    if raw.startswith(_NO_POINTS, place):  # as in nearly every cube
+        return place + len(_NO_POINTS)
     place = _skip(raw, place, 24, 8)  # points
     place = _skip(raw, place, 16, 4)  # colors
     place = _skip(raw, place)  # texture_resource
@@ -118,21 +132,13 @@ def _behind_points(raw: bytes, place: int) -> int:
 
 def _behind_mesh(raw: bytes, place: int) -> int:
     """Behind mesh_resource, mesh_file and mesh_use_embedded_materials."""
-    end = place + len(_NO_MESH)
-    if raw[place:end] == _NO_MESH:
-        return end + 1
+    if raw.startswith(_NO_MESH, place):
+        return place + len(_NO_MESH) + 1
     return _skip(raw, _skip(raw, _skip(raw, place))) + 1
 
 
 def _aligned(place: int, size: int) -> int:
     return place + (_BASE - place) % size
-
-
-def _string(raw: bytes, place: int) -> tuple[str, int]:
-    place += -place % 4
-    (length,) = _COUNT.unpack_from(raw, place)
-    end = place + 4 + length
-    return raw[place + 4 : end - 1].decode(), end
 
 
 def _skip(raw: bytes, place: int, size: int = 1, alignment: int = 1) -> int:

@@ -8,6 +8,7 @@ actions apply in order, so a leading DELETEALL clears what RViz still shows.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -37,6 +38,10 @@ _COLORS = {
 }
 _DEFAULT_COLOR = (0.25, 0.85, 0.35)
 
+_NUMBER = r"(-?\d+\.\d+)"
+_USUAL_TEXT = re.compile(rf"visibility={_NUMBER} vx={_NUMBER} vy={_NUMBER} vz={_NUMBER}")
+"""As object_text writes it of an object that was seen."""
+
 
 def boxes_from_markers(message: Any, topic: str) -> list[tuple[str, ObjectBox]]:
     """(frame_id, box in that frame) of every cube that the message leaves standing.
@@ -63,8 +68,8 @@ def marker_boxes(rows: Iterable[MarkerRow], topic: str) -> tuple[list[str], BoxA
         elif row.action == ADD and row.type == CUBE:
             standing[row.ns, row.id] = row
     cubes = list(standing.values())
-    poses = np.array([row.pose for row in cubes], dtype=np.float64).reshape(-1, 7)
-    sizes = np.array([row.scale for row in cubes], dtype=np.float64).reshape(-1, 3)
+    numbers = np.array([row.pose + row.scale for row in cubes], dtype=np.float64).reshape(-1, 10)
+    poses, sizes = numbers[:, :7], numbers[:, 7:]
     with np.errstate(invalid="ignore", over="ignore"):
         norms = np.linalg.norm(poses[:, 3:], axis=1)
         possible = np.isfinite(poses).all(axis=1) & (sizes > 0.0).all(axis=1)
@@ -72,8 +77,7 @@ def marker_boxes(rows: Iterable[MarkerRow], topic: str) -> tuple[list[str], BoxA
         possible &= np.abs(norms - 1.0) <= QUATERNION_NORM_TOLERANCE
     if not possible.all():
         _refuse(cubes[int(np.argmin(possible))], topic)
-    texts = [text_values(row.text) for row in cubes]
-    velocities = [[text.get(name, 0.0) for name in ("vx", "vy", "vz")] for text in texts]
+    texts = np.array([_told(row.text) for row in cubes], dtype=np.float64).reshape(-1, 5)
     rotations = Rotation.from_quat(poses[:, 3:]).as_matrix() if cubes else np.zeros((0, 3, 3))
     arrays = BoxArrays(
         labels=tuple(object_class(row.ns) for row in cubes),
@@ -81,9 +85,9 @@ def marker_boxes(rows: Iterable[MarkerRow], topic: str) -> tuple[list[str], BoxA
         rotations=rotations,
         centers=poses[:, :3],
         sizes=sizes,
-        velocities=np.array(velocities, dtype=np.float64).reshape(-1, 3),
-        visibilities=np.array([text.get("visibility", math.nan) for text in texts]),
-        scores=np.array([text.get("score", 1.0) for text in texts]),
+        velocities=texts[:, 1:4],
+        visibilities=texts[:, 0],
+        scores=texts[:, 4],
     )
     return [row.frame_id for row in cubes], arrays
 
@@ -128,6 +132,17 @@ def text_values(text: str) -> dict[str, float]:
         except ValueError:
             continue
     return values
+
+
+def _told(text: str) -> tuple[float, ...]:
+    """Visibility, velocity x, y, z and score by a marker's text."""
+    usual = _USUAL_TEXT.fullmatch(text)
+    if usual is not None:
+        visibility, x, y, z = map(float, usual.groups())
+        return visibility, x, y, z, 1.0
+    values = text_values(text)
+    velocity = (values.get(name, 0.0) for name in ("vx", "vy", "vz"))
+    return values.get("visibility", math.nan), *velocity, values.get("score", 1.0)
 
 
 def _refuse(row: MarkerRow, topic: str) -> NoReturn:

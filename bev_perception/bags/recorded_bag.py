@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +17,10 @@ from bev_perception.bags.bag_file import about
 from bev_perception.bags.bag_index import message_stamp_ns
 from bev_perception.bags.bag_reader import BagReader
 from bev_perception.bags.camera_info import calibration_from_message
+from bev_perception.bags.compressed_bytes import picture_bytes
 from bev_perception.bags.discovery import CameraTopics
 from bev_perception.bags.raw_topic import is_tf_static
+from bev_perception.bags.typestore import COMPRESSED_IMAGE
 from bev_perception.errors import BevError
 
 
@@ -74,6 +78,11 @@ class RecordedBag(BagReader):
         Raises:
             BagError: the message is damaged.
         """
+        if self._bag.has_own_definitions((COMPRESSED_IMAGE,)):
+            with suppress(struct.error, IndexError):  # decoding says what is wrong with it
+                data = picture_bytes(image.raw)
+                if data is not None:
+                    return data
         return self._bag.decode(image.connection, image.raw).data.tobytes()
 
     def decoded(self, image: RecordedImage) -> NDArray[np.uint8]:

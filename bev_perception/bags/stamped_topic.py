@@ -13,8 +13,8 @@ from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.bag_index import message_stamp_ns
 from bev_perception.errors import BagError
 
-_MAX_AHEAD, _MAX_AHEAD_BYTES = 16, 4 << 20
-"""Messages that are read at once; fewer where they are large."""
+_AHEAD, _MAX_AHEAD, _MAX_AHEAD_BYTES = 16, 256, 4 << 20
+"""Messages that are read at once: at first, while all are asked for, and in bytes at most."""
 
 
 class StampedTopic:
@@ -34,6 +34,7 @@ class StampedTopic:
         self._entries = sorted(entries)
         self.stamps_ns = [stamp for stamp, _ in self._entries]
         self._ahead: dict[tuple[int, int], bytes] = {}
+        self._num_ahead, self._num_asked = _AHEAD, 0
 
     @classmethod
     def scan(cls, bag: BagFile, connection: Connection) -> StampedTopic:
@@ -90,7 +91,10 @@ class StampedTopic:
 
     def _raw(self, stamp_ns: int, log_ns: int) -> bytes:
         if (stamp_ns, log_ns) not in self._ahead:
+            was_used = 2 * self._num_asked > len(self._ahead) > 0
+            self._num_ahead = min(2 * self._num_ahead, _MAX_AHEAD) if was_used else _AHEAD
             self._read_ahead(log_ns)
+        self._num_asked += 1
         raw = self._ahead.get((stamp_ns, log_ns))
         if raw is None:
             raise BagError(
@@ -102,11 +106,13 @@ class StampedTopic:
     def _read_ahead(self, log_ns: int) -> None:
         """Keeps some messages from a time on.
 
-        They are mostly asked for in order, and finding one costs as much as reading the next too.
+        They are mostly asked for in order, and finding one costs as much as reading the next too:
+        the longer the bag, the more.
         """
-        self._ahead, size = {}, 0
+        self._ahead, self._num_asked, size = {}, 0, 0
         for _, own_log_ns, raw in self._bag.messages([self._connection], log_ns):
-            if own_log_ns > log_ns and (len(self._ahead) >= _MAX_AHEAD or size > _MAX_AHEAD_BYTES):
+            is_enough = len(self._ahead) >= self._num_ahead or size > _MAX_AHEAD_BYTES
+            if own_log_ns > log_ns and is_enough:
                 return
             stamp_ns = message_stamp_ns(self._bag, self._connection, own_log_ns, raw)
             self._ahead.setdefault((stamp_ns, own_log_ns), raw)

@@ -37,6 +37,23 @@ _SAMPLES = 0.5 * np.array(
 """Points of a box in units of its size: corners, middles of faces, and its middle."""
 
 
+def impossible_value(boxes: BoxArrays) -> str:
+    """What no object can have, in words; empty where all is well. Unknown values are possible."""
+    shares = boxes.visibilities
+    with np.errstate(invalid="ignore"):
+        odd = (shares < 0.0) | (shares > 1.0)
+    endless = np.isinf(boxes.velocities).any(axis=1)
+    if not (odd | endless).any():
+        return ""
+    index = int(np.argmax(odd | endless))
+    what = (
+        f"visibility {shares[index]:g}, expected 0 to 1 or none"
+        if odd[index]
+        else f"velocity {boxes.velocities[index].tolist()}, expected numbers or none"
+    )
+    return f"object {boxes.object_ids[index]} ({boxes.labels[index]}) has {what}"
+
+
 def boxes_in_view(boxes: BoxArrays, rig: Rig, min_visibility: float) -> tuple[int, int]:
     """(asked, seen): near boxes said to be visible, and those that are in some image.
 
@@ -53,14 +70,17 @@ def boxes_in_view(boxes: BoxArrays, rig: Rig, min_visibility: float) -> tuple[in
     if not len(asked):
         return 0, 0
     points = asked.points(_SAMPLES)
+    radii = 0.5 * np.linalg.norm(asked.sizes, axis=1)
     seen = np.zeros(len(asked), dtype=bool)
     for entry in rig.cameras.values():
-        left = np.flatnonzero(~seen)
+        depths = entry.camera_T_base.apply(asked.centers)[:, 2]
+        left = np.flatnonzero(~seen & (depths > -radii))  # no other has a point before the camera
         pixels, valid = entry.project(points[left])
-        inside = valid & entry.camera.contains(pixels)
+        inside = (valid & entry.camera.contains(pixels)).any(axis=1)
+        left, pixels, valid = left[inside], pixels[inside], valid[inside]
         low = np.where(valid[..., None], pixels, np.inf).min(axis=1)
         high = np.where(valid[..., None], pixels, -np.inf).max(axis=1)
-        seen[left] = inside.any(axis=1) & ((high - low).max(axis=1) >= _MIN_EXTENT_PX)
+        seen[left] = (high - low).max(axis=1) >= _MIN_EXTENT_PX
     return len(asked), int(seen.sum())
 
 

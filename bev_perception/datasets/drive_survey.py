@@ -16,6 +16,7 @@ from bev_perception.datasets.box_evidence import (
     MIN_SHARE,
     boxes_in_view,
     ground_note,
+    impossible_value,
     vehicle_bottoms,
 )
 from bev_perception.datasets.cuts import Cut, cut_spans, gaps
@@ -157,6 +158,9 @@ class _Judge:
             return PlannedSet(stamp, usable, pose, "bad labels", text)
         if boxes is None:
             return PlannedSet(stamp, usable, pose, "no labels")
+        impossible = impossible_value(boxes)
+        if impossible:
+            return PlannedSet(stamp, usable, pose, "bad labels", impossible)
         cause, detail = self._box_cause(boxes)
         if cause:
             found = PlannedSet(stamp, usable, pose, cause, detail)

@@ -39,7 +39,11 @@ MANIFEST_NAME = "manifest.json"
 DRIVE_NAME = "drive.json"
 DRIVES_FOLDER = "drives"
 
-_BOX_KEYS = ("label", "id", "position", "quaternion", "size", "velocity", "visibility")
+_THREE = "[%.12g, %.12g, %.12g]"
+_BOX_TEMPLATE = (
+    f'{{"label": "%s", "id": %d, "position": {_THREE}, "quaternion": {_THREE[:-1]}, %.12g], '
+    f'"size": {_THREE}, "velocity": {_THREE}, "visibility": %.12g}}'
+)
 
 
 @dataclass(frozen=True)
@@ -122,17 +126,21 @@ def boxes_to_json(boxes: BoxArrays) -> str:
 
     Rounded to micrometres and nanoradians.
     """
-    columns = zip(
-        boxes.labels,
-        boxes.object_ids.tolist(),
-        boxes.centers.round(6).tolist(),
-        boxes.quaternions.round(9).tolist(),
-        boxes.sizes.round(6).tolist(),
-        boxes.velocities.round(6).tolist(),
-        boxes.visibilities.round(6).tolist(),
+    numbers = np.concatenate(
+        [
+            boxes.centers.round(6),
+            boxes.quaternions.round(9),
+            boxes.sizes.round(6),
+            boxes.velocities.round(6),
+            boxes.visibilities.round(6)[:, None],
+        ],
+        axis=1,
     )
-    text = json.dumps([dict(zip(_BOX_KEYS, values)) for values in columns])
-    return text.replace("NaN", "null")
+    values: list[object] = []
+    for label, number, row in zip(boxes.labels, boxes.object_ids.tolist(), numbers.tolist()):
+        values += (label, number, *row)
+    text = ", ".join([_BOX_TEMPLATE] * len(boxes)) % tuple(values)  # half the time of json.dumps
+    return f"[{text.replace('nan', 'null')}]"
 
 
 def box_from_dict(values: Mapping[str, Any]) -> ObjectBox:

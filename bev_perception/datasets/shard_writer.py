@@ -24,6 +24,7 @@ from bev_perception.datasets.shard_format import (
     set_key,
 )
 from bev_perception.datasets.stored_points import cloud_bytes
+from bev_perception.datasets.tar_header import tar_header
 from bev_perception.errors import DatasetError
 from bev_perception.geometry import Rig
 from bev_perception.geometry.rig_record import rig_hash, rig_to_dict
@@ -181,14 +182,11 @@ class _Shard:
         self._sets = 0
 
     def add(self, key: str, files: Mapping[str, bytes], stamp_ns: int) -> None:
+        parts: list[bytes] = []
         for name, data in files.items():
-            header = tarfile.TarInfo(f"{key}.{name}")
-            header.size = len(data)
-            header.mtime = stamp_ns // 1_000_000_000
-            header.mode = 0o644
-            self._write(header.tobuf(tarfile.PAX_FORMAT))
-            self._write(data)
-            self._write(bytes(-len(data) % tarfile.BLOCKSIZE))
+            header = tar_header(f"{key}.{name}", len(data), stamp_ns // 1_000_000_000)
+            parts += (header, data, bytes(-len(data) % tarfile.BLOCKSIZE))
+        self._write(b"".join(parts))
         self._sets += 1
 
     def close(self) -> dict[str, Any]:

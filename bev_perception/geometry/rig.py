@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -31,11 +32,16 @@ class RigCamera:
     base_T_camera: RigidTransform
     frame_id: str = ""
 
+    @cached_property
+    def camera_T_base(self) -> RigidTransform:
+        """The inverse of base_T_camera, worked out once."""
+        return self.base_T_camera.inverse()
+
     def project(
         self, points_base: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Pixels (..., 2) of points (..., 3) in base_link, and whether they are in front."""
-        return self.camera.project(self.base_T_camera.inverse().apply(points_base))
+        return self.camera.project(self.camera_T_base.apply(points_base))
 
     def resized(self, width: int, height: int) -> RigCamera:
         """The same mounting with a resampled image."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from bev_perception.bags.bag_parts import join_parts
 from bev_perception.bags.camera_info import camera_to_message
 from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.images import image_to_message
@@ -69,25 +71,49 @@ def write_drive(
     spoil: Spoil = lambda messages: messages,
     step_m: float = 0.5,
     storage: str = "mcap",
-    compressed: bool = False,
+    compression: str = "",
+    files: int = 1,
 ) -> Path:
-    """A drive of two cameras, straight ahead."""
-    plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
-    writer = Writer(path, version=9, storage_plugin=plugin)
-    if compressed:
-        mode = CompressionMode.STORAGE if storage == "mcap" else CompressionMode.MESSAGE
-        writer.set_compression(mode, CompressionFormat.ZSTD)
+    """A drive of two cameras, straight ahead.
+
+    Args:
+        path: of the bag.
+        num_sets: images of each camera.
+        jpeg: or raw images.
+        spoil: what becomes of the messages.
+        step_m: from set to set.
+        storage: ``mcap`` or ``sqlite3``.
+        compression: ``file``, ``message`` or ``storage``, by zstd; none by default.
+        files: into which the recorder split it, as with ``ros2 bag record -b`` or ``-d``.
+    """
+    messages = spoil(list(drive_messages(num_sets, jpeg, step_m)))
+    if files == 1:
+        _write_bag(path, messages, storage, compression)
+        return path
+    bounds = np.linspace(0, len(messages), files + 1).round().astype(int)
+    parts = [path.parent / f"parts_of_{path.name}" / f"{path.name}_{n}" for n in range(files)]
+    for part, start, stop in zip(parts, bounds, bounds[1:]):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        _write_bag(part, messages[start:stop], storage, compression)
+    join_parts(parts, path)
+    shutil.rmtree(parts[0].parent)
+    return path
+
+
+def _write_bag(path: Path, messages: list[Recorded], storage: str, compression: str) -> None:
+    writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
+    if compression:
+        writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
     store = bag_typestore()
     with writer:
         connections: dict[str, Any] = {}
-        for each in spoil(list(drive_messages(num_sets, jpeg, step_m))):
+        for each in messages:
             if each.topic not in connections:
                 connections[each.topic] = writer.add_connection(
                     each.topic, each.msgtype, typestore=store
                 )
             data = store.serialize_cdr(each.message, each.msgtype)
             writer.write(connections[each.topic], each.log_ns, data)
-    return path
 
 
 def drive_messages(num_sets: int, jpeg: bool, step_m: float) -> Iterator[Recorded]:

@@ -55,6 +55,14 @@ def spoil_label(message) -> None:
     message.markers[2].pose.position.x = float("nan")
 
 
+def see_too_much(message) -> None:
+    message.markers[1].text = "visibility=7.0"
+
+
+def fly_away(message) -> None:
+    message.markers[1].text = "vx=inf"
+
+
 def turn_labels_round(messages: list[Recorded]) -> list[Recorded]:
     """Boxes behind the vehicle, where no camera looks, said to be visible."""
     turn = RigidTransform.from_euler(yaw=np.radians(225.0))
@@ -86,6 +94,8 @@ def clock_set_back(messages: list[Recorded]) -> list[Recorded]:
         (changed("/camera/front/camera_info", zoom, 4, 5), "calibration changed", 2),
         (without("objects", 2), "no labels", 1),
         (changed("objects", spoil_label, 7), "bad labels", 1),
+        (changed("objects", see_too_much, 7), "bad labels", 1),
+        (changed("objects", fly_away, 7), "bad labels", 1),
         (turn_labels_round, "boxes do not project", 2),
         (without("/tf", 11), "no ego pose", 1),
     ],

@@ -139,6 +139,18 @@ def test_ray_is_used_only_where_it_is_installed(tmp_path, bags, monkeypatch):
     assert [drive["sets"] for drive in extract_bags(bags, plan)["drives"]] == [3, 3]
 
 
+@pytest.mark.slow
+def test_a_real_ray_makes_the_same_shards_and_tells_of_lost_workers(tmp_path, bags):
+    pytest.importorskip("ray", reason="Ray is installed where it is wanted")
+    here = extract_bags(bags, DataSetPlan(tmp_path / "here", ALL))
+    assert extract_bags(bags, DataSetPlan(tmp_path / "ray", ALL, use_ray=True)) == here
+    for shard in (tmp_path / "here").glob("drives/*/*.tar"):
+        same = tmp_path / "ray" / shard.relative_to(tmp_path / "here")
+        assert same.read_bytes() == shard.read_bytes()
+    with pytest.raises(ProcessError, match="a Ray worker was lost"):
+        run_jobs(work, [tmp_path / "killed"], 1, lambda job: None, use_ray=True)
+
+
 def _ray_here() -> types.ModuleType:
     """Ray's functions that are used, done at once in this process."""
     ray = types.ModuleType("ray")
@@ -146,9 +158,7 @@ def _ray_here() -> types.ModuleType:
     class RayTaskError(Exception):
         pass
 
-    ray.exceptions = types.SimpleNamespace(
-        RayTaskError=RayTaskError, WorkerCrashedError=RayTaskError
-    )
+    ray.exceptions = types.SimpleNamespace(RayTaskError=RayTaskError, RayError=RayTaskError)
     ray.is_initialized = lambda: True
     results: dict[object, object] = {}
 

@@ -24,6 +24,7 @@ from bev_perception.datasets import (
 from bev_perception.datasets.extraction import DataSetPlan, extract_bags
 from bev_perception.datasets.preparation import prepare_bag
 from bev_perception.datasets.shard_settings import ShardSettings
+from bev_perception.datasets.tar_header import tar_header
 from bev_perception.errors import BagError, DatasetError
 from bev_perception.geometry.point_values import RADAR_VALUES
 
@@ -40,10 +41,20 @@ def decoded(data: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("storage", "compressed"), [("mcap", False), ("mcap", True), ("sqlite3", False)]
+    ("storage", "compression", "files"),
+    [
+        ("mcap", "", 1),
+        ("mcap", "storage", 3),
+        ("mcap", "file", 3),
+        ("mcap", "message", 1),
+        ("sqlite3", "", 3),
+        ("sqlite3", "file", 1),
+        ("sqlite3", "message", 3),
+    ],
 )
-def test_jpeg_images_are_passed_through_untouched(tmp_path, storage, compressed):
-    bag = write_drive(tmp_path / "bag", 3, storage=storage, compressed=compressed)
+def test_jpeg_images_are_passed_through_untouched(tmp_path, storage, compression, files):
+    bag = write_drive(tmp_path / "bag", 3, storage=storage, compression=compression, files=files)
+    assert len(list(bag.glob("bag*"))) == files
     extract_bags([bag], DataSetPlan(tmp_path / "out", ALL, processes=1))
     files = members(tmp_path / "out/drives/bag/000000.tar")
     recorded = [m for m in drive_messages(3, True, 0.5) if m.topic.endswith("compressed")]
@@ -54,6 +65,14 @@ def test_jpeg_images_are_passed_through_untouched(tmp_path, storage, compressed)
     assert record["offset_ns"] == 200_000_000
     assert record["stamp_ns"] == START + 200_000_000
     assert np.array(record["world_T_base"])[0, 3] == pytest.approx(1.0)
+
+
+def test_headers_of_shards_are_those_of_tarfile():
+    for name, size, mtime in [("bag-000001.front.jpg", 51, 1), ("n" * 100, 2**33 - 1, 2**31),
+                              ("n" * 101, 5, 0), ("ä.json", 5, 6), ("late", 1, 2**34)]:  # fmt: skip
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mtime = size, mtime
+        assert tar_header(name, size, mtime) == entry.tobuf(tarfile.PAX_FORMAT)
 
 
 def test_raw_images_are_encoded_well_or_without_loss(tmp_path):
