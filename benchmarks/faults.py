@@ -2,7 +2,7 @@
 """Every fault against the real perception node: named how soon, what goes on, back how soon.
 
     python benchmarks/faults.py --write docs/reliability.md        # about five minutes
-    python benchmarks/faults.py --only stamps
+    python benchmarks/faults.py --only standby --write docs/reliability.md     # those rows alone
 
 Drivers of four cameras, a localisation and a clock publish at 10 Hz; between them and the node
 bev_perception.faults injects one fault after the other for 2.2 s. The network takes a few
@@ -34,10 +34,11 @@ from fault_processes import (
     fill_disk,
     kill_drivers,
     kill_node,
+    kill_node_with_standby,
     kill_recorder,
     kill_source,
 )
-from fault_table import between_marks, table
+from fault_table import between_marks, merged, table
 from fault_trials import CLOCK_TRIALS, ENGINE_TRIALS, MESSAGE_TRIALS, Outcome, problems, run_trial
 from faulty_drivers import FaultyDrivers
 from ros_client import Client
@@ -51,6 +52,7 @@ from bev_perception.geometry import CameraFrame, FrameSet, RigidTransform, load_
 from bev_perception.perception.image_noise import is_noise
 from bev_perception.resources import config_path
 from bev_perception.ros.repeated_images import RepeatedImages
+from bev_perception.supervision.program import STANDBY_OPTION
 
 BAG_SETS, PERIOD_NS = 600, 100_000_000
 
@@ -127,11 +129,13 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, sim_time: bool = False) -> Iterator[tuple[Bench, RosProcess]]:
+def bench(
+    folder: Path, sim_time: bool = False, options: tuple[str, ...] = ()
+) -> Iterator[tuple[Bench, RosProcess]]:
     """A node at work and its drivers."""
     made = Bench(folder, sim_time)
     try:
-        node = made.start_node()
+        node = made.start_node(*options)
         made.drivers.start()
         yield made, node
     finally:
@@ -154,9 +158,12 @@ def run(folder: Path, only: str) -> tuple[list[Outcome], list[ProcessOutcome]]:
             for trial in chosen:
                 outcomes.append(run_trial(trial, made.drivers, made.observer, made.orders))
                 print(table(outcomes[-1:], []).splitlines()[-1], flush=True)
+    if not only or only in ("processes", "standby"):
+        with bench(folder / "standby", options=(STANDBY_OPTION,)) as (made, node):
+            processes.append(kill_node_with_standby(node, made.observer))
     if not only or only == "processes":
         with bench(folder / "processes") as (made, node):
-            processes.append(kill_node(made.start_node, node, made.observer))
+            processes.insert(0, kill_node(made.start_node, node, made.observer))
             outcome, made.drivers = kill_drivers(made.new_drivers, made.drivers, made.observer)
             processes.append(outcome)
             processes.append(kill_recorder(made.folder, made.observer))
@@ -205,7 +212,9 @@ def main() -> int:
     """Runs the trials; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", type=Path, help="document that gets the table between its marks")
-    parser.add_argument("--only", default="", help="word in the names of the faults to try")
+    parser.add_argument(
+        "--only", default="", help="word in the names of the faults to try, processes, or standby"
+    )
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -219,7 +228,8 @@ def main() -> int:
     print(text)
     if arguments.write:
         document = arguments.write.read_text(encoding="utf-8")
-        arguments.write.write_text(between_marks(document, text), encoding="utf-8")
+        whole = merged(document, text) if arguments.only else between_marks(document, text)
+        arguments.write.write_text(whole, encoding="utf-8")
     failed = [f"{entry.trial.text}: {text}" for entry in outcomes for text in problems(entry)]
     print("\n".join(failed) or "every fault was named, and the node back, within a second")
     return 1 if failed else 0

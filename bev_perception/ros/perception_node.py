@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bev_perception.errors import BevError
 from bev_perception.ros.environment import require_ros, use_shipped_transport
-from bev_perception.ros.prepared_node import PreparedNode, as_plain
+from bev_perception.ros.prepared_node import DISCOVERY_S, PreparedNode, as_plain
 from bev_perception.ros.security import security_told
 from bev_perception.supervision.program import STANDBY_OPTION, run_with_standby
 from bev_perception.supervision.supervised_life import SupervisedLife
@@ -59,7 +59,7 @@ def main(args: Sequence[str] | None = None) -> int:
         require_ros()
         use_shipped_transport()
         prepared = PreparedNode(arguments)
-        if life is not None and not life.wait(prepared.prepare):
+        if life is not None and not life.wait(prepared.prepare, DISCOVERY_S):
             prepared.close()
             return 0
         return _run(prepared, life)

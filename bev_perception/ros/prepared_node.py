@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from bev_perception.ros.engine_order import EngineOrder
 
 NODE_MODULE = "bev_perception.ros.perception_lifecycle"
+DISCOVERY_S = 3.5
+"""After this time all others have announced themselves: Fast DDS does every 3 s."""
+
 SCOUT_PREFIX = "_bev_standby_"
 LOW_PRIORITY = 10
 """Of 19; the active node shares the processor with imports, which are half of the work."""

@@ -59,15 +59,16 @@ class Channel:
         except OSError:  # the other has ended, which its exit code tells, or does not listen
             return
 
-    def receive(self, wait: bool = False) -> dict[str, Any] | None:
-        """The next message; None where there is none, or none will come any more.
+    def receive(self, timeout_s: float | None = 0.0) -> dict[str, Any] | None:
+        """The next message; None where none has come, or none will come any more.
 
         Args:
-            wait: until there is one.
+            timeout_s: how long to wait for it; None for as long as it takes.
         """
         try:
-            data = self._end.recv(_LONGEST, 0 if wait else socket.MSG_DONTWAIT)
-        except BlockingIOError:
+            self._end.settimeout(timeout_s)
+            data = self._end.recv(_LONGEST)
+        except (BlockingIOError, TimeoutError):
             return None
         except ConnectionResetError:
             data = b""

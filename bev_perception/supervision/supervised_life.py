@@ -59,37 +59,36 @@ class SupervisedLife:
         channel = Channel.from_environment()
         return None if channel is None else cls(channel)
 
-    def wait(self, prepare: Callable[[Order | None], str]) -> bool:
+    def wait(self, prepare: Callable[[Order | None], str], settling_s: float = 0.0) -> bool:
         """Waits until this process is to be active, or is not needed any more.
 
         Args:
             prepare: called with what is to be loaded, None where that is not known yet; returns
                 what went wrong, else "". SIGINT or SIGTERM end the process meanwhile; in the
                 pauses they only end the wait.
+            settling_s: so long after it, this process calls itself prepared.
 
         Returns:
             Whether it is to be active.
         """
+        problem: str | None = None
         while self.takeover is None:
             try:
-                message = self._channel.receive(wait=True)
+                message = self._channel.receive(None if problem is None else settling_s)
             except KeyboardInterrupt:
                 return False
-            if message is None:
+            if self._channel.is_closed:
                 return False  # the supervisor has ended
-            if message["do"] == "prepare":
-                self._prepare(prepare, message["order"])
+            if message is None:
+                self._channel.send({"tell": "prepared", "problem": problem})
+                problem = None
+            elif message["do"] == "prepare":
+                problem = _undisturbed(prepare, message["order"])
             else:
                 self.takeover = Takeover(
                     message["restarts"], message["cause"], message["state"], time.monotonic_ns()
                 )
         return True
-
-    def _prepare(self, prepare: Callable[[Order | None], str], order: Order | None) -> None:
-        handlers = {number: signal.signal(number, _leave) for number in _SIGNALS}
-        self._channel.send({"tell": "prepared", "problem": prepare(order)})
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
     def tell_state(self, state: str, order: Order | None) -> None:
         """Of the active process; the next one begins with both.
@@ -105,6 +104,14 @@ class SupervisedLife:
         while not self._channel.is_closed and (message := self._channel.receive()) is not None:
             if "standby" in message:
                 self.standby, self.standby_problem = message["standby"], message["problem"]
+
+
+def _undisturbed(prepare: Callable[[Order | None], str], order: Order | None) -> str:
+    handlers = {number: signal.signal(number, _leave) for number in _SIGNALS}
+    problem = prepare(order)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    return problem
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

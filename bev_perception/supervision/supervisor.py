@@ -138,25 +138,22 @@ class Supervisor:
         return True
 
     def _start_active(self) -> None:
-        self._active, self._standby = self._standby, None
-        what = "has loaded everything and takes over"
-        if self._active is None or self._active.up_since_s is None:
-            what = "takes over, and has to load first" if self._restarts else "starts"
-        if self._active is None and (started := self._started()) is None:
+        member, self._standby = self._standby, None
+        if member is None:
+            what = "takes over and has to load first" if self._restarts else "starts"
+            member = self._started()
+        elif member.up_since_s is None:
+            what = "takes over before it was ready"
+        else:
+            what = "has loaded everything and takes over"
+        if member is None:
             self._start_at_s = time.monotonic() + (self._pace.pause_s(None) or 1.0)
             return
-        self._active = self._active or started
-        assert self._active is not None
-        self._active.up_since_s = None
-        self._active.channel.send(
-            {
-                "do": "take over",
-                "restarts": self._restarts,
-                "cause": self._cause,
-                "state": self._state,
-            }
-        )
-        _LOGGER.info("process %d %s (restarts: %d)", self._active.pid, what, self._restarts)
+        self._active = member
+        member.up_since_s = None
+        order = {"restarts": self._restarts, "cause": self._cause, "state": self._state}
+        member.channel.send({"do": "take over", **order})
+        _LOGGER.info("process %d %s (restarts: %d)", member.pid, what, self._restarts)
 
     def _look_after_standby(self) -> None:
         """One is started where there is none, and the active process has settled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from ros_processes import RosProcess, wait_for
 from bev_perception.faults.processes import full_disk_after, kill_at_once
 
 WATCHED_S = 2.0
+STANDBY_KILLS = 5
 ATTITUDE_CELLS = 40
 """Of 1024, that may be unknown more where the vehicle leans; a missing camera costs more."""
 
@@ -64,6 +66,48 @@ def kill_node(
         "none",
         1e3 * (back_s - began_s),
     )
+
+
+def kill_node_with_standby(
+    node: RosProcess, observer: FaultObserver, kills: int = STANDBY_KILLS
+) -> ProcessOutcome:
+    """A perception node whose standby takes over; the medians of several kills."""
+    named_ms, back_ms = [], []
+    for number in range(kills):
+        wait_for(lambda count=number: _num_standbys(node) > count, what="a standby")
+        wait_for(observer.is_well, what="a healthy node")
+        grids, began_s = len(observer.grids), time.monotonic()
+        kill_at_once(active_pid(node))
+        back_ms.append(1e3 * (_first_whole_grid(observer, grids) - began_s))
+        named_s = wait_for(
+            lambda since_s=began_s: next(
+                (
+                    at_s
+                    for at_s, report in list(observer.reports)
+                    if at_s > since_s and "took over" in report["process"][1]
+                ),
+                None,
+            ),
+            what="a takeover that is named",
+        )
+        named_ms.append(1e3 * (named_s - began_s))
+    return ProcessOutcome(
+        f"kill -9 of the perception node that has a standby (median of {kills})",
+        "`process` WARN: took over 0 s ago: the process before was killed by SIGKILL",
+        statistics.median(named_ms),
+        "none",
+        statistics.median(back_ms),
+    )
+
+
+def active_pid(node: RosProcess) -> int:
+    """Of the process that does the work of a supervised node."""
+    return int(re.findall(r"process (\d+) (?:starts|has loaded|takes over)", node.log)[-1])
+
+
+def _num_standbys(node: RosProcess) -> int:
+    """How many have ever been ready."""
+    return len(re.findall("is on standby", node.log))
 
 
 def kill_drivers(

@@ -40,6 +40,31 @@ def between_marks(document: str, text: str) -> str:
     return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
+def merged(document: str, text: str) -> str:
+    """The document with some rows of another run: in the place of the same faults, or at the end.
+
+    Raises:
+        ValueError: it lacks the marks.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    old, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the document has no {BEGIN} and {END}")
+    lines = old.strip("\n").split("\n")
+    for row in text.split("\n")[2:]:
+        if not row.startswith("| "):
+            continue
+        fault = row.split(" | ")[0]
+        places = [index for index, line in enumerate(lines) if line.split(" | ")[0] == fault]
+        if places:
+            lines[places[0]] = row
+        else:
+            last = max(index for index, line in enumerate(lines) if line.startswith("|"))
+            lines.insert(last + 1, row)
+    joined = "\n".join(lines)
+    return f"{before}{begin}\n{joined}\n{end}{after}"
+
+
 def _row(outcome: Outcome) -> str:
     trial = outcome.trial
     camera = trial.part.removeprefix("camera ") if trial.part.startswith("camera ") else ""
