@@ -21,6 +21,7 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.resources import config_path
 from bev_perception.ros.launch_arguments import described, enclave
 from bev_perception.ros.parameter_file import file_parameters
+from bev_perception.supervision.program import STANDBY_OPTION
 
 NODE_NAME = "bev"
 DEFAULT_CAMERAS = ("front", "left", "rear", "right")
@@ -66,6 +67,11 @@ OTHERS = {
     ),
     "namespace": ("", "namespace of the node, in front of /bev/occupancy_grid and the others"),
     "respawn": ("false", "whether the node is started again when it was killed or has crashed"),
+    "standby": (
+        "false",
+        "whether a second process that has loaded everything takes over within a second when the "
+        "node dies; it takes as much memory as the node",
+    ),
     "rviz": ("false", "whether RViz is started, too"),
     "rviz_config": (str(config_path("bev.rviz")), "RViz configuration"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
@@ -97,6 +103,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         executable="perception_node",
         name=NODE_NAME,
         namespace=namespace,
+        arguments=[STANDBY_OPTION] if switch("standby", given["standby"]) else [],
         parameters=[str(path), changes],
         remappings=[
             *((f"~/input/{name}/image", below(base, transport)) for name, base in images.items()),

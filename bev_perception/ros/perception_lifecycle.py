@@ -6,6 +6,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
@@ -43,7 +44,8 @@ class PerceptionNode(LifecycleNode):
 
     Attributes:
         state: of the lifecycle, by its label.
-        on_state: called when it has changed.
+        changed: parameters that were set since the start, by name.
+        on_change: called when one of both has changed.
 
     Raises:
         ConfigurationError: a parameter given at start has the wrong type or range.
@@ -60,8 +62,9 @@ class PerceptionNode(LifecycleNode):
             raise ConfigurationError(f"{error}") from error
         self._load = load
         self._process = ProcessMonitor(life)
-        self.on_state: Callable[[], object] = lambda: None
         self.state = "unconfigured"
+        self.changed: dict[str, Any] = {}
+        self.on_change: Callable[[], object] = lambda: None
         self._settings = PipelineSettings()
         self._configured: _Configured | None = None
         self._session: LiveSession | None = None
@@ -76,6 +79,10 @@ class PerceptionNode(LifecycleNode):
     def order(self) -> EngineOrder | None:
         """Of the network that is loaded."""
         return None if self._configured is None else self._configured.order
+
+    def restore(self, changed: Mapping[str, Any]) -> None:
+        """Sets parameters as they were set in the node that this one goes on for."""
+        self.set_parameters([Parameter(name, value=value) for name, value in changed.items()])
 
     def start(self, goal: str = "") -> bool:
         """Goes to a state; whether that went well.
@@ -146,7 +153,7 @@ class PerceptionNode(LifecycleNode):
             self.get_logger().error(traceback.format_exc())
             return TransitionCallbackReturn.ERROR
         self.state = goal
-        self.on_state()
+        self.on_change()
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
@@ -200,6 +207,10 @@ class PerceptionNode(LifecycleNode):
         self._settings = settings
         if self._session is not None:
             self._session.settings = settings
+        known = {change.name: change.value for change in changes if change.name in PARAMETERS}
+        if known:
+            self.changed |= known
+            self.on_change()
         return SetParametersResult(successful=True)
 
 

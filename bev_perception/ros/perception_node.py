@@ -87,8 +87,9 @@ def _run(prepared: PreparedNode, life: SupervisedLife | None) -> int:
         with security_told():
             node = PerceptionNode(prepared.load, life)
         prepared.is_there()
-        takeover = None if life is None else life.takeover
-        if not node.start(takeover.state if takeover is not None else ""):
+        memory = {} if life is None or life.takeover is None else life.takeover.memory
+        node.restore(memory.get("parameters", {}))
+        if not node.start(memory.get("state", "")):
             return EXIT_BAD_INPUT
         if life is not None:
             _keep_told(life, node)
@@ -118,12 +119,13 @@ def _run(prepared: PreparedNode, life: SupervisedLife | None) -> int:
 
 
 def _keep_told(life: SupervisedLife, node: PerceptionNode) -> None:
-    """From now on the supervisor knows the node's states, and what it has loaded."""
+    """From now on the supervisor knows what the next node needs to go on as this one was."""
 
     def tell() -> None:
-        life.tell_state(node.state, None if node.order is None else as_plain(node.order))
+        order = None if node.order is None else as_plain(node.order)
+        life.tell({"state": node.state, "parameters": node.changed}, order)
 
-    node.on_state = tell
+    node.on_change = tell
     tell()
 
 

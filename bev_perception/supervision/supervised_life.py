@@ -26,13 +26,13 @@ class Takeover:
     Attributes:
         restarts: how many were active before it.
         cause: how the last of them ended; "" for the first one.
-        state: what that one had told of itself last; "" where it told nothing.
+        memory: what that one had told last for those that come after it.
         at_ns: steady time, nanoseconds.
     """
 
     restarts: int
     cause: str
-    state: str
+    memory: Mapping[str, Any]
     at_ns: int
 
 
@@ -86,18 +86,18 @@ class SupervisedLife:
                 problem = _undisturbed(prepare, message["order"])
             else:
                 self.takeover = Takeover(
-                    message["restarts"], message["cause"], message["state"], time.monotonic_ns()
+                    message["restarts"], message["cause"], message["memory"], time.monotonic_ns()
                 )
         return True
 
-    def tell_state(self, state: str, order: Order | None) -> None:
-        """Of the active process; the next one begins with both.
+    def tell(self, memory: Mapping[str, Any], order: Order | None) -> None:
+        """Of the active process: that it is up, and what the next one begins with.
 
         Args:
-            state: in words of its own.
+            memory: plain data.
             order: what it has loaded.
         """
-        self._channel.send({"tell": "state", "state": state, "order": order})
+        self._channel.send({"tell": "memory", "memory": memory, "order": order})
 
     def listen(self) -> None:
         """Brings standby and standby_problem up to date; costs microseconds."""

@@ -54,7 +54,7 @@ class Supervisor:
         self._settling_s = settling_s
         self._active: Member | None = None
         self._standby: Member | None = None
-        self._state = ""
+        self._memory: dict[str, Any] = {}
         self._order: dict[str, Any] | None = None
         self._restarts, self._cause = 0, ""
         self._start_at_s = self._standby_at_s = 0.0
@@ -151,7 +151,7 @@ class Supervisor:
             return
         self._active = member
         member.up_since_s = None
-        order = {"restarts": self._restarts, "cause": self._cause, "state": self._state}
+        order = {"restarts": self._restarts, "cause": self._cause, "memory": self._memory}
         member.channel.send({"do": "take over", **order})
         _LOGGER.info("process %d %s (restarts: %d)", member.pid, what, self._restarts)
 
@@ -173,8 +173,12 @@ class Supervisor:
             if self._standby is None:
                 self._standby_at_s = now_s + (self._standby_pace.pause_s(None) or 30.0)
                 return
-            self._tell_active("loading", "")
-            self._standby.channel.send({"do": "prepare", "order": self._order})
+            self._instruct(self._standby)
+
+    def _instruct(self, standby: Member) -> None:
+        standby.up_since_s = None
+        standby.channel.send({"do": "prepare", "order": self._order})
+        self._tell_active("loading", "")
 
     def _started(self) -> Member | None:
         try:
@@ -185,14 +189,14 @@ class Supervisor:
 
     def _hear(self) -> None:
         while self._active is not None and (message := self._active.next_message()) is not None:
-            if message["tell"] != "state":
+            if message["tell"] != "memory":
                 continue  # it had still loaded when it was to take over
             self._active.is_up()
-            self._state = message["state"]
+            self._memory = message["memory"]
             if message["order"] != self._order:
                 self._order = message["order"]
                 if self._standby is not None:
-                    self._standby.channel.send({"do": "prepare", "order": self._order})
+                    self._instruct(self._standby)
         while self._standby is not None and (message := self._standby.next_message()) is not None:
             self._standby.is_up()
             problem = message["problem"]

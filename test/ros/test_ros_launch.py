@@ -65,6 +65,7 @@ def test_arguments_win_over_the_parameter_file(started: Callable[..., Any]) -> N
         "autostart:=false",
         "use_sim_time:=true",
         "log_level:=warn",
+        "standby:=true",
     )["perception_node"]
     assert node["rules"] == {
         "__node": "bev",
@@ -86,6 +87,7 @@ def test_arguments_win_over_the_parameter_file(started: Callable[..., Any]) -> N
     }
     assert {name: node["parameters"][name] for name in expected} == expected
     assert node["line"][node["line"].index("--log-level") + 1] == "warn"
+    assert node["line"][0] == "--standby"
 
 
 def test_topics_follow_cameras_and_transport_of_the_parameter_file(

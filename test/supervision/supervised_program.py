@@ -51,8 +51,8 @@ def _live(folder: Path, way: str) -> int:
         if way == "crashes":
             return 7
         before = life.takeover
-        life.tell_state("at work", {"weights": "tiny"})
-        note(folder, f"active after {before.restarts}: {before.state!r}, {before.cause!r}")
+        life.tell({"at": "work"}, {"weights": "tiny"})
+        note(folder, f"active after {before.restarts}: {before.memory}, {before.cause!r}")
         while True:
             signal.pause()
     except KeyboardInterrupt:

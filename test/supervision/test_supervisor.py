@@ -102,13 +102,13 @@ def test_the_standby_takes_over_from_one_that_was_killed_and_another_one_follows
     supervise: Callable[..., Supervised],
 ) -> None:
     found = supervise()
-    first = found.find_pid("active after 0: '', ''")
+    first = found.find_pid("active after 0: {}, ''")
     standby = found.find_pid("on standby with {'weights': 'tiny'}")
     os.kill(first, signal.SIGKILL)
-    assert found.find_pid("active after 1: 'at work', 'was killed by SIGKILL") == standby
+    assert found.find_pid("active after 1: {'at': 'work'}, 'was killed by SIGKILL") == standby
     wait_for(lambda: found.diary.count("on standby with") == 2, lambda: found.diary)
     os.kill(standby, signal.SIGSEGV)
-    third = found.find_pid("active after 2: 'at work', 'was ended by SIGSEGV'")
+    third = found.find_pid("active after 2: {'at': 'work'}, 'was ended by SIGSEGV'")
     assert third not in (first, standby)
 
 
