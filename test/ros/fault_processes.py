@@ -58,7 +58,7 @@ def kill_node(
     began_s = time.monotonic()
     start()
     grids = len(observer.grids)
-    back_s = _first_whole_grid(observer, grids)
+    back_s = first_whole_grid(observer, grids)
     return ProcessOutcome(
         "kill -9 of the perception node, started again",
         "`/diagnostics` falls silent; aggregators call the node stale",
@@ -74,11 +74,11 @@ def kill_node_with_standby(
     """A perception node whose standby takes over; the medians of several kills."""
     named_ms, back_ms = [], []
     for number in range(kills):
-        wait_for(lambda count=number: _num_standbys(node) > count, what="a standby")
+        wait_for(lambda count=number: num_standbys(node) > count, what="a standby")
         wait_for(observer.is_well, what="a healthy node")
         grids, began_s = len(observer.grids), time.monotonic()
         kill_at_once(active_pid(node))
-        back_ms.append(1e3 * (_first_whole_grid(observer, grids) - began_s))
+        back_ms.append(1e3 * (first_whole_grid(observer, grids) - began_s))
         named_s = wait_for(
             lambda since_s=began_s: next(
                 (
@@ -105,7 +105,7 @@ def active_pid(node: RosProcess) -> int:
     return int(re.findall(r"process (\d+) (?:starts|has loaded|takes over)", node.log)[-1])
 
 
-def _num_standbys(node: RosProcess) -> int:
+def num_standbys(node: RosProcess) -> int:
     """How many have ever been ready."""
     return len(re.findall("is on standby", node.log))
 
@@ -136,7 +136,7 @@ def kill_drivers(
     grids, again_s = len(observer.grids), time.monotonic()
     drivers = make()
     drivers.start()
-    back_s = _first_whole_grid(observer, grids)
+    back_s = first_whole_grid(observer, grids)
     return ProcessOutcome(
         "camera drivers end and are started again",
         "`camera front` ERROR: stopped, then that its publisher is gone",
@@ -193,7 +193,7 @@ def fill_disk(folder: Path, observer: FaultObserver, num_bytes: int = 2_000_000)
     )
 
 
-def _first_whole_grid(observer: FaultObserver, since: int) -> float:
+def first_whole_grid(observer: FaultObserver, since: int) -> float:
     """Steady seconds of the first grid after so many from which no camera is missing."""
     most = observer.usual_unknown + ATTITUDE_CELLS
     return float(
@@ -248,7 +248,7 @@ def kill_source(
     from sensor_msgs.msg import CameraInfo
 
     process = start()
-    _first_whole_grid(observer, len(observer.grids))
+    first_whole_grid(observer, len(observer.grids))
     wait_for(lambda: _says(observer, "camera front", "images per second"), what="its cameras")
     began_s = time.monotonic()
     kill_at_once(process.process.pid)
@@ -271,7 +271,7 @@ def kill_source(
     )
     grids = len(observer.grids)
     process = start()
-    back_s = _first_whole_grid(observer, grids)
+    back_s = first_whole_grid(observer, grids)
     process.stop()
     wait_for(lambda: arrivals, what="a CameraInfo")
     return ProcessOutcome(
