@@ -13,6 +13,7 @@ from bev_perception.cli.camera_subset_table import camera_subset_table
 from bev_perception.cli.evaluation_folder import EvaluationFolder
 from bev_perception.cli.evaluation_tables import (
     calibration_table,
+    class_table,
     object_tables,
     overlap_tables,
     retention_table,
@@ -75,7 +76,12 @@ def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
 def all_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     """Every table, one column per model."""
     found = [*overlap_tables(models), *object_tables(models), calibration_table(models)]
-    measured = (memory_table(models), retention_table(models), camera_subset_table(models))
+    measured = (
+        class_table(models),
+        memory_table(models),
+        retention_table(models),
+        camera_subset_table(models),
+    )
     return [*found, *(table for table in measured if table is not None)]
 
 

@@ -44,6 +44,27 @@ def overlap_tables(models: Mapping[str, Metrics]) -> list[Table]:
     ]
 
 
+def class_table(models: Mapping[str, Metrics]) -> Table | None:
+    """IoU of each class; None where no model tells classes apart."""
+    told = {name: metrics.get("iou_by_class", {}) for name, metrics in models.items()}
+    classes = list(dict.fromkeys(label for found in told.values() for label in found))
+    if not classes:
+        return None
+    regions = list(dict.fromkeys(name for metrics in models.values() for name in metrics["iou"]))
+    entries = [
+        (f"{label.replace('_', '-')}, {REGION_NAMES.get(region, region)}", [label, region])
+        for label in classes
+        for region in regions
+    ]
+    return Table(
+        "IoU by class",
+        ["class", *models],
+        _rows(told, entries),
+        "Of each class' own probability against its own footprints, the filter of visibility as "
+        "above; the other tables judge all classes together.",
+    )
+
+
 def object_tables(models: Mapping[str, Metrics]) -> list[Table]:
     """Centres found, their average precision, and panoptic quality."""
     centers = [

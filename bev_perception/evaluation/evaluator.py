@@ -16,12 +16,13 @@ from bev_perception.datasets.targets import TargetSettings, is_visible, make_tar
 from bev_perception.errors import BevError
 from bev_perception.evaluation.average_precision import CenterPrecision
 from bev_perception.evaluation.center_matching import CenterCounts, center_matches
+from bev_perception.evaluation.class_iou import ClassIou
 from bev_perception.evaluation.grid_iou import GridIou
 from bev_perception.evaluation.instances import box_instances, output_instances
 from bev_perception.evaluation.panoptic import PanopticCounts, panoptic_counts
 from bev_perception.evaluation.probability_histogram import ProbabilityHistogram
 from bev_perception.evaluation.regions import DEFAULT_REGIONS, MAIN_REGIONS, NEAR, Region
-from bev_perception.evaluation.results import known, result_values
+from bev_perception.evaluation.results import class_values, known, result_values
 from bev_perception.evaluation.sequence_measures import SequenceMeasures
 from bev_perception.evaluation.wide_grid import embedded, widened
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox
@@ -114,6 +115,7 @@ class Evaluator:
         )
         return {
             "sets": self._num_sets,
+            **class_values(cells.classes),
             **result_values(
                 cells.seen_well,
                 cells.all_vehicles,
@@ -152,7 +154,8 @@ class Evaluator:
             return output.objects
         least = min(LEAST_SCORE, self._settings.center_threshold)
         settings = replace(self._settings, center_threshold=least)
-        return find_objects(output.grid, output.probability, output.center, output.offset, settings)
+        maps = output.probability, output.center, output.offset
+        return find_objects(output.grid, *maps, settings, output.class_map)
 
     def _count_segments(
         self, cells: _Cells, output: BevOutput, objects: Sequence[ObjectBox]
@@ -182,6 +185,7 @@ class _Cells:
         self.inside = {region.name: region.contains(grid.cell_centers) for region in MAIN_REGIONS}
         self.seen_well = GridIou(self._wide, regions, threshold)
         self.all_vehicles = GridIou(self._wide, regions, threshold)
+        self.classes = ClassIou(self._wide, regions, threshold, targets.classes)
         self.probability = ProbabilityHistogram()
         self.known_probability = ProbabilityHistogram()
 
@@ -200,6 +204,7 @@ class _Cells:
         before = self.seen_well.matrices()
         self.seen_well.update(probability, truth, valid)
         self.all_vehicles.update(probability, truth, torch.ones_like(valid))
+        self.classes.update(output.class_map, output.grid, targets)
         self.probability.update(probability, truth, valid & self._near)
         self.known_probability.update(probability, truth, valid & seen)
         after = self.seen_well.matrices()

@@ -36,7 +36,8 @@ def output_instances(output: BevOutput, settings: PipelineSettings) -> NDArray[n
     Recordings hold neither centre map nor offsets; there a cell belongs to the box that it is in.
     """
     if output.center.any():
-        return instance_map(output.grid, output.probability, output.center, output.offset, settings)
+        maps = output.probability, output.center, output.offset
+        return instance_map(output.grid, *maps, settings, output.class_map)
     owner = box_instances(output.objects, output.grid)
     owner[output.probability < settings.occupancy_threshold] = NOBODY
     return owner

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bev_perception.evaluation.calibration_error import reliability
 from bev_perception.evaluation.center_matching import CenterCounts
+from bev_perception.evaluation.class_iou import ClassIou
 from bev_perception.evaluation.grid_iou import GridIou
 from bev_perception.evaluation.panoptic import PanopticCounts
 from bev_perception.evaluation.precision_recall import precision_recall
@@ -85,6 +86,15 @@ def result_values(
         "calibration": _calibration(known_probability),
         "precision_recall": _curve(probability),
     }
+
+
+def class_values(counted: ClassIou) -> dict[str, Any]:
+    """``iou_by_class``, by class and region; nothing where no class was told from another."""
+    found = {
+        name: {region: known(float(value)) for region, value in values.items()}
+        for name, values in counted.compute().items()
+    }
+    return {"iou_by_class": found} if found else {}
 
 
 def known(value: float) -> float | None:

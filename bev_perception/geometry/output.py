@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.geometry.boxes import ObjectBox
+from bev_perception.geometry.class_map import ClassMap
 from bev_perception.geometry.grid import BevGrid
 from bev_perception.geometry.transform import RigidTransform
 
@@ -41,6 +42,7 @@ class BevOutput:
         timings_ms: per stage, milliseconds.
         level_T_base: takes base_link points to the levelled base_link of everything above; the
             identity where no ego pose was known.
+        class_map: on the same grid, of a network that tells classes apart; else None.
     """
 
     stamp_ns: int
@@ -53,6 +55,7 @@ class BevOutput:
     health: Mapping[str, CameraHealth] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     level_T_base: RigidTransform = field(default_factory=RigidTransform.identity)
+    class_map: ClassMap | None = None
 
     @cached_property
     def base_objects(self) -> tuple[ObjectBox, ...]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from bev_perception.geometry import BevGrid, ObjectBox, RigidTransform
+from bev_perception.geometry.class_map import ClassMap
 from bev_perception.perception.peaks import (
-    ClassMap,
     cells_where,
     find_peaks,
     least_distance,

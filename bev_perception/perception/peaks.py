@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -13,27 +11,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from bev_perception.geometry import BevGrid
+from bev_perception.geometry.class_map import ClassMap
 from bev_perception.perception.settings import PipelineSettings
 
 _FEW_MAXIMA = 2000
 """Up to so many local maxima are compared one by one with what lies around them."""
-
-
-@dataclass(frozen=True)
-class ClassMap:
-    """Which class every cell is likely of.
-
-    Attributes:
-        probability: (K, num_y, num_x) in 0..1.
-        classes: groups of geometry.class_sets, one per channel.
-    """
-
-    probability: NDArray[np.float32]
-    classes: Sequence[str]
-
-    def least_distances(self, settings: PipelineSettings) -> NDArray[np.float64]:
-        """(K,) metres, of two peaks of one class."""
-        return np.array([settings.peak_radius_of(group) for group in self.classes])
 
 
 def find_peaks(
@@ -60,7 +42,7 @@ def find_peaks(
         kept = _suppressed(positions, settings.peak_radius_m)
     else:
         numbers = class_map.probability[:, rows, columns].argmax(axis=0)
-        radii = class_map.least_distances(settings)
+        radii = _least_distances(settings, class_map)
         kept = _suppressed_by_class(positions, least_m, numbers, radii)
     kept = kept[: settings.max_objects]
     return positions[kept], values[rows[kept], columns[kept]]
@@ -70,7 +52,12 @@ def least_distance(settings: PipelineSettings, class_map: ClassMap | None) -> fl
     """No two peaks of whatever class are closer than this, metres."""
     if class_map is None:
         return settings.peak_radius_m
-    return float(class_map.least_distances(settings).min())
+    return float(_least_distances(settings, class_map).min())
+
+
+def _least_distances(settings: PipelineSettings, class_map: ClassMap) -> NDArray[np.float64]:
+    """(K,) metres, of two peaks of one class."""
+    return np.array([settings.peak_radius_of(group) for group in class_map.classes])
 
 
 def cells_where(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -22,6 +22,7 @@ from bev_perception.geometry import (
     Rig,
     RigidTransform,
 )
+from bev_perception.geometry.class_map import ClassMap
 from bev_perception.geometry.point_values import moved_points
 from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
 from bev_perception.model import ImageResize
@@ -31,7 +32,6 @@ from bev_perception.perception.health import camera_health
 from bev_perception.perception.object_classes import classified
 from bev_perception.perception.object_velocities import with_velocities
 from bev_perception.perception.objects import find_objects
-from bev_perception.perception.peaks import ClassMap
 from bev_perception.perception.preparation import PreparedSet, check_size
 from bev_perception.perception.residual_correction import ResidualCorrection
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
@@ -184,6 +184,7 @@ class Pipeline:
             health=health,
             timings_ms=_timings_ms(moments),
             level_T_base=table.level_T_base,
+            class_map=self._class_map(raw),
         )
 
     def _prepared(
@@ -241,18 +242,24 @@ class Pipeline:
     def _found(self, raw: RawOutput, settings: PipelineSettings) -> tuple[ObjectBox, ...]:
         """Objects of this moment alone."""
         config, maps = self.engine.config, (raw.probability, raw.center, raw.offset)
-        if raw.class_probability is None:
-            return find_objects(config.grid, *maps, settings)
-        class_map = ClassMap(raw.class_probability, config.classes)
+        class_map = self._class_map(raw)
         objects = find_objects(config.grid, *maps, settings, class_map)
+        if class_map is None:
+            return objects
         return classified(objects, config.grid, class_map, settings.object_label)
 
+    def _class_map(self, raw: RawOutput) -> ClassMap | None:
+        if raw.class_probability is None:
+            return None
+        return ClassMap(raw.class_probability, self.engine.config.classes)
+
     def _nothing(self) -> RawOutput:
-        shape = self.engine.config.grid.shape
+        shape, count = self.engine.config.grid.shape, len(self.engine.config.classes)
         return RawOutput(
             np.zeros(shape, dtype=np.float32),
             np.zeros(shape, dtype=np.float32),
             np.zeros((2, *shape), dtype=np.float32),
+            np.zeros((count, *shape), dtype=np.float32) if count > 1 else None,
         )
 
 

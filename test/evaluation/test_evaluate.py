@@ -9,10 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bev_perception.cli.evaluation_tables import class_table
 from bev_perception.datasets import TargetSettings, make_targets
 from bev_perception.errors import BevError
 from bev_perception.evaluation import Evaluator
 from bev_perception.geometry import BevGrid, BevOutput, ObjectBox, RigidTransform
+from bev_perception.geometry.class_map import ClassMap
+from bev_perception.geometry.class_sets import ROAD_USERS
 
 GRID = BevGrid.centered(30.0, 0.5)
 
@@ -75,6 +78,32 @@ def test_a_small_grid_misses_what_lies_outside_it():
     result = evaluator.compute()
     assert result["iou"]["within_25m"] == 1.0
     assert result["iou"]["within_50m"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_each_class_is_judged_by_its_own_probability_and_hidden_objects_cost_nothing():
+    person = replace(car(-5, 4), label="pedestrian", size=np.array([1.6, 1.6, 1.8]))
+    bicycle = replace(car(6, -9), label="bicycle", size=np.array([1.8, 1.0, 1.7]))
+    hidden = replace(
+        bicycle, pose=RigidTransform.from_euler(translation=(15, 0, 0.8)), visibility=0
+    )
+    truth = [car(5, 3), person, bicycle, hidden]
+    users = TargetSettings(classes=ROAD_USERS)
+    said = make_targets(truth[:3], GRID, users).classes.astype(np.float32)
+    said[2] = 0.4 * said[2]  # nobody says that there is a bicycle, and half of the person is a car
+    said[0] = np.maximum(said[0], 0.6 * said[1] * (GRID.cell_centers[..., 0] < -5))
+    evaluator = Evaluator(users)
+    together = replace(answer(truth[:3]), probability=said.max(axis=0))
+    evaluator.update(replace(together, class_map=ClassMap(said, ROAD_USERS)), truth)
+    found = {
+        name: values["within_25m"] for name, values in evaluator.compute()["iou_by_class"].items()
+    }
+    assert found["pedestrian"] == 1.0
+    assert found["two_wheeler"] == 0.0
+    cells = make_targets(truth, GRID, users).classes.sum(axis=(1, 2))
+    wrong = int((said[1] * (GRID.cell_centers[..., 0] < -5)).sum())
+    assert found["vehicle"] == pytest.approx(cells[0] / (cells[0] + wrong), abs=1e-4)
+    table = class_table({"mine": evaluator.compute(), "other": {"iou": {}}})
+    assert table.rows[0] == ["vehicle, within ±25 m", f"{found['vehicle']:.3f}", "-"]
 
 
 def test_results_pool_over_sets():

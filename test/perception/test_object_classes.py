@@ -16,6 +16,7 @@ from bev_perception.geometry import (
     RigCamera,
     RigidTransform,
 )
+from bev_perception.geometry.class_map import ClassMap
 from bev_perception.geometry.class_sets import ROAD_USERS
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.inference import RawOutput
@@ -23,7 +24,6 @@ from bev_perception.model import SegnetConfig
 from bev_perception.perception import Pipeline
 from bev_perception.perception.object_classes import classified
 from bev_perception.perception.objects import find_objects, instance_map
-from bev_perception.perception.peaks import ClassMap
 
 GRID = BevGrid.centered(10.0, 0.5)
 
