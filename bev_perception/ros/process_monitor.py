@@ -29,7 +29,7 @@ class ProcessMonitor:
         life = self._life
         if life is None or life.takeover is None:
             return []
-        life.listen()
+        level = self.level(now_ns)
         values = {"restarts": str(life.takeover.restarts), "standby": life.standby or "none"}
         told = []
         if life.takeover.restarts:
@@ -43,13 +43,14 @@ class ProcessMonitor:
             told.append("no process is on standby yet")
         else:
             told.append("another process is on standby")
-        return [Status("process", self.level(now_ns), f"process: {'; '.join(told)}", values)]
+        return [Status("process", level, f"process: {'; '.join(told)}", values)]
 
     def level(self, now_ns: int) -> Level:
         """Of the status; OK where there is none."""
         life = self._life
         if life is None or life.takeover is None:
             return Level.OK
+        life.listen()
         is_new = life.takeover.restarts > 0 and now_ns - life.takeover.at_ns < NEWS_NS
         return Level.WARN if is_new or life.standby_problem else Level.OK
 

@@ -22,5 +22,6 @@ def run_with_standby(arguments: Sequence[str], name: str) -> int:
     Returns:
         The exit code, see Supervisor.run.
     """
+    logging.addLevelName(logging.WARNING, "WARN")  # as ROS writes it
     logging.basicConfig(level=logging.INFO, format=_FORMAT.format(name=name))
     return Supervisor(arguments).run()

@@ -121,8 +121,8 @@ class Supervisor:
         pause_s = self._pace.pause_s(up_s)
         if pause_s is None:
             _LOGGER.error(
-                "process %d %s while it started, as those before it: giving up; run without "
-                "standby to see why",
+                "process %d %s while it started, as those before it: giving up; what they wrote "
+                "stands above",
                 active.pid,
                 self._cause,
             )
