@@ -144,6 +144,11 @@ def _run_on_ray(
                 ray.get(reference)
                 on_done(waiting.pop(reference))
     except ray.exceptions.RayTaskError as error:
+        if "failed to import on the worker" in str(error.cause):
+            raise ProcessError(
+                "a Ray worker cannot import what it should run; install this version of "
+                "bev_perception on every machine of the cluster"
+            ) from error
         raise error.cause from error
     except ray.exceptions.RayError as error:  # killed, out of memory, its machine lost
         raise ProcessError(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sys
 import types
@@ -140,8 +141,9 @@ def test_ray_is_used_only_where_it_is_installed(tmp_path, bags, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_real_ray_makes_the_same_shards_and_tells_of_lost_workers(tmp_path, bags):
+def test_a_real_ray_makes_the_same_shards_and_tells_of_lost_workers(tmp_path, bags, monkeypatch):
     pytest.importorskip("ray", reason="Ray is installed where it is wanted")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
     here = extract_bags(bags, DataSetPlan(tmp_path / "here", ALL))
     assert extract_bags(bags, DataSetPlan(tmp_path / "ray", ALL, use_ray=True)) == here
     for shard in (tmp_path / "here").glob("drives/*/*.tar"):
