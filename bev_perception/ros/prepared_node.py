@@ -11,7 +11,7 @@ import gc
 import importlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,8 @@ class PreparedNode:
         Returns:
             What went wrong, else "".
         """
-        _import_at_low_priority(NODE_MODULE)
+        importlib.import_module("rclpy")  # starts threads, which keep the priority of this one
+        _at_low_priority(_import_all)
         from bev_perception.ros.engine_order import EngineOrder
 
         self._order = self._engine = None
@@ -136,18 +137,22 @@ def as_plain(order: EngineOrder) -> dict[str, Any]:
     return asdict(order)
 
 
-def _import_at_low_priority(module: str) -> None:
-    """In a thread that ends: who has lowered a priority may not raise it again.
+def _import_all() -> None:
+    """Also what would come with the first image."""
+    importlib.import_module(NODE_MODULE)
+    from bev_perception.bags.typestore import bag_typestore
 
-    rclpy comes first because its import starts threads, which stay as they have begun.
-    """
-    importlib.import_module("rclpy")
+    bag_typestore()
+
+
+def _at_low_priority(work: Callable[[], None]) -> None:
+    """In a thread that ends: who has lowered a priority may not raise it again."""
     problems: list[BaseException] = []
 
     def run() -> None:
         try:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
-            importlib.import_module(module)
+            work()
         except BaseException as error:
             problems.append(error)
 
