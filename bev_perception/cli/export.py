@@ -11,7 +11,7 @@ from bev_perception.cli.parser import Arguments, Command, Parser, add_engine_arg
 if TYPE_CHECKING:
     from bev_perception.inference.exported_graph import ModelSource
     from bev_perception.model import SegnetConfig
-    from bev_perception.model.gather_form import TapLayout
+    from bev_perception.model.graph_layout import GraphLayout
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -67,15 +67,15 @@ def _run(arguments: Arguments) -> None:
         _write(source, layout, Path(arguments.out), arguments)
 
 
-def _layout(source: ModelSource, config: SegnetConfig, arguments: Arguments) -> TapLayout:
+def _layout(source: ModelSource, config: SegnetConfig, arguments: Arguments) -> GraphLayout:
     if arguments.rig is None:
         return source.layout_for(arguments.cameras)
     from bev_perception.geometry.rig_file import load_rig
-    from bev_perception.model import build_tap_table
+    from bev_perception.model import build_lift_geometry
     from bev_perception.perception.preparation import Preparation
 
     rig = Preparation(load_rig(arguments.rig), config.image_size, config.virtual_cameras).rig
-    return source.layout_for(len(rig)).grown_for(build_tap_table(rig, config))
+    return source.layout_for(len(rig)).grown_for(build_lift_geometry(rig, config))
 
 
 def _raw_size(arguments: Arguments) -> tuple[int, int]:
@@ -86,7 +86,7 @@ def _raw_size(arguments: Arguments) -> tuple[int, int]:
     return max(one.height for one in cameras), max(one.width for one in cameras)
 
 
-def _write(source: ModelSource, layout: TapLayout, path: Path, arguments: Arguments) -> None:
+def _write(source: ModelSource, layout: GraphLayout, path: Path, arguments: Arguments) -> None:
     from bev_perception.cli.parser import require
     from bev_perception.inference.onnx_file import write_onnx
 
@@ -98,13 +98,12 @@ def _write(source: ModelSource, layout: TapLayout, path: Path, arguments: Argume
     precision = "fp32" if arguments.precision == "auto" else arguments.precision
     write_onnx(path, source.graph(layout, precision))
     print(
-        f"{path}: {layout.num_cameras} cameras, {layout.views} of them at one voxel, "
-        f"{layout.sightings} sightings, {precision}"
+        f"{path}: {layout.num_cameras} cameras, room for {layout.room()}, {precision}"
         + ("" if layout.raw_size is None else ", resizes images of {}x{}".format(*layout.raw_size))
     )
 
 
-def _build(source: ModelSource, layout: TapLayout, arguments: Arguments) -> None:
+def _build(source: ModelSource, layout: GraphLayout, arguments: Arguments) -> None:
     from bev_perception.inference.loading import graph_engine
 
     engine = graph_engine(source, arguments.device, arguments.precision, arguments.backend)

@@ -15,8 +15,12 @@ import torch
 
 from bev_perception.errors import ConfigurationError, EngineError
 from bev_perception.inference.choice import PRECISIONS
-from bev_perception.model import Segnet, SegnetConfig, TapTable
-from bev_perception.model.gather_form import OUTPUT_NAME, GatherSegnet, TapLayout
+from bev_perception.inference.engine import any_table
+from bev_perception.model import LiftGeometry, Segnet, SegnetConfig
+from bev_perception.model.gather_form import OUTPUT_NAME, GatherSegnet
+from bev_perception.model.graph_layout import GraphLayout
+from bev_perception.model.graph_lifts import layout_type
+from bev_perception.model.tap_layout import TapLayout
 
 OPSET = 17
 """Of ONNX: the oldest in which every operator of the graph exists, so most readers know it."""
@@ -38,7 +42,7 @@ class ExportedGraph:
     """
 
     config: SegnetConfig
-    layout: TapLayout
+    layout: GraphLayout
     precision: str
     model_digest: str
     onnx: bytes
@@ -59,21 +63,21 @@ class GraphSource(Protocol):
     def raw_size(self) -> tuple[int, int] | None:
         """(height, width) of the images that its graphs resize; None where they come prepared."""
 
-    def layout_for(self, num_cameras: int) -> TapLayout:
+    def layout_for(self, num_cameras: int) -> GraphLayout:
         """Where to begin for so many cameras.
 
         Raises:
             EngineError: there is none for that number.
         """
 
-    def grown(self, layout: TapLayout, taps: TapTable) -> TapLayout:
+    def grown(self, layout: GraphLayout, taps: LiftGeometry) -> GraphLayout:
         """A layout with room for a table that has too little in this one.
 
         Raises:
             EngineError: there is none.
         """
 
-    def graph(self, layout: TapLayout, precision: str) -> ExportedGraph:
+    def graph(self, layout: GraphLayout, precision: str) -> ExportedGraph:
         """The graph of a layout.
 
         Raises:
@@ -89,7 +93,7 @@ class ModelSource:
         raw_size: (height, width) of images that the graphs are to resize.
 
     Raises:
-        EngineError: it takes more than images, has a lift that is no graph, or takes no raw images.
+        EngineError: it has a memory, or takes no raw images.
     """
 
     def __init__(self, model: Segnet, raw_size: tuple[int, int] | None = None) -> None:
@@ -108,16 +112,22 @@ class ModelSource:
         """Of the network."""
         return self._model.config
 
-    def layout_for(self, num_cameras: int) -> TapLayout:
+    def layout_for(self, num_cameras: int) -> GraphLayout:
         """See GraphSource."""
-        num_voxels = math.prod(self.config.grid.shape) * len(self.config.heights_m)
-        return replace(TapLayout.usual(num_cameras, num_voxels), raw_size=self.raw_size)
+        usual: GraphLayout
+        kind = layout_type(self.config)
+        if issubclass(kind, TapLayout):
+            num_voxels = math.prod(self.config.grid.shape) * len(self.config.heights_m)
+            usual = kind.usual(num_cameras, num_voxels)
+        else:
+            usual = kind(num_cameras).grown_for(any_table(self.config, num_cameras))
+        return replace(usual, raw_size=self.raw_size)  # type: ignore[type-var]
 
-    def grown(self, layout: TapLayout, taps: TapTable) -> TapLayout:
+    def grown(self, layout: GraphLayout, taps: LiftGeometry) -> GraphLayout:
         """See GraphSource."""
         return layout.grown_for(taps)
 
-    def graph(self, layout: TapLayout, precision: str) -> ExportedGraph:
+    def graph(self, layout: GraphLayout, precision: str) -> ExportedGraph:
         """See GraphSource."""
         graph = _graph_of(self._model)
         graph.network.cast("cpu", PRECISIONS[precision])
@@ -132,7 +142,7 @@ class ModelSource:
                 buffer,  # type: ignore[arg-type]
                 dynamo=False,
                 opset_version=OPSET,
-                input_names=list(layout.input_names),
+                input_names=list(layout.input_names(self.config)),
                 output_names=[OUTPUT_NAME],
             )
         return ExportedGraph(self.config, layout, precision, self.model_digest, buffer.getvalue())

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bev_perception.errors import EngineError
 from bev_perception.inference.engine import (
@@ -18,18 +19,19 @@ from bev_perception.inference.engine import (
     RawOutput,
     any_table,
     check_inputs,
+    checked_map,
     is_memory_error,
     raw_output,
 )
 from bev_perception.inference.engine_cache import EngineCache
 from bev_perception.inference.exported_graph import FORM, GraphSource
-from bev_perception.model import ImageResize, LiftGeometry, SegnetConfig, TapTable
-from bev_perception.model.gather_form import (
-    INPUT_NAMES,
+from bev_perception.model import ImageResize, LiftGeometry, SegnetConfig
+from bev_perception.model.feature_memory import MemoryStep
+from bev_perception.model.graph_layout import (
+    IMAGES_NAME,
     RESIZE_NAMES,
-    PaddedTaps,
-    TapLayout,
-    padded,
+    SENSOR_NAME,
+    GraphLayout,
 )
 from bev_perception.model.image_resize import resized
 
@@ -58,6 +60,7 @@ class GraphBackend(Protocol):
         graph_precision: of the graph it wants; the library may compute in another one itself.
         library: name and version.
         hardware: what else built engines depend on.
+        keeps_float32: whether it computes in float32 what the graph says is float32.
     """
 
     name: str
@@ -66,6 +69,7 @@ class GraphBackend(Protocol):
     graph_precision: str
     library: str
     hardware: str
+    keeps_float32: bool
 
     def build(self, onnx: bytes) -> bytes:
         """A graph to an engine that can be stored.
@@ -89,17 +93,25 @@ class GraphEngine:
         source: of graphs.
         backend: what runs them.
         cache: where built engines are kept; default the user's.
+
+    Raises:
+        EngineError: the backend would round the places at which the network looks.
     """
 
     def __init__(
         self, source: GraphSource, backend: GraphBackend, cache: EngineCache | None = None
     ) -> None:
+        if source.config.lift == "attention" and not backend.keeps_float32:
+            raise EngineError(
+                f"backend {backend.name} in {backend.precision} rounds the places at which the "
+                f"lift attention looks; take precision fp32, or backend cpu or cuda"
+            )
         self._source = source
         self._backend = backend
         self._cache = EngineCache() if cache is None else cache
-        self._layout: TapLayout | None = None
+        self._layout: GraphLayout | None = None
         self._runner: Runner | None = None
-        self._padded: tuple[TapTable, PaddedTaps] | None = None
+        self._padded: tuple[LiftGeometry, dict[str, NDArray[Any]]] | None = None
         self._matrices: tuple[ImageResize, dict[str, NDArray[np.float32]]] | None = None
 
     @property
@@ -128,20 +140,27 @@ class GraphEngine:
         return self._source.raw_size is not None
 
     def infer(
-        self, images: NDArray[np.uint8], taps: LiftGeometry, resize: ImageResize | None = None
+        self,
+        images: NDArray[np.uint8],
+        taps: LiftGeometry,
+        resize: ImageResize | None = None,
+        memory: MemoryStep | None = None,
+        sensor_map: Tensor | None = None,
     ) -> RawOutput:
-        """See Engine.infer.
+        """See RememberingEngine.infer; graphs have no memory, so there is none to go on with.
 
         Raises:
             EngineMemoryError: the device has too little memory.
         """
         check_inputs(self.config, images, taps, resize)
-        assert isinstance(taps, TapTable)  # other lifts have no graph
+        measured = checked_map(self.config, sensor_map)
         images, matrices = self._as_the_graph_takes_them(images, resize)
         try:
             runner, table = self._ready_for(taps)
-            inputs = {name: getattr(table, name) for name in INPUT_NAMES[1:]}
-            maps = runner.run({"images": np.ascontiguousarray(images), **inputs, **matrices})
+            inputs = {**table, **matrices}
+            if measured is not None:
+                inputs[SENSOR_NAME] = measured.numpy()
+            maps = runner.run({IMAGES_NAME: np.ascontiguousarray(images), **inputs})
             return raw_output(torch.from_numpy(maps))
         except (RuntimeError, MemoryError) as error:
             if not is_memory_error(error):
@@ -193,7 +212,7 @@ class GraphEngine:
             self.infer(images, taps, resize)
         self._padded = None
 
-    def build(self, layout: TapLayout) -> None:
+    def build(self, layout: GraphLayout) -> None:
         """Builds or loads the engine of a layout, and uses it from now on."""
         name, key = self._name(layout), self._key(layout)
         engine = self._cache.fetch(name, key, lambda: self._built(layout))
@@ -206,7 +225,7 @@ class GraphEngine:
             self._runner = self._backend.load(engine)
         self._layout, self._padded = layout, None
 
-    def path(self, layout: TapLayout) -> Path:
+    def path(self, layout: GraphLayout) -> Path:
         """Where the engine of a layout is kept."""
         return self._cache.path(self._name(layout))
 
@@ -215,7 +234,7 @@ class GraphEngine:
         layout = self._source.layout_for(num_cameras)
         return self._cache.holds(self._name(layout), self._key(layout))
 
-    def _ready_for(self, taps: TapTable) -> tuple[Runner, PaddedTaps]:
+    def _ready_for(self, taps: LiftGeometry) -> tuple[Runner, dict[str, NDArray[Any]]]:
         if self._padded is not None and self._padded[0] is taps and self._runner is not None:
             return self._runner, self._padded[1]
         layout = self._layout
@@ -227,26 +246,26 @@ class GraphEngine:
         if layout != self._layout or self._runner is None:
             self.build(layout)
         assert self._runner is not None
-        table = padded(taps, layout)
+        table = layout.tables(taps)
         self._padded = taps, table
         return self._runner, table
 
-    def _built(self, layout: TapLayout) -> bytes:
+    def _built(self, layout: GraphLayout) -> bytes:
         return self._backend.build(self._source.graph(layout, self._backend.graph_precision).onnx)
 
-    def _name(self, layout: TapLayout) -> str:
+    def _name(self, layout: GraphLayout) -> str:
         raw = "" if layout.raw_size is None else "x{}x{}".format(*layout.raw_size)
         return "-".join(
             [
                 self._source.model_digest[:16] + raw,
-                f"{layout.num_cameras}x{layout.views}x{layout.sightings}",
+                "x".join(map(str, layout.sizes())),
                 self._backend.name,
                 self._backend.device.replace(":", ""),
                 self._backend.precision,
             ]
         )
 
-    def _key(self, layout: TapLayout) -> dict[str, str]:
+    def _key(self, layout: GraphLayout) -> dict[str, str]:
         config = self.config
         return {
             "model": self._source.model_digest,

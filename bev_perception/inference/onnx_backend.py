@@ -34,6 +34,7 @@ class OnnxBackend:
     """
 
     name = "onnx"
+    keeps_float32 = True
 
     def __init__(self, device: torch.device, precision: str) -> None:
         self._runtime = _runtime()

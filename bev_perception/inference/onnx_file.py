@@ -12,8 +12,9 @@ from typing import Any
 
 from bev_perception.errors import ConfigurationError, EngineError
 from bev_perception.inference.exported_graph import ExportedGraph
-from bev_perception.model import SegnetConfig, TapTable
-from bev_perception.model.gather_form import TapLayout
+from bev_perception.model import LiftGeometry, SegnetConfig
+from bev_perception.model.graph_layout import GraphLayout, checked_sizes
+from bev_perception.model.graph_lifts import layout_type
 from bev_perception.untrusted import parse_json
 
 _PREFIX = "bev_perception."
@@ -69,9 +70,9 @@ def read_onnx(path: Path) -> ExportedGraph:
     }
     try:
         config = SegnetConfig.from_dict(parse_json(entries["config"]))
-        layout = TapLayout(**parse_json(entries["layout"]))
+        layout = layout_type(config)(**checked_sizes(parse_json(entries["layout"])))
         precision, digest, expected = (entries[key] for key in ("precision", "model", "sha256"))
-    except (KeyError, TypeError, ValueError, ConfigurationError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ConfigurationError) as error:
         raise EngineError(
             f"{path}: the ONNX file does not say which model it is ({str(error)[:300]}); engines "
             f"run files that bev export wrote"
@@ -102,7 +103,7 @@ class FileSource:
         self.precision = self._graph.precision
         self.raw_size = self._graph.layout.raw_size
 
-    def layout_for(self, num_cameras: int) -> TapLayout:
+    def layout_for(self, num_cameras: int) -> GraphLayout:
         """See GraphSource."""
         layout = self._graph.layout
         if num_cameras != layout.num_cameras:
@@ -112,16 +113,15 @@ class FileSource:
             )
         return layout
 
-    def grown(self, layout: TapLayout, taps: TapTable) -> TapLayout:
+    def grown(self, layout: GraphLayout, taps: LiftGeometry) -> GraphLayout:
         """See GraphSource."""
         larger = layout.grown_for(taps)
         raise EngineError(
-            f"{self._path} has room for {layout.views} cameras per voxel and "
-            f"{layout.sightings} sightings, this rig needs {larger.views} and "
-            f"{larger.sightings}; export it for this rig with --rig, or use the weights file"
+            f"{self._path} has room for {layout.room()}, this rig needs {larger.room()}; export it "
+            f"for this rig with --rig, or use the weights file"
         )
 
-    def graph(self, layout: TapLayout, precision: str) -> ExportedGraph:
+    def graph(self, layout: GraphLayout, precision: str) -> ExportedGraph:
         """See GraphSource."""
         if precision != self._graph.precision:
             raise EngineError(

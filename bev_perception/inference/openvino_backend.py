@@ -39,6 +39,7 @@ class OpenVinoBackend:
         self._openvino = _openvino()
         self._core = self._openvino.Core()
         self.precision = precision
+        self.keeps_float32 = precision == "fp32"
         self.library = f"openvino {self._openvino.get_version()}"
         self.hardware = cpu_name() or "cpu"
 

@@ -31,6 +31,7 @@ class TensorRtBackend:
     """
 
     name = "tensorrt"
+    keeps_float32 = True
 
     def __init__(self, device: torch.device, precision: str) -> None:
         if device.type != "cuda":

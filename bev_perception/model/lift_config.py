@@ -13,7 +13,7 @@ LIFTS = ("bilinear", "ground", "ground_late", "depth", "attention")
 """See docs/lifts.md."""
 
 GATHER_LIFTS = ("bilinear", "ground")
-"""Lifts that are one sparse matrix and learn nothing; graphs of other libraries hold these."""
+"""Lifts that are one sparse matrix and learn nothing."""
 
 GROUND_LIFTS = ("ground", "ground_late")
 """Lifts that believe everything to lie on the ground."""

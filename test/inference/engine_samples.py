@@ -32,6 +32,44 @@ CPU = {"device": "cpu", "precision": "fp32"}
 """What every engine of these tests runs on."""
 
 
+TENSORRT_OPERATORS = frozenset(
+    [
+        "Add",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Constant",
+        "Conv",
+        "Div",
+        "Erf",
+        "Gather",
+        "Min",
+        "Gemm",
+        "Identity",
+        "Softmax",
+        "ReduceSum",
+        "Max",
+        "Floor",
+        "InstanceNormalization",
+        "MatMul",
+        "MaxPool",
+        "Mul",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Round",
+        "Shape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
+    ]
+)
+"""Those of the graph that TensorRT's parser and OpenVINO take in fp32, fp16 and bf16."""
+
+
 def rig_of(count: int, field_of_view_deg: float = 100.0) -> Rig:
     """Cameras that look outwards."""
     camera = PinholeCamera.from_field_of_view(48, 32, field_of_view_deg)

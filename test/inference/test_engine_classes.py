@@ -15,7 +15,8 @@ from bev_perception.inference import TorchEngine
 from bev_perception.inference.engine import raw_output
 from bev_perception.inference.exported_graph import ModelSource
 from bev_perception.model import Segnet, build_tap_table
-from bev_perception.model.gather_form import GatherSegnet, padded
+from bev_perception.model.gather_form import GatherSegnet
+from bev_perception.model.tap_layout import padded
 
 
 @pytest.fixture(scope="module")

@@ -8,47 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from engine_samples import CONFIG, rig_of
+from engine_samples import CONFIG, TENSORRT_OPERATORS, rig_of
 
-from bev_perception.errors import ConfigurationError, EngineError
+from bev_perception.errors import ConfigurationError
 from bev_perception.inference.exported_graph import ModelSource
 from bev_perception.model import Segnet, TapTable, build_tap_table, inference_form
 from bev_perception.model.fused_convolutions import fuse_convolutions
-from bev_perception.model.gather_form import GatherSegnet, TapLayout, needed, padded
+from bev_perception.model.gather_form import GatherSegnet
 from bev_perception.model.inference_form import InferenceSegnet
 from bev_perception.model.lift import gather
+from bev_perception.model.tap_layout import TapLayout, needed, padded
 
 NUM_VOXELS = 21 * 18 * 2
-
-TENSORRT_OPERATORS = frozenset(
-    [
-        "Add",
-        "Cast",
-        "Clip",
-        "Concat",
-        "Constant",
-        "Conv",
-        "Div",
-        "Erf",
-        "Gather",
-        "InstanceNormalization",
-        "MatMul",
-        "MaxPool",
-        "Mul",
-        "Relu",
-        "Reshape",
-        "Resize",
-        "Round",
-        "Shape",
-        "Slice",
-        "Split",
-        "Squeeze",
-        "Sub",
-        "Transpose",
-        "Unsqueeze",
-    ]
-)
-"""Those of the graph that TensorRT's parser and OpenVINO take in fp32, fp16 and bf16."""
 
 
 def maps_of(output) -> torch.Tensor:
@@ -141,7 +112,7 @@ def test_only_operators_that_every_library_takes(model, precision, raw_size):
     graph = onnx.load_from_string(ModelSource(model).graph(layout, precision).onnx)
     onnx.checker.check_model(graph, full_check=precision != "bf16")
     assert {node.op_type for node in graph.graph.node} <= TENSORRT_OPERATORS
-    assert [entry.name for entry in graph.graph.input] == list(layout.input_names)
+    assert [entry.name for entry in graph.graph.input] == list(layout.input_names(model.config))
     if raw_size is not None:
         types = {entry.name: entry.type.tensor_type.elem_type for entry in graph.graph.input}
         assert types["rows"] == types["columns"] == onnx.TensorProto.FLOAT
@@ -152,9 +123,3 @@ def test_exporting_leaves_the_model_as_it_is(model):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     ModelSource(model).graph(TapLayout.usual(4, NUM_VOXELS), "fp16")
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
-
-
-def test_networks_that_take_radar_are_refused(model):
-    radar = Segnet(replace(CONFIG, sensor="radar"))
-    with pytest.raises(EngineError, match="radar beside images"):
-        ModelSource(radar)

@@ -3,30 +3,45 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from engine_samples import CPU, GRAPHS, TENSORRT_OPERATORS
 
 from bev_perception.errors import EngineError
 from bev_perception.geometry import BevGrid, CameraFrame, FrameSet
 from bev_perception.geometry.rig_file import load_rig
-from bev_perception.inference import TorchEngine
+from bev_perception.inference import TorchEngine, make_engine, why_unavailable
 from bev_perception.inference.engine import any_table
+from bev_perception.inference.engine_cache import EngineCache
 from bev_perception.inference.exported_graph import ModelSource
 from bev_perception.model import LIFTS, Segnet, SegnetConfig, build_lift_geometry
+from bev_perception.model.sensor_map import cloud_map
 from bev_perception.perception import Pipeline, Preparation
 from bev_perception.resources import config_path
 
 RIG = load_rig(config_path("rigs/default.yaml"))
 
 
-def network(lift: str) -> Segnet:
+def network(lift: str, sensor: str = "none") -> Segnet:
     torch.manual_seed(0)
     grid = BevGrid.centered(10.0, 1.0)
-    config = SegnetConfig("light", (32, 48), (0.0, 1.0), grid, 8, (8, 8, 8), (8, 8, 8), lift=lift)
+    widths = (8, 8, 8)
+    config = SegnetConfig(
+        "light", (32, 48), (0.0, 1.0), grid, 8, widths, widths, lift=lift, sensor=sensor
+    )
     return Segnet(config).eval()
+
+
+def shaken(model: Segnet) -> Segnet:
+    """With lifts that do not do the same everywhere, as new ones do."""
+    if model.lifting is not None:
+        for tensor in model.lifting.parameters():
+            torch.nn.init.normal_(tensor, std=0.5)
+    return model
 
 
 @pytest.mark.parametrize("lift", LIFTS)
@@ -60,13 +75,64 @@ def test_the_pipeline_runs_it_and_knows_where_nobody_looks(lift):
     assert not output.unknown[10, 18]  # ahead
 
 
+@pytest.mark.parametrize("backend", GRAPHS)
 @pytest.mark.parametrize("lift", LIFTS)
-def test_other_libraries_get_a_graph_or_a_refusal_that_names_the_lift(lift):
-    if lift in ("bilinear", "ground"):
-        assert ModelSource(network(lift)).layout_for(4).sightings > 400
-    else:
-        with pytest.raises(EngineError, match=f"has lift {lift}.*bilinear and ground alone"):
-            ModelSource(network(lift))
+def test_graphs_of_other_libraries_answer_what_the_network_does_for_several_rigs(
+    lift, backend, tmp_path
+):
+    model = shaken(network(lift))
+    engine = make_engine(model, backend=backend, cache=EngineCache(tmp_path), **CPU)
+    engine.warm_up(4)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)
+    for present in ((True,) * 4, (True, True, False, True), (False,) * 4):
+        geometry = build_lift_geometry(Preparation(RIG, (32, 48)).rig, model.config, present)
+        expected = TorchEngine(model).infer(images, geometry)
+        found = engine.infer(images, geometry)
+        np.testing.assert_allclose(found.probability, expected.probability, atol=1e-4)
+        np.testing.assert_allclose(found.center, expected.center, atol=1e-4)
+        np.testing.assert_allclose(found.offset, expected.offset, atol=1e-3)
+    assert len(list(tmp_path.iterdir())) <= 2, "one engine for all rigs, or one larger one"
+
+
+@pytest.mark.parametrize("sensor", ["lidar", "radar", "radar_features"])
+@pytest.mark.parametrize("backend", GRAPHS)
+def test_graphs_take_what_a_sensor_measured(sensor, backend, tmp_path):
+    model = network("bilinear", sensor)
+    torch.nn.init.normal_(model.sensor_convolution.weight, std=0.3)
+    engine = make_engine(model, backend=backend, cache=EngineCache(tmp_path), **CPU)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)
+    geometry = build_lift_geometry(Preparation(RIG, (32, 48)).rig, model.config)
+    points = np.random.default_rng(1).uniform(-9, 9, (500, 19 if "_" in sensor else 3))
+    answers = []
+    for measured in (cloud_map(points, model.config), None):
+        expected = TorchEngine(model).infer(images, geometry, None, None, measured)
+        found = engine.infer(images, geometry, None, None, measured)
+        np.testing.assert_allclose(found.probability, expected.probability, atol=1e-4)
+        np.testing.assert_allclose(found.offset, expected.offset, atol=1e-3)
+        answers.append(found.offset)
+    assert np.abs(answers[0] - answers[1]).max() > 0.01, "the sensor changes nothing: a weak test"
+    with pytest.raises(EngineError, match=r"must have shape .*cloud_map"):
+        engine.infer(images, geometry, None, None, torch.zeros(1, 1, 3, 3))
+
+
+@pytest.mark.parametrize("lift", ["ground_late", "depth", "attention"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_graphs_of_lifts_that_learn_hold_operators_that_every_library_takes(lift, precision):
+    onnx = pytest.importorskip("onnx")
+    source = ModelSource(network(lift))
+    graph = onnx.load_from_string(source.graph(source.layout_for(4), precision).onnx)
+    onnx.checker.check_model(graph, full_check=precision != "bf16")
+    assert {node.op_type for node in graph.graph.node} <= TENSORRT_OPERATORS
+
+
+@pytest.mark.skipif(bool(why_unavailable("openvino")), reason="needs openvino")
+def test_openvino_in_bf16_is_not_given_places_that_it_would_round(caplog):
+    model = network("attention")
+    with pytest.raises(EngineError, match=r"rounds the places .* precision fp32, or backend cpu"):
+        make_engine(model, "cpu", "bf16", "openvino")
+    with caplog.at_level(logging.INFO):
+        assert make_engine(model, "cpu", "bf16").backend == "cpu"
+    assert "rounds the places" in caplog.text
 
 
 def test_the_geometry_of_another_lift_is_refused():

@@ -13,9 +13,7 @@ from engine_samples import CONFIG, rig_of
 from bev_perception.errors import EngineError
 from bev_perception.inference import TorchEngine
 from bev_perception.inference.engine import RawOutput
-from bev_perception.inference.exported_graph import ModelSource
 from bev_perception.inference.fallback import FallbackEngine
-from bev_perception.inference.loading import make_engine
 from bev_perception.model import LiftSettings, Segnet, build_lift_geometry
 from bev_perception.model.feature_memory import FeatureMemory, MemoryStep
 from bev_perception.model.memory_config import MemoryConfig
@@ -95,10 +93,3 @@ def test_a_map_that_does_not_fit_is_refused() -> None:
         TorchEngine(plain).infer(some_images(), taps, None, None, measured)
     with pytest.raises(EngineError, match=r"must have shape .*cloud_map"):
         TorchEngine(model).infer(some_images(), taps, None, None, measured[:, :1])
-
-
-def test_engines_that_are_built_ahead_refuse_it_and_auto_takes_pytorch() -> None:
-    model = network()
-    with pytest.raises(EngineError, match=r"lidar beside images, .* backend cpu or cuda"):
-        ModelSource(model)
-    assert make_engine(model, "cpu", "bf16").backend == "cpu"
