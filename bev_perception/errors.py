@@ -26,6 +26,10 @@ class BagError(BevError):
     """A bag is missing, damaged or lacks what is asked of it."""
 
 
+class ResourceError(BevError):
+    """The machine ran out of disk, memory or open files; the input is not to blame."""
+
+
 class DatasetError(BevError):
     """Shards or another data set are missing, damaged, of another version, or cannot be made."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from errno import EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rosbags.interfaces import Connection
 from bev_perception.bags.bag_trust import check_before_opening, check_opened
 from bev_perception.bags.type_definitions import used_types
 from bev_perception.bags.typestore import bag_typestore
-from bev_perception.errors import BagError, BevError
+from bev_perception.errors import BagError, BevError, ResourceError
 
 STORAGE_SUFFIXES = {".mcap": "mcap", ".db3": "sqlite3"}
 _MENDING = {
@@ -22,6 +23,17 @@ _MENDING = {
     "there, else record again",
     "sqlite3": "the recording was cut off or damaged; `ros2 bag reindex` or sqlite3's `.recover` "
     "may save what is there, else record again",
+}
+
+
+_NO_MEMORY, _NO_DISK, _NO_FILES = (
+    "memory ran out", "the disk of temporary files is full", "too many files are open"
+)  # fmt: skip
+_RELIEF = {
+    _NO_MEMORY: "work on fewer bags at a time",
+    _NO_DISK: "bags whose files are compressed whole are unpacked there: make room, or name "
+    "another folder in TMPDIR",
+    _NO_FILES: "raise the limit with `ulimit -n`",
 }
 
 
@@ -33,6 +45,7 @@ class BagFile:
 
     Raises:
         BagError: nothing is there, it is no bag, or it is damaged.
+        ResourceError: the machine ran out of disk, memory or open files.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -151,7 +164,13 @@ class BagFile:
         if missing:  # of all types it would take half a second
             store.register(missing)
 
-    def _damage(self, error: Exception) -> BagError:
+    def _damage(self, error: Exception) -> BevError:
+        exhausted = _exhausted(error)
+        if exhausted:
+            return ResourceError(
+                f"{self.path}: {exhausted} while the bag was read, which may be quite in order; "
+                f"{_RELIEF[exhausted]}"
+            )
         kind = STORAGE_SUFFIXES.get(self._source.suffix, "")
         if not kind:
             kind = "mcap" if any(self._source.glob("*.mcap*")) else "sqlite3"
@@ -167,6 +186,15 @@ class BagFile:
         elif "compression" in text.lower():
             advice = "decompress it with `ros2 bag convert` and try again"
         return BagError(f"{self.path}: cannot be read as a ROS 2 bag: {text}; {advice}")
+
+
+def _exhausted(error: Exception) -> str:
+    """What of the machine ran out; empty where the bag is to blame."""
+    if isinstance(error, MemoryError):
+        return _NO_MEMORY
+    code = error.errno if isinstance(error, OSError) else None
+    return {ENOMEM: _NO_MEMORY, ENOSPC: _NO_DISK, EDQUOT: _NO_DISK,
+            EMFILE: _NO_FILES, ENFILE: _NO_FILES}.get(code or 0, "")  # fmt: skip
 
 
 @contextmanager

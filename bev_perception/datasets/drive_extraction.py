@@ -22,7 +22,7 @@ from bev_perception.datasets.planned_set import PlannedSet
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.datasets.shard_writer import ShardWriter, room_for, unwritable
 from bev_perception.datasets.text_spool import TextSpool
-from bev_perception.errors import BevError
+from bev_perception.errors import BevError, ResourceError
 from bev_perception.geometry import CameraFrame, FrameSet
 from bev_perception.geometry.rig_file import load_rig_file
 from bev_perception.visualization import encode_image
@@ -58,6 +58,7 @@ def extract_drive(job: DriveJob) -> None:
 
     Raises:
         DatasetError: the disk is full or cannot be written.
+        ResourceError: the machine ran out of what it takes to read the bag.
     """
     job.place.parent.mkdir(parents=True, exist_ok=True)
     settings = job.settings
@@ -65,12 +66,16 @@ def extract_drive(job: DriveJob) -> None:
     with TextSpool(job.place.parent) as spool:
         try:
             bag = RecordedBag(job.bag, rig_file)
+        except ResourceError:
+            raise
         except BevError as error:
             _write_refusal(job, str(error))
             return
         with bag:
             try:
                 survey = survey_drive(bag, settings, spool)
+            except ResourceError:
+                raise
             except BevError as error:
                 _write_refusal(job, str(error))
                 return

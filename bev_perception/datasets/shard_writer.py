@@ -166,7 +166,7 @@ def room_for(num_bytes: int, path: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         raise DatasetError(
-            f"{path} will take about {num_bytes / 1e6:.0f} MB, but {free / 1e6:.0f} MB are free on "
+            f"{path} will take about {num_bytes / 1e6:.1f} MB, but {free / 1e6:.1f} MB are free on "
             f"that disk; make room and run the same command again to go on"
         )
 

@@ -23,6 +23,7 @@ from bev_perception.errors import (
     ConfigurationError,
     DatasetError,
     ProcessError,
+    ResourceError,
     SystemLibraryError,
 )
 from bev_perception.parallel import run_jobs
@@ -84,9 +85,23 @@ def test_a_full_disk_leaves_only_complete_drives_and_is_gone_on_from(tmp_path, b
 def test_too_little_room_is_told_before_anything_is_written(tmp_path, bags, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(DatasetError, match=r"will take about \d+ MB, but 0 MB are free"):
+    with pytest.raises(DatasetError, match=r"will take about \d+\.\d MB, but 0\.0 MB are free"):
         extract_bags(bags, DataSetPlan(tmp_path / "out", ALL, processes=1))
     assert not list((tmp_path / "out/drives").iterdir())
+
+
+def test_a_bag_that_cannot_be_unpacked_for_want_of_room_is_not_refused(tmp_path, monkeypatch):
+    bag = write_drive(tmp_path / "bag", 3, compression="file")
+    plan = DataSetPlan(tmp_path / "out", ALL, processes=1)
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(ResourceError, match="the disk of temporary files is full.*TMPDIR"):
+        extract_bags([bag], plan)
+    monkeypatch.undo()
+    assert extract_bags([bag], plan)["drives"][0]["sets"] == 3
 
 
 def test_a_killed_worker_is_told(tmp_path):
