@@ -10,6 +10,7 @@ from typing import Any
 
 from bev_perception.cli.bag_run import METRICS_FILE
 from bev_perception.cli.output_directory import RUN_FILE, read_run_file, write_json
+from bev_perception.cli.stored_metrics import check_metrics
 from bev_perception.errors import ConfigurationError
 from bev_perception.evaluation.frame_scores import FrameScore
 from bev_perception.untrusted import parse_json
@@ -78,11 +79,12 @@ def read_evaluation(path: Path) -> EvaluationFolder:
         )
     try:
         metrics = parse_json((path / METRICS_FILE).read_text(encoding="utf-8"))
+        check_metrics(metrics)
         content = parse_json((path / FRAMES_FILE).read_text(encoding="utf-8"))
         frames = tuple(FrameScore.from_dict(values) for values in content["frames"])
         pictures = tuple(StoredPicture(**values) for values in content["pictures"])
     except (ValueError, KeyError, TypeError, AttributeError, ConfigurationError) as error:
         raise ConfigurationError(
-            f"the evaluation in {path} is damaged ({error}); evaluate again"
+            f"the evaluation in {path} is damaged ({str(error)[:300]}); evaluate again"
         ) from error
     return EvaluationFolder(path, metrics, frames, pictures, read_run_file(path))

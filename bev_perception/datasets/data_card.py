@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bev_perception.datasets.box_counts import add_counts
+from bev_perception.errors import DatasetError
 
 NANOSECONDS = 1_000_000_000
 
@@ -21,7 +22,23 @@ def make_card(
         drives: drive.json by name.
         splits: of the drives that hold sets.
         licence: of the data, perhaps empty.
+
+    Raises:
+        DatasetError: a drive.json that an earlier run left is damaged.
     """
+    try:
+        return _card(drives, splits, licence)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        names = ", ".join(name[:60] for name in list(drives)[:20])
+        raise DatasetError(
+            f"drive.json of one of the drives {names} is damaged ({str(error)[:200]}); delete its "
+            f"folder and extract again"
+        ) from error
+
+
+def _card(
+    drives: Mapping[str, Mapping[str, Any]], splits: Mapping[str, str], licence: str
+) -> dict[str, Any]:
     with_sets = {name: drive for name, drive in drives.items() if drive["sets"]}
     return {
         "licence": licence or "not stated",

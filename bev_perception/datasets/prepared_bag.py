@@ -16,6 +16,7 @@ Boxes are kept, not rasters, so that grid and target settings can change without
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -28,7 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bev_perception.errors import ConfigurationError
+from bev_perception.datasets.prepared_labels import read_labels
+from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES, ObjectBox, Rig, RigidTransform
 from bev_perception.geometry.point_values import moved_points
 from bev_perception.geometry.rig_record import rig_from_dict, rig_to_dict
@@ -78,20 +80,26 @@ class PreparedBag:
             self.description: dict[str, Any] = parse_json(
                 (path / "description.json").read_text(encoding="utf-8")
             )
-            with np.load(path / "labels.npz", allow_pickle=False) as labels:
-                self._labels = {name: labels[name] for name in labels.files}
-            self.shape: tuple[int, int, int, int, int] = tuple(self.description["shape"])
+            self.shape: tuple[int, int, int, int, int] = _checked_shape(self.description["shape"])
+            self.rig = rig_from_dict(self.description["rig"])
+            self._labels = read_labels(path / "labels.npz", self.shape[0], self.shape[1])
+            self._check_points()
             size = (path / "images.raw").stat().st_size
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, AttributeError, BevError) as error:
             raise ConfigurationError(
-                f"{path} is not a complete prepared bag ({error}); delete it and train again"
+                f"{path} is not a complete prepared bag ({str(error)[:300]}); delete it and train "
+                f"again"
             ) from error
-        if size != int(np.prod(self.shape)):
+        if len(self.rig) != self.shape[1]:
             raise ConfigurationError(
-                f"{path}/images.raw has {size} bytes, expected {np.prod(self.shape)}; "
+                f"{path}: a rig of {len(self.rig)} cameras, images of {self.shape[1]}; delete the "
+                f"directory and train again"
+            )
+        if size != math.prod(self.shape):
+            raise ConfigurationError(
+                f"{path}/images.raw has {size} bytes, expected {math.prod(self.shape)}; "
                 f"delete the directory and train again"
             )
-        self.rig = rig_from_dict(self.description["rig"])
 
     def __len__(self) -> int:
         return int(self.shape[0])
@@ -103,6 +111,18 @@ class PreparedBag:
     @cached_property
     def _images(self) -> NDArray[np.uint8]:
         return np.memmap(self.path / "images.raw", dtype=np.uint8, mode="r", shape=self.shape)
+
+    def _check_points(self) -> None:
+        if not self.has_points:
+            return
+        columns = self.description.get("point_columns", 3)
+        if not isinstance(columns, int) or not 3 <= columns <= 64:
+            raise ValueError(f"point_columns is {columns!r}")
+        ends, path = self._labels["point_ends"], self.path / "points.raw"
+        expected = 4 * columns * int(ends[-1]) if len(ends) else 0
+        size = path.stat().st_size if path.exists() else 0
+        if size != expected:
+            raise ValueError(f"points.raw has {size} bytes, expected {expected}")
 
     @property
     def num_cameras(self) -> int:
@@ -169,6 +189,15 @@ class PreparedBag:
             velocity=labels["box_velocities"][number],
             visibility=float(labels["box_visibilities"][number]),
         )
+
+
+def _checked_shape(values: Any) -> tuple[int, int, int, int, int]:
+    if not isinstance(values, list) or len(values) != 5:
+        raise ValueError(f"shape is {values!r:.100}, expected five numbers")
+    if not all(isinstance(side, int) and 0 <= side < 1 << 40 for side in values):
+        raise ValueError(f"shape is {values!r:.100}, expected five numbers")
+    sets, cameras, height, width, channels = values
+    return sets, cameras, height, width, channels
 
 
 class PreparedBagWriter:

@@ -113,6 +113,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise _DamageError(str(error)) from error
     except (zipfile.BadZipFile, zlib.error) as error:
         raise _DamageError(str(error)) from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise _DamageError(f"{type(error).__name__} {error}") from error  # what readers trip over
     if not isinstance(checkpoint, dict):
         raise _DamageError(f"it holds a {type(checkpoint).__name__}")
     return checkpoint

@@ -30,6 +30,7 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.geometry.imu import ImuSample
 from fuzzing.mutations import mutated_bytes, mutated_values
 
 SECOND = 1_000_000_000
@@ -53,12 +54,12 @@ def small_rig() -> Rig:
 
 def small_bag(path: Path, storage: str = "mcap", compressed: bool = False, jpeg: bool = False,
               count: int = 3) -> None:  # fmt: skip
-    """Sets of two cameras with poses, labels and points."""
+    """Sets of two cameras with poses, labels, points and an IMU."""
     rig, random_pixels = small_rig(), np.random.default_rng(3)
     car = ObjectBox("car", 7, RigidTransform.from_euler(translation=(10.0, 2.0, 0.7)),
                     np.array([4.5, 1.9, 1.5]))  # fmt: skip
     with BagWriter(path, storage=storage, compressed=compressed) as writer:
-        writer.write_rig(rig, 100 * SECOND)
+        writer.write_rig(rig, 100 * SECOND, others={"imu": RigidTransform.identity()})
         for index in range(count):
             stamp = 100 * SECOND + index * SECOND // 10
             images = {
@@ -71,6 +72,9 @@ def small_bag(path: Path, storage: str = "mcap", compressed: bool = False, jpeg:
             writer.write_frame_set(FrameSet(stamp, images, (), pose), rig, 90 if jpeg else None)
             writer.write_objects(stamp, [car])
             writer.write_points(stamp, np.array([[10.0, 2.0, 0.5]]))
+        stamps = range(100 * SECOND, 101 * SECOND, SECOND // 20)
+        upwards = np.array([0.0, 0.0, 9.81])
+        writer.write_imu(ImuSample(stamp, "imu", np.zeros(3), upwards) for stamp in stamps)
 
 
 def read_bag(path: Path, out: Path) -> None:
@@ -88,6 +92,7 @@ def read_bag(path: Path, out: Path) -> None:
             lambda: [bag.objects(stamp) for stamp in bag.label_stamps_ns[:2]],
             lambda: [bag.world_T_base(stamp) for stamp in (0, 100 * SECOND, bag.stamp_range_ns[0])],
             lambda: bag.points(100 * SECOND),
+            lambda: list(bag.imu_samples(lambda error: None) or ()),
         ):
             with suppress(BevError):
                 question()
@@ -119,18 +124,18 @@ def _spoil_metadata(folder: Path, rng: random.Random) -> None:
 
 def _spoil_messages(folder: Path, rng: random.Random) -> None:
     """Sound storage, some messages of one topic spoiled."""
-    entries = _messages(folder / "bag")
+    entries = bag_messages(folder / "bag")
     topic = rng.choice(sorted({connection.topic for connection, _, _ in entries}))
     spoiled = [
         (c, t, mutated_bytes(raw, rng) if c.topic == topic and rng.random() < 0.7 else raw)
         for c, t, raw in entries
     ]
-    _rewrite(folder, spoiled, {})
+    rewrite_bag(folder, spoiled, {})
 
 
 def _spoil_definitions(folder: Path, rng: random.Random) -> None:
     """Sound messages under a spoiled definition of their type."""
-    entries = _messages(folder / "bag")
+    entries = bag_messages(folder / "bag")
     kind = rng.choice(sorted({connection.msgtype for connection, _, _ in entries}))
     text = next(c.msgdef.data for c, _, _ in entries if c.msgtype == kind)
     lines = text.split("\n")
@@ -146,7 +151,12 @@ def _spoil_definitions(folder: Path, rng: random.Random) -> None:
             lines[place] = lines[place].replace("float64", "string").replace("uint32", "uint8[]")
         else:
             lines[place] = mutated_bytes(lines[place].encode(), rng).decode("latin-1")
-    _rewrite(folder, entries, {kind: "\n".join(lines)})
+    rewrite_bag(folder, entries, {kind: "\n".join(lines)})
+
+
+def spoil_bag(folder: Path, rng: random.Random) -> None:
+    """Any of these ways."""
+    rng.choice((_spoil_storage, _spoil_messages, _spoil_messages, _spoil_definitions))(folder, rng)
 
 
 _ODD_FIELDS = (
@@ -157,14 +167,16 @@ _ODD_FIELDS = (
 )  # fmt: skip
 
 
-def _messages(bag: Path) -> list[tuple[Connection, int, bytes]]:
+def bag_messages(bag: Path) -> list[tuple[Connection, int, bytes]]:
+    """(connection, time of recording, bytes) of all."""
     with AnyReader([bag], default_typestore=bag_typestore()) as reader:
         return [(c, t, bytes(raw)) for c, t, raw in reader.messages()]
 
 
-def _rewrite(
+def rewrite_bag(
     folder: Path, entries: list[tuple[Connection, int, bytes]], definitions: dict[str, str]
 ) -> None:
+    """Another bag of these messages, types defined otherwise where definitions say so."""
     for path in sorted((folder / "bag").iterdir()):
         path.unlink()
     (folder / "bag").rmdir()

@@ -34,7 +34,7 @@ _TURN = [1.0, 0.0, 0.0, 0.0]
 _JSON_BOMB = "[" * 200_000
 
 
-def _spoil_json(path: Path, rng: random.Random) -> None:
+def spoil_json(path: Path, rng: random.Random) -> None:
     if rng.random() < 0.05:
         path.write_text(_JSON_BOMB)
     elif rng.random() < 0.3:
@@ -67,10 +67,10 @@ def _spoil_shards(folder: Path, rng: random.Random) -> None:
     drive = folder / "data" / "drives" / "bag"
     choice = rng.random()
     if choice < 0.2:
-        _spoil_json(folder / "data" / "manifest.json", rng)
+        spoil_json(folder / "data" / "manifest.json", rng)
         return
     if choice < 0.4:
-        _spoil_json(drive / "drive.json", rng)
+        spoil_json(drive / "drive.json", rng)
         return
     shard = drive / "000000.tar"
     if choice < 0.6:
@@ -170,7 +170,7 @@ def _spoil_nuscenes(folder: Path, rng: random.Random) -> None:
                 row[key] = rng.choice(("../../../../escaped", "/dev/zero", "a/b", 1e999, None))
             path.write_text(json.dumps(rows))
         else:
-            _spoil_json(path, rng)
+            spoil_json(path, rng)
 
 
 def _read_nuscenes(folder: Path, out: Path) -> None:
@@ -212,7 +212,7 @@ def _spoil_samples(folder: Path, rng: random.Random) -> None:
     path = rng.choice(files)
     data = path.read_bytes()
     if path.suffix == ".json":
-        _spoil_json(path, rng)
+        spoil_json(path, rng)
     elif path.suffix == ".npy" and rng.random() < 0.5:
         shape = rng.choice((b"(9999999999,)", b"(-1, 3)      ", b"(2, 3, 4)    "))
         path.write_bytes(data.replace(data[data.find(b"(") : data.find(b")") + 1], shape, 1))
@@ -232,12 +232,20 @@ def _prepare_evaluation(folder: Path) -> None:
     place.mkdir()
     frame = {"source": "a", "drive": "a", "stamp_ns": 1, "cells": {"25 m": [1, 2]}}
     (place / "run.json").write_text(json.dumps({"command": "evaluate", "version": "0"}))
-    (place / "metrics.json").write_text(json.dumps({"iou": {"50": 0.5}}))
+    curves = {name: [0.5] for name in ("recall", "precision", "thresholds", "iou")}
+    metrics = {
+        "iou": {"within_25m": 0.5},
+        "center_ap": {"within_25m": {"mean": 0.5}},
+        "panoptic": {"within_25m": {"pq": 0.5}},
+        "calibration": {"ece": 0.1, "confidence": [0.5], "frequency": [None]},
+        "precision_recall": curves,
+    }
+    (place / "metrics.json").write_text(json.dumps(metrics))
     (place / "frames.json").write_text(json.dumps({"frames": [frame], "pictures": []}))
 
 
 def _spoil_evaluation(folder: Path, rng: random.Random) -> None:
-    _spoil_json(rng.choice(sorted((folder / "evaluation").iterdir())), rng)
+    spoil_json(rng.choice(sorted((folder / "evaluation").iterdir())), rng)
 
 
 def _read_evaluation(folder: Path, out: Path) -> None:

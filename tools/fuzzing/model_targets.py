@@ -18,7 +18,7 @@ from bev_perception.model import Segnet, SegnetConfig, load_weights, save_weight
 from bev_perception.model.simple_bev_file import read_simple_bev_file
 from fuzzing.mutations import mutated_bytes, mutated_values
 
-_CONFIG = SegnetConfig(
+CONFIG = SegnetConfig(
     encoder="light",
     image_size=(64, 96),
     heights_m=(0.0, 1.0),
@@ -33,7 +33,7 @@ _KEY = {"model": "x", "device": "cpu"}
 
 def _prepare_weights(folder: Path) -> None:
     torch.manual_seed(0)
-    save_weights(folder / "net.safetensors", Segnet(_CONFIG), {"recipe": "none"})
+    save_weights(folder / "net.safetensors", Segnet(CONFIG), {"recipe": "none"})
 
 
 def _spoil_weights(folder: Path, rng: random.Random) -> None:
@@ -79,7 +79,7 @@ def _prepare_onnx(folder: Path) -> None:
                                                 [x], [y]))  # fmt: skip
     layout = {"num_cameras": 2, "raw_size": None, "views": 2, "sightings": 100}
     entries = {
-        "config": json.dumps(_CONFIG.to_dict()),
+        "config": json.dumps(CONFIG.to_dict()),
         "layout": json.dumps(layout),
         "precision": "fp32",
         "model": "0" * 64,

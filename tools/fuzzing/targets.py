@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzzing import bag_targets, data_targets, model_targets, text_targets
+from fuzzing import bag_targets, command_targets, data_targets, model_targets, text_targets
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Target:
 
 TARGETS = {
     name: Target(name, *functions)
-    for module in (bag_targets, text_targets, model_targets, data_targets)
+    for module in (bag_targets, text_targets, model_targets, data_targets, command_targets)
     for name, functions in module.TARGETS.items()
 }
 """By name."""
