@@ -41,6 +41,8 @@ from bev_perception.resources import config_path
 from bev_perception.ros.perception_node import MODULE
 from bev_perception.supervision.program import STANDBY_OPTION
 
+SETTLED_GRIDS = 20
+
 
 @dataclass
 class Kills:
@@ -62,7 +64,7 @@ def kill_and_start(start: Callable[[], RosProcess], observer: FaultObserver, kil
     """Without a standby."""
     found, node = Kills(), start()
     for _ in range(kills):
-        wait_for(observer.is_well, what="a healthy node")
+        settle(observer)
         found.node_mb.append(memory_mb(node.process.pid))
         grids, began_s = len(observer.grids), time.monotonic()
         kill_at_once(node.process.pid)
@@ -84,7 +86,7 @@ def kill_beside_standby(
         wait_for(lambda count=number: num_standbys(node) > count, what="a standby")
         times_s = [grid.at_s for grid in observer.grids if grid.at_s >= back_s]
         found.gaps_ms.append(1e3 * max(b - a for a, b in pairwise(times_s)))
-        wait_for(observer.is_well, what="a healthy node")
+        settle(observer)
         found.node_mb.append(memory_mb(active_pid(node)))
         standby = re.findall(r"process (\d+) is on standby", node.log)[-1]
         found.standby_mb.append(memory_mb(int(standby)))
@@ -94,6 +96,12 @@ def kill_beside_standby(
         found.back_ms.append(1e3 * (back_s - began_s))
     node.stop()
     return found
+
+
+def settle(observer: FaultObserver) -> None:
+    """Waits for some grids more."""
+    enough = len(observer.grids) + SETTLED_GRIDS
+    wait_for(lambda: len(observer.grids) >= enough, what="grids")
 
 
 def memory_mb(pid: int) -> float:
