@@ -10,7 +10,7 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,22 @@ from hypothesis import strategies as st
 pytest.importorskip("rclpy", reason="parameter files are read where ROS is")
 pytest.importorskip("onnx", reason="ONNX files are read with the package onnx")
 
+from fuzzing import command_targets
 from fuzzing.sandbox import Outcome, try_case
 from fuzzing.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 20.0
-SLOW = ("recipe", "nuscenes", "bag_definitions", "mcap_zstd", "sqlite3_zstd", "bag_jpegs")
+COMMANDS = tuple(name for name in command_targets.TARGETS if name not in command_targets.READERS)
+SLOW = (
+    "recipe",
+    "nuscenes",
+    "bag_definitions",
+    "mcap_zstd",
+    "sqlite3_zstd",
+    "bag_jpegs",
+    *COMMANDS,
+)
 QUICK = [name for name in TARGETS if name not in SLOW]
 
 
@@ -74,9 +84,17 @@ def test_what_is_not_spoiled_is_read(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_campaign_finds_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "tools" / "fuzz.py"), "--count", "200", "--seed", "1"]
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [([name for name in TARGETS if name not in COMMANDS], 200), (COMMANDS, 15)],
+    ids=["readers", "commands"],
+)
+def test_a_campaign_finds_nothing(tmp_path: Path, names: Sequence[str], count: int) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "fuzz.py"), "--count", str(count)]
     done = subprocess.run(
-        [*command, "--out", str(tmp_path)], capture_output=True, text=True, check=False
+        [*command, "--seed", "1", "--out", str(tmp_path), *names],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
