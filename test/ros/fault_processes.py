@@ -74,6 +74,7 @@ def kill_node_with_standby(
     """A perception node whose standby takes over; the medians of several kills."""
     named_ms, back_ms = [], []
     for number in range(kills):
+        wait_for(lambda: observer.grids, what="a grid")
         wait_for(lambda count=number: num_standbys(node) > count, what="a standby")
         wait_for(observer.is_well, what="a healthy node")
         grids, began_s = len(observer.grids), time.monotonic()
