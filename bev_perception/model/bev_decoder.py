@@ -76,9 +76,13 @@ class BevDecoder(nn.Module):
         self.up1 = UpsamplingAdd(first, channels)
         initialise_residual(self, zero_last_norm=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, Y, X) to the same shape."""
+    def downwards(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, channels, Y, X) to what its first half makes of it at strides 2, 4 and 8."""
         stride2 = self.layer1(self.relu(self.bn1(self.conv1(x))))
         stride4 = self.layer2(stride2)
-        stride8 = self.layer3(stride4)
+        return stride2, stride4, self.layer3(stride4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, Y, X) to the same shape."""
+        stride2, stride4, stride8 = self.downwards(x)
         return self.up1(self.up2(self.up3(stride8, stride4), stride2), x)

@@ -194,6 +194,12 @@ class TrainConfig:
             )
         self._check_sequences()
         self._check_sensor()
+        if self.semi_supervised.turn_weight and self.augmentation.turn_steps > 1:
+            raise ConfigurationError(
+                f"semi_supervised.turn_weight asks how vehicles were turned, and "
+                f"augmentation.turn_steps {self.augmentation.turn_steps} turns them unsaid; leave "
+                f"turn_weight 0 or turn_steps 1"
+            )
 
     def _check_sensor(self) -> None:
         if self.model.sensor == "none":

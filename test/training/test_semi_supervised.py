@@ -31,6 +31,7 @@ from bev_perception.training.semi_supervised.label_split import labelled_part
 from bev_perception.training.semi_supervised.labels import TaughtCells
 from bev_perception.training.semi_supervised.mixing import bev_features, drawn_mix
 from bev_perception.training.semi_supervised.teacher import Teacher
+from bev_perception.training.semi_supervised.turn_task import TurnTask
 from bev_perception.training.semi_supervised.unlabelled_data import (
     SemiSupervisedDataset,
     collate_semi_supervised,
@@ -238,10 +239,50 @@ def a_run(out, bags, cache, method, recording, **changes):
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "none"])
 def test_every_method_trains(tmp_path, bags, cache, recording, method):
     config = a_run(tmp_path, bags, cache, method, recording, max_steps=3)
+    if method == "remixmatch":
+        settings = replace(config.semi_supervised, turn_weight=0.5)
+        config = replace(config, semi_supervised=settings)
     _, metadata = load_weights(train(config, show_progress=False).weights)
     assert metadata["recipe"]["semi_supervised"]["method"] == method
     expected = {"bags": ["one", "recording"], "sets": 6} if method in GUESSING else None
     assert metadata["data"].get("unlabelled") == expected
+
+
+def test_a_turned_variation_is_the_moment_all_around_turned_by_what_is_asked(prepared):
+    nothing = AugmentationConfig(mirror=False, brightness=0, contrast=0, gamma=0, tint=0)
+    data = moments(prepared, "remixmatch", nothing, turn_weight=0.5, strong=nothing)
+    asked = set()
+    for position in range(12):
+        example = data.unlabelled_example(position, 0)
+        sight, quarters = example.turned
+        np.testing.assert_array_equal(sight.images, example.strong[0].images)
+        stood = example.strong[0].taps.seen  # a grid whose rows grow with y turns from x to y
+        np.testing.assert_array_equal(sight.taps.seen, np.rot90(stood, quarters, (1, 0)))
+        asked.add(quarters)
+    assert asked == {0, 1, 2, 3}
+    assert not np.array_equal(stood, np.rot90(stood)), "seen alike from all sides: a weak test"
+    told = collate_semi_supervised([data[index, index] for index in (0, 1)]).to("cpu").turned
+    assert len(told.sights.images) == len(told.quarters) == 2
+    plain = moments(prepared, "remixmatch", nothing, strong=nothing)
+    assert collate_semi_supervised([plain[0, 0]]).turned is None
+
+
+def test_the_turn_of_vehicles_can_be_learned_without_any_label():
+    torch.manual_seed(0)
+    model, task = Segnet(MODEL), TurnTask(MODEL)
+    one = torch.randn(MODEL.latent_dim, *MODEL.grid.shape)
+    quarters = torch.arange(8) % 4
+    bev = torch.stack([one.rot90(int(quarter), (-1, -2)) for quarter in quarters])
+    optimiser = torch.optim.AdamW([*model.decoder.parameters(), *task.parameters()], lr=1e-2)
+    losses = []
+    for _ in range(30):
+        loss = task(model, bev, quarters)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[0] > 1.2, "it knew before"
+    assert losses[-1] < 0.3
 
 
 def test_a_run_with_a_teacher_resumes_exactly(tmp_path, bags, cache, recording):
@@ -282,3 +323,8 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path, recording):
         SemiSupervisedConfig("fixmath")
     with pytest.raises(ConfigurationError, match="free_threshold must be less"):
         SemiSupervisedConfig("fixmatch", free_threshold=0.8)
+    with pytest.raises(ConfigurationError, match=r"turn_weight 0.5 is remixmatch's"):
+        SemiSupervisedConfig("fixmatch", turn_weight=0.5)
+    asked = SemiSupervisedConfig("remixmatch", turn_weight=0.5)
+    with pytest.raises(ConfigurationError, match=r"turn_steps 8 turns them unsaid"):
+        TrainConfig(semi_supervised=asked, augmentation=AugmentationConfig(turn_steps=8))

@@ -45,6 +45,8 @@ class SemiSupervisedConfig:
         mix_alpha: both parameters of the Beta distribution that mixing weights are drawn from.
         copies: how many weak (mixmatch) or strong (remixmatch) variations of a sample are used.
         teacher_decay: decay per step of the averaged weights that guess.
+        turn_weight: factor of remixmatch's loss for telling by how many quarter turns a vehicle was
+            turned, see turn_task; 0 leaves it out.
         strong: variations that the student sees. The teacher sees those of the run's own
             augmentation, without lost cameras. Which side is mirrored and where the vehicle
             looks is drawn once for both, so that their cells are the same places.
@@ -60,6 +62,7 @@ class SemiSupervisedConfig:
     mix_alpha: float = 0.75
     copies: int = 2
     teacher_decay: float = 0.99
+    turn_weight: float = 0.0
     strong: AugmentationConfig = field(default_factory=strong_augmentation)
 
     def __post_init__(self) -> None:
@@ -70,7 +73,7 @@ class SemiSupervisedConfig:
         for name in ("ratio", "copies"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("weight", "ramp_steps"):
+        for name in ("weight", "ramp_steps", "turn_weight"):
             if not getattr(self, name) >= 0:
                 raise ConfigurationError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("sharpening", "mix_alpha"):
@@ -84,6 +87,12 @@ class SemiSupervisedConfig:
         if not 0.0 <= self.teacher_decay < 1.0:
             raise ConfigurationError(
                 f"teacher_decay must lie in 0 to 1 (1 excluded), got {self.teacher_decay}"
+            )
+
+        if self.turn_weight and self.method != "remixmatch":
+            raise ConfigurationError(
+                f"turn_weight {self.turn_weight:g} is remixmatch's, got method {self.method}; "
+                f"leave it 0"
             )
 
     @property

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bev_perception.model import Segnet, SegnetOutput
+from bev_perception.training.batch import Batch
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.losses import total_losses
 from bev_perception.training.module import SegnetModule
@@ -18,7 +19,8 @@ from bev_perception.training.semi_supervised.guesses import OccupancyRates, conf
 from bev_perception.training.semi_supervised.labels import TaughtCells, rows_of
 from bev_perception.training.semi_supervised.mixing import Mix, bev_features, drawn_mix
 from bev_perception.training.semi_supervised.teacher import Teacher
-from bev_perception.training.semi_supervised.unlabelled_data import SemiSupervisedBatch
+from bev_perception.training.semi_supervised.turn_task import TurnTask
+from bev_perception.training.semi_supervised.unlabelled_data import SemiSupervisedBatch, Sights
 
 Losses = dict[str, Tensor]
 
@@ -41,6 +43,7 @@ class SemiSupervisedModule(SegnetModule):
         uses = self.settings.uses_unlabelled
         self.teacher = Teacher(model, self.settings.teacher_decay) if uses else None
         self.rates = OccupancyRates(model.config.grid, model.config.num_classes)
+        self.turn_task = TurnTask(model.config) if self.settings.turn_weight else None
         self._steps: dict[str, Callable[[SemiSupervisedBatch], tuple[SegnetOutput, Losses]]] = {
             "mixup": self._mixup,
             "mixmatch": self._mixmatch,
@@ -115,12 +118,19 @@ class SemiSupervisedModule(SegnetModule):
             TaughtCells(occupancy, first.valid * strong.seen, first.center, first.offset)
             for strong in batch.strong
         ]
-        features = bev_features(self.model, [labelled, *batch.strong])
-        output, losses = self._mixed(batch, features, anchors, squared=False)
+        seen: list[Batch | Sights] = [labelled, *batch.strong]
+        if batch.turned is not None:
+            seen.append(batch.turned.sights)
+        features = bev_features(self.model, seen)
+        output, losses = self._mixed(batch, features[: 1 + len(anchors)], anchors, squared=False)
         unmixed = self.model.decode(features[1], with_feature=False)
         losses["unlabelled"] = losses["unlabelled"] + guess_loss(
             unmixed, anchors[0], self.weighting
         )
+        if self.turn_task is not None:
+            assert batch.turned is not None
+            losses["turn"] = self.turn_task(self.model, features[-1], batch.turned.quarters)
+            losses["total"] = losses["total"] + self.settings.turn_weight * losses["turn"]
         return output, losses
 
     def _mixed(

@@ -20,6 +20,7 @@ from bev_perception.training.augmentation import AugmentationConfig, augmented, 
 from bev_perception.training.batch import Batch, Example, collate
 from bev_perception.training.dataset import SegnetDataset, TapTableCache, padded
 from bev_perception.training.semi_supervised.config import SemiSupervisedConfig
+from bev_perception.training.semi_supervised.turn_task import QUARTERS
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,39 @@ class Sights:
 
 
 @dataclass(frozen=True)
+class Turned:
+    """B moments whose vehicles were turned, see turn_task.
+
+    Attributes:
+        sights: of the turned vehicles.
+        quarters: (B,) int64 in 0 to 3, quarter turns from x to y of all around them.
+    """
+
+    sights: Sights
+    quarters: Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Turned:
+        """On another device."""
+        return Turned(
+            self.sights.to(device, non_blocking),
+            self.quarters.to(device, non_blocking=non_blocking),
+        )
+
+
+@dataclass(frozen=True)
 class UnlabelledExample:
     """One moment without labels, on the same cells in every variation.
 
     Attributes:
         weak: for the teacher, config.num_weak variations.
         strong: for the student, config.num_strong variations.
+        turned: a further strong variation and by how many quarters its vehicle was turned; None
+            where nobody asks.
     """
 
     weak: tuple[Sight, ...]
     strong: tuple[Sight, ...]
+    turned: tuple[Sight, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,12 +128,14 @@ class SemiSupervisedBatch:
         labelled: B moments.
         weak: of U moments without labels, one entry per variation.
         strong: of the same moments.
+        turned: of the same moments; None where nobody asks.
     """
 
     position: int
     labelled: Batch
     weak: tuple[Sights, ...]
     strong: tuple[Sights, ...]
+    turned: Turned | None = None
 
     def __len__(self) -> int:
         return len(self.labelled)
@@ -121,6 +147,7 @@ class SemiSupervisedBatch:
             self.labelled.to(device, non_blocking),
             tuple(sights.to(device, non_blocking) for sights in self.weak),
             tuple(sights.to(device, non_blocking) for sights in self.strong),
+            None if self.turned is None else self.turned.to(device, non_blocking),
         )
 
 
@@ -134,7 +161,15 @@ def collate_semi_supervised(examples: Sequence[SemiSupervisedExample]) -> SemiSu
         collate([example.labelled for example in examples]),
         tuple(Sights.stacked(variation) for variation in weak),
         tuple(Sights.stacked(variation) for variation in strong),
+        _turned([moment.turned for moment in moments if moment.turned is not None]),
     )
+
+
+def _turned(moments: Sequence[tuple[Sight, int]]) -> Turned | None:
+    if not moments:
+        return None
+    sights, quarters = zip(*moments)
+    return Turned(Sights.stacked(sights), torch.tensor(quarters, dtype=torch.int64))
 
 
 class SemiSupervisedDataset(Dataset[SemiSupervisedExample]):
@@ -203,7 +238,11 @@ class SemiSupervisedDataset(Dataset[SemiSupervisedExample]):
             self._sight(augmented(sample, self._strong, random), self._strong_tables)
             for _ in range(self._config.num_strong)
         )
-        return UnlabelledExample(weak, strong)
+        if not self._config.turn_weight:
+            return UnlabelledExample(weak, strong)
+        quarters = int(random.integers(QUARTERS))
+        seen = turned(augmented(sample, self._strong, random), quarters * np.pi / 2.0)
+        return UnlabelledExample(weak, strong, (self._sight(seen, self._strong_tables), quarters))
 
     def _drawn(self, random: np.random.Generator) -> Sample:
         """A moment without its boxes, mirrored and turned as all its variations are."""
