@@ -246,7 +246,8 @@ class BagReader:
         if topic is None or found is None:
             return None
         cloud_ns, message = found
-        points = points_from_message(message, topic.name, POINT_VALUES[sensor])
+        with about(self.path):
+            points = points_from_message(message, topic.name, POINT_VALUES[sensor])
         frame = message.header.frame_id.lstrip("/")
         try:
             base_T_frame = self._frames.base_T_frame(frame, cloud_ns, topic.name)

@@ -53,6 +53,7 @@ def points_from_message(
         raise BagError(
             f"{topic}: point cloud without field {', '.join(missing)}; "
             f"its fields are {', '.join(names) or 'none'}"
+            + ("; model.sensor radar takes x, y and z alone" if values else "")
         )
     columns = [table[name] if name in names else np.zeros(len(table)) for name in (*"xyz", *values)]
     points = np.stack([column.astype(np.float64) for column in columns], axis=-1)

@@ -57,7 +57,10 @@ def test_a_radar_with_features_gives_its_values_and_one_without_names_what_it_la
     with BagReader(tmp_path / "drive") as reader:
         found = reader.points(0, sensor="radar_features")
         plain = reader.points(0, sensor="radar")
-        with pytest.raises(BagError, match=rf"{RADAR}: .* without field dyn_prop, id, vx"):
+        with pytest.raises(
+            BagError,
+            match=rf"drive: {RADAR}: .* without field dyn_prop, id, vx.* model.sensor radar",
+        ):
             reader.points(10**9, sensor="radar_features")
     assert found is not None
     assert plain is not None

@@ -62,6 +62,16 @@ def test_the_points_are_those_that_were_written(
         np.testing.assert_allclose(cloud_points(message, "/points"), expected, rtol=1e-6)
 
 
+def test_values_behind_the_places_come_where_they_are_asked_for() -> None:
+    message, expected = a_message("plain")
+    found = cloud_points(message, "/points", ("ring", "time"))
+    np.testing.assert_allclose(found[:, :3], expected, rtol=1e-6)
+    assert found.shape == (5, 5)
+    assert not found[:, 3:].any()  # a driver that tells no time measured now
+    with pytest.raises(BagError, match="/points: point cloud without field rcs"):
+        cloud_points(message, "/points", ("rcs",))
+
+
 @pytest.mark.parametrize("peer", [True, False], ids=["sensor_msgs_py", "by hand"])
 @pytest.mark.parametrize("damage", ["short", "no z", "other type"])
 def test_what_is_damaged_is_refused_with_the_topic(
