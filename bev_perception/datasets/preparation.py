@@ -15,7 +15,7 @@ from tqdm import tqdm
 from bev_perception.datasets.drives import find_bags, open_drive
 from bev_perception.datasets.labelled_set import LabelledSet
 from bev_perception.datasets.prepared_bag import FORMAT_VERSION, PreparedBag, PreparedBagWriter
-from bev_perception.errors import BagError
+from bev_perception.errors import BagError, DatasetError
 from bev_perception.geometry import FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
 from bev_perception.geometry.point_values import POINT_VALUES
@@ -82,7 +82,8 @@ def prepare_bags(
         show_progress: draw a bar.
 
     Raises:
-        BagError, DatasetError: a drive cannot be read, or has no set that settings let in.
+        BagError, DatasetError: a drive cannot be read, or has no set that settings let in; the
+            cache cannot be written.
         ConfigurationError: the rig file cannot be used; known before any bag is read.
         ProcessError: a worker process was killed; what is prepared stays.
     """
@@ -137,7 +138,14 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
 
 
 def _prepare(job: _Job) -> None:
-    prepare_bag(job.drive, job.place, job.settings)
+    try:
+        prepare_bag(job.drive, job.place, job.settings)
+    except OSError as error:
+        raise DatasetError(
+            f"{job.place.parent} cannot be filled with prepared images: {error.strerror or error}; "
+            f"those that are complete stay: make room or name another folder in data.cache_dir, "
+            f"and run the same command again"
+        ) from error
 
 
 def _add(

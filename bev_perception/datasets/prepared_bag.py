@@ -238,8 +238,8 @@ class PreparedBagWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
         try:
+            self._file.close()  # on a full disk it fails again
             if kind is None:
                 self._finish()
         finally:

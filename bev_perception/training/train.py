@@ -169,8 +169,11 @@ def _initial_model(config: TrainConfig) -> Segnet:
 def _save_config(config: TrainConfig) -> None:
     text = yaml.safe_dump(config.to_dict(), sort_keys=False)
     partial = config.out / f".{CONFIG_NAME}.partial"
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, config.out / CONFIG_NAME)  # resuming needs it, so it is never half there
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, config.out / CONFIG_NAME)  # resuming needs it: never half there
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _quieten_lightning() -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import resource
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from bev_perception.datasets import ExtractionSettings, prepare_bags
 from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter
 from bev_perception.datasets.targets import TargetSettings, make_targets
-from bev_perception.errors import ConfigurationError
+from bev_perception.errors import ConfigurationError, DatasetError
 from bev_perception.geometry import (
     BevGrid,
     ObjectBox,
@@ -116,6 +118,18 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="power cut"):
         prepare()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_nothing_of_the_bag_stays_on_it(tmp_path, bags):
+    """A limit on the size of files stands for the disk: the system refuses the same write."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+    try:
+        with pytest.raises(DatasetError, match="cannot be filled with prepared images.*cache_dir"):
+            prepare_bags(bags[:1], tmp_path / "cache", ExtractionSettings(SIZE), 1, False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_two_processes_may_prepare_the_same_bag_at_once(tmp_path):
