@@ -98,7 +98,7 @@ def test_a_bag_that_cannot_be_unpacked_for_want_of_room_is_not_refused(tmp_path,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfileobj", full)
-    with pytest.raises(ResourceError, match="the disk of temporary files is full.*TMPDIR"):
+    with pytest.raises(ResourceError, match=r"the disk of temporary files is full.*TMPDIR"):
         extract_bags([bag], plan)
     monkeypatch.undo()
     assert extract_bags([bag], plan)["drives"][0]["sets"] == 3

@@ -125,7 +125,7 @@ def test_a_full_disk_is_named_and_nothing_of_the_bag_stays_on_it(tmp_path, bags)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
     try:
-        with pytest.raises(DatasetError, match="cannot be filled with prepared images.*cache_dir"):
+        with pytest.raises(DatasetError, match=r"cannot be filled with prepared images.*cache_dir"):
             prepare_bags(bags[:1], tmp_path / "cache", ExtractionSettings(SIZE), 1, False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
