@@ -56,10 +56,12 @@ _CALM_SIGMA = math.radians(1.5)
 """Of one tick whose acceleration is not known, in a calm second."""
 CALM = 0.06
 """Metres per second squared by which the specific force may vary within a calm second."""
-CALM_TICKS = 20
+CALM_TICKS = 40
 """Calm seconds in a row, by their ends, before the first of them counts."""
 _FIRST_TILT = math.radians(2.5)
 """Vehicles are about level until more is known."""
+_MOST_BLIND = math.radians(2.0)
+"""An even acceleration of 0.35 m/s² cannot be told from standing; none beyond is taken for it."""
 _DOUBT = math.radians(1.5)
 """Contradictions to the gyroscope beyond this lose weight as Cauchy's distribution has it."""
 
@@ -163,7 +165,7 @@ class ImuAttitude:
             problem = f"the IMU knows roll and pitch to {sigma_deg:.1f} degrees only" + (
                 ""
                 if self._knows_acceleration
-                else "; without an ego pose to tell acceleration it must stand for 3 s"
+                else "; without an ego pose to tell acceleration it must stand for 5 s"
             )
         bias = np.degrees(self._bias).tolist()
         level = None if problem else attitude_of(up)
@@ -218,7 +220,7 @@ class ImuAttitude:
         """Whether it agrees with the gyroscope; an even acceleration is calm, too."""
         expected = self._up @ self._still_R_base
         angle = float(np.linalg.norm(gravity / GRAVITY - expected))
-        return angle < max(2.0 * self._sigma, _DOUBT)
+        return angle < min(max(2.0 * self._sigma, _DOUBT), _MOST_BLIND)
 
     def _fault(self, gravity: NDArray[np.float64]) -> str:
         """Why gravity (3,) in base_link cannot be right; empty where it can."""

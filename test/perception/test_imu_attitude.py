@@ -126,14 +126,14 @@ def test_nodding_in_towns_is_known_within_the_goal_after_two_seconds(town: int) 
 
 def test_without_positions_standing_tells_the_attitude_and_braking_is_not_pitch() -> None:
     def standing_first(time: float) -> float:
-        return 0.0 if time < 5.0 else 10.0 - stopping(min(time, 10.9) - 2.0) * 10.0 / 14.0
+        return 0.0 if time < 7.0 else 10.0 - stopping(min(time, 12.9) - 4.0) * 10.0 / 14.0
 
-    poses = drive(standing_first, 0.08, 14.0)
+    poses = drive(standing_first, 0.08, 16.0)
     motion = DriveMotion(poses, NOD_DEG)
     found = told(imu_samples(motion), lambda stamp_ns: None)
     known = [stamp for stamp, tilt in found if tilt.level_T_base is not None]
-    assert known[0] - SECOND > 2 * SECOND
-    assert known[-1] - SECOND > 13 * SECOND
+    assert known[0] - SECOND > 4 * SECOND
+    assert known[-1] - SECOND > 15 * SECOND
     assert np.abs(errors_deg(found, motion)).max() < 1.0
 
     moving = DriveMotion(drive(lambda time: 2.0 + 0.05 * time**2.5, 0.05, 8.0), NOD_DEG)
