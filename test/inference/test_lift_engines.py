@@ -18,6 +18,7 @@ from bev_perception.inference import TorchEngine, make_engine, why_unavailable
 from bev_perception.inference.engine import any_table
 from bev_perception.inference.engine_cache import EngineCache
 from bev_perception.inference.exported_graph import ModelSource
+from bev_perception.inference.onnx_file import FileSource, write_onnx
 from bev_perception.model import LIFTS, Segnet, SegnetConfig, build_lift_geometry
 from bev_perception.model.sensor_map import cloud_map
 from bev_perception.perception import Pipeline, Preparation
@@ -117,10 +118,15 @@ def test_graphs_take_what_a_sensor_measured(sensor, backend, tmp_path):
 
 @pytest.mark.parametrize("lift", ["ground_late", "depth", "attention"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_graphs_of_lifts_that_learn_hold_operators_that_every_library_takes(lift, precision):
+def test_graphs_of_lifts_that_learn_hold_operators_that_every_library_takes(
+    lift, precision, tmp_path
+):
     onnx = pytest.importorskip("onnx")
     source = ModelSource(network(lift))
-    graph = onnx.load_from_string(source.graph(source.layout_for(4), precision).onnx)
+    exported = source.graph(source.layout_for(4), precision)
+    write_onnx(tmp_path / "lift.onnx", exported)
+    assert FileSource(tmp_path / "lift.onnx").layout_for(4) == exported.layout
+    graph = onnx.load_from_string(exported.onnx)
     onnx.checker.check_model(graph, full_check=precision != "bf16")
     assert {node.op_type for node in graph.graph.node} <= TENSORRT_OPERATORS
 
