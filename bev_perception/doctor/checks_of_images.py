@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bev_perception.doctor.colour_check import check_colours
 from bev_perception.doctor.examination import NamedCheck
 from bev_perception.doctor.geometry_check import check_geometry
 from bev_perception.doctor.image_checks import check_content, check_frozen
@@ -10,6 +11,7 @@ from bev_perception.doctor.orientation_check import check_orientation
 
 IMAGE_CHECKS: tuple[NamedCheck, ...] = (
     NamedCheck("image-content", "do images show anything, without much noise", check_content),
+    NamedCheck("image-colours", "are red and blue where they belong", check_colours),
     NamedCheck("image-frozen", "is there a new image each time", check_frozen),
     NamedCheck("image-view", "whose images are they, and which way up", check_orientation),
     NamedCheck("geometry", "angles, height, focal length against motion", check_geometry),
