@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -68,6 +69,17 @@ def main(args: Sequence[str] | None = None) -> int:
     except BevError as error:
         print(f"perception_node: error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    finally:
+        _forget_interrupts()
+
+
+def _forget_interrupts() -> None:
+    """Without it, ``python -m`` may end as if it had been killed by SIGINT.
+
+    CPython notes an interrupt that strikes where the text of a class is run, as at the import of
+    dataclasses, and does not see that it was caught later; the next such text clears the note.
+    """
+    namedtuple("_Text", ())
 
 
 def _run(prepared: PreparedNode, life: SupervisedLife | None) -> int:

@@ -9,6 +9,8 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from bev_perception.untrusted import parse_json
+
 FD_VARIABLE = "BEV_SUPERVISOR_FD"
 """Environment variable with the number of the child's end, an open file descriptor."""
 
@@ -75,7 +77,7 @@ class Channel:
         if not data:
             self.is_closed = True
             return None
-        message: dict[str, Any] = json.loads(data)
+        message: dict[str, Any] = parse_json(data.decode())
         return message
 
     def close(self) -> None:
