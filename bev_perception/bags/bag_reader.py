@@ -263,9 +263,7 @@ class BagReader:
         found = topic.nearest(topic.stamps_ns[0], 0)
         return found is not None and {*names} <= {field.name for field in found[1].fields}
 
-    def imu_samples(
-        self, on_refused: Callable[[BagError], object]
-    ) -> Iterator[ImuSample] | None:
+    def imu_samples(self, on_refused: Callable[[BagError], object]) -> Iterator[ImuSample] | None:
         """Samples of the bag's IMU in the order of recording, read as they are asked for.
 
         Args:

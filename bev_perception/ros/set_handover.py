@@ -65,9 +65,7 @@ class SetHandover:
         pose = self._poses.at(stamp_ns)
         if pose.is_final:
             world_T_base, level_T_base = self.levelling(stamp_ns, pose.world_T_base)
-            self._processor.expect(
-                level_T_base if world_T_base is None else levelled(world_T_base)
-            )
+            self._processor.expect(level_T_base if world_T_base is None else levelled(world_T_base))
 
     def add(self, images: ImageSet) -> None:
         """A set is there; it goes on at once if its pose is known."""
