@@ -169,7 +169,8 @@ _ODD_FIELDS = (
 
 def bag_messages(bag: Path) -> list[tuple[Connection, int, bytes]]:
     """(connection, time of recording, bytes) of all."""
-    with AnyReader([bag], default_typestore=bag_typestore()) as reader:
+    source = bag if (bag / "metadata.yaml").exists() else next(bag.glob("*.mcap"))
+    with AnyReader([source], default_typestore=bag_typestore()) as reader:
         return [(c, t, bytes(raw)) for c, t, raw in reader.messages()]
 
 

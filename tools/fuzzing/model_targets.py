@@ -77,7 +77,7 @@ def _prepare_onnx(folder: Path) -> None:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in names)
     model = helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g",
                                                 [x], [y]))  # fmt: skip
-    layout = {"num_cameras": 2, "raw_size": None, "views": 2, "sightings": 100}
+    layout = {"num_cameras": 2, "views": 2, "sightings": 100}
     entries = {
         "config": json.dumps(CONFIG.to_dict()),
         "layout": json.dumps(layout),
