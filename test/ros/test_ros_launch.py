@@ -45,6 +45,8 @@ def test_the_node_gets_the_shipped_parameters_and_the_common_topics(
         "__ns": "/",
         **{f"~/input/{name}/image": f"/camera/{name}/image_raw" for name in CAMERAS},
         **{f"~/input/{name}/camera_info": f"/camera/{name}/camera_info" for name in CAMERAS},
+        "~/input/points": "/lidar/points",
+        "~/input/imu": "/imu/data",
     }
     shipped = yaml.safe_load((ROOT / "config" / "perception.yaml").read_text())
     assert node["parameters"] == shipped["/**"]["ros__parameters"]
@@ -74,6 +76,8 @@ def test_arguments_win_over_the_parameter_file(started: Callable[..., Any]) -> N
         "~/input/rear/image": "/sensing/rear/image/compressed",
         "~/input/front/camera_info": "info/front",
         "~/input/rear/camera_info": "info/rear",
+        "~/input/points": "/lidar/points",
+        "~/input/imu": "/imu/data",
     }
     expected = {
         "cameras": ["front", "rear"],
