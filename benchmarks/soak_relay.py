@@ -34,6 +34,9 @@ PLAYER = "/player"
 CLOCK, RELAYED_CLOCK = "/clock", "/soak/clock"
 SHORTEST_S, LONGEST_S = 0.4, 3.0
 MEAN_GAP_S = 4.0
+FILLING_S = 6.0
+"""Of huge images of all cameras, before the first fault."""
+
 LEAST_GAP_S = 1.5
 
 
@@ -74,7 +77,10 @@ class Episode:
 
 
 def episodes(cameras: tuple[str, ...], seed: int, factor: float = 1.0) -> Iterator[Episode]:
-    """Endless: all faults in random order, then all in another one.
+    """Huge images of all cameras, then, endless, all faults in random order and in another one.
+
+    The middleware's buffers keep the size of the largest image that they ever held. In the first
+    seconds all of them become that large, and not camera by camera as chance has it.
 
     Args:
         cameras: of the rig.
@@ -82,7 +88,8 @@ def episodes(cameras: tuple[str, ...], seed: int, factor: float = 1.0) -> Iterat
         factor: by which everything is shorter.
     """
     random = np.random.default_rng(seed)
-    now_s = 0.0
+    now_s = FILLING_S / factor
+    yield Episode(FAULTS["huge"], cameras, 0.0, now_s)
     while True:
         for name in random.permutation(list(FAULTS)).tolist():
             fault = FAULTS[name]

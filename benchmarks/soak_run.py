@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from node_observer import NodeObserver
-from soak_relay import CLOCK, PLAYER, RELAYED_CLOCK, routes_of
+from soak_relay import CLOCK, FILLING_S, PLAYER, RELAYED_CLOCK, routes_of
 from soak_samples import SoakSamples
 
 from bev_perception.bags import BagReader
@@ -34,6 +34,9 @@ LEAST_S = 60.0
 """Shorter soaks kill and pause nothing: starting a player takes seconds."""
 
 PAUSE_S = 1.0
+FILLING_PAUSES = (0.2, 0.6)
+"""Shares of the time of huge images at which the node stands still, so that its buffers fill."""
+
 REPORT_EVERY_S = 60.0
 
 
@@ -57,7 +60,7 @@ class SoakRun:
         self._duration_s = 60.0 * options.minutes
         self._events = self._folder / "faults.jsonl"
         self._cleanup = ExitStack()
-        self._pending = _process_events(self._duration_s, options.seed)
+        self._pending = _process_events(self._duration_s, options.seed, options.fault_factor)
         self._start_s = 0.0
         self._seconds = 0.0
         self._resume_s: float | None = None
@@ -231,15 +234,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _process_events(duration_s: float, seed: int) -> list[tuple[float, str]]:
+def _process_events(duration_s: float, seed: int, factor: float) -> list[tuple[float, str]]:
     """(seconds, kill or pause) in order."""
     if duration_s < LEAST_S:
         return []
+    filling = [(share * FILLING_S / factor, "pause") for share in FILLING_PAUSES]
     random = np.random.default_rng(seed)
     count = max(1, round(duration_s / EVENT_PERIOD_S))
     times = random.uniform(0.1 * duration_s, 0.9 * duration_s, (2, count))
     kinds = ("kill", "pause")
-    return sorted((float(t), kind) for kind, row in zip(kinds, times) for t in row)
+    drawn = [(float(t), kind) for kind, row in zip(kinds, times) for t in row]
+    return sorted([*filling, *drawn])
 
 
 def _clock_jumps(log: Path) -> int:

@@ -165,20 +165,20 @@ def test_a_view_in_the_place_of_a_table_is_never_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["string[500000000] x", "geometry_msgs/Point[90000000] x"])
 def test_definitions_cannot_ask_for_endless_code(tmp_path: Path, field: str) -> None:
     bag_targets.small_bag(tmp_path / "bag")
-    entries = bag_targets._messages(tmp_path / "bag")
+    entries = bag_targets.bag_messages(tmp_path / "bag")
     kind = "sensor_msgs/msg/CameraInfo"
     text = next(c.msgdef.data for c, _, _ in entries if c.msgtype == kind)
-    bag_targets._rewrite(tmp_path, entries, {kind: f"{field}\n{text}"})
+    bag_targets.rewrite_bag(tmp_path, entries, {kind: f"{field}\n{text}"})
     with pytest.raises(BagError, match="array of"):
         BagReader(tmp_path / "bag")
 
 
 def test_a_ros_type_with_other_fields_is_refused(tmp_path: Path) -> None:
     bag_targets.small_bag(tmp_path / "bag")
-    entries = bag_targets._messages(tmp_path / "bag")
+    entries = bag_targets.bag_messages(tmp_path / "bag")
     kind = "sensor_msgs/msg/Image"
     text = next(c.msgdef.data for c, _, _ in entries if c.msgtype == kind)
-    bag_targets._rewrite(tmp_path, entries, {kind: text.replace("uint32 width", "string width")})
+    bag_targets.rewrite_bag(tmp_path, entries, {kind: text.replace("uint32 width", "string width")})
     with pytest.raises(BagError, match=r"Image is that of no ROS 2 release"):
         BagReader(tmp_path / "bag")
 
@@ -203,12 +203,12 @@ def test_grids_and_cameras_have_a_largest_size() -> None:
 
 
 def test_weights_that_ask_for_more_than_their_tensors_take_no_memory(tmp_path: Path) -> None:
-    from fuzzing.model_targets import _CONFIG
+    from fuzzing.model_targets import CONFIG
 
     from bev_perception.model import Segnet, save_weights
 
     path = tmp_path / "net.safetensors"
-    save_weights(path, Segnet(_CONFIG))
+    save_weights(path, Segnet(CONFIG))
     data = path.read_bytes()
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])

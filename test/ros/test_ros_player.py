@@ -95,7 +95,8 @@ def test_a_played_and_recorded_bag_has_the_same_messages(
         may_lose = MAY_LOSE if topic == BEST_EFFORT else 0
         assert len(after[topic]) >= len(entries) - may_lose
     sent_ns, seen_ns = ([stamp for stamp, _ in entries["/texts"]] for entries in (before, after))
-    delays = [(s - seen_ns[0] - (w - sent_ns[0])) / SECOND for s, w in zip(seen_ns, sent_ns)]
+    offsets_ns = np.array(seen_ns) - np.array(sent_ns)
+    delays = (offsets_ns - np.median(offsets_ns)) / SECOND  # the first ones may come late
     assert np.median(np.abs(delays)) < 0.2
     assert np.max(np.abs(delays)) < 1.0, "more than the scheduler's"
     assert qos(again) == qos(bag)
