@@ -8,9 +8,11 @@ from threading import RLock
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.event_stream import EventStream
 from bev_perception.ros.lingering import Lingering
+from bev_perception.ros.silence import silence
 
 _WINDOW_S = 5.0
-_STOPPED_S, _STOPPED_PERIODS = 0.6, 5.0
+_WITHOUT = "sets go on without points"
+_HINT = "check the LiDAR's driver and that it publishes PointCloud2 there"
 
 
 class CloudMonitor:
@@ -75,17 +77,10 @@ class CloudMonitor:
 
     def _judged(self, now_ns: int) -> tuple[Level, str]:
         self._came.advance(now_ns)
-        silent_s = self._came.silent_s
-        without = "sets go on without points"
-        if silent_s is None:
-            return Level.WARN, (
-                f"nothing has come on {self._topic} yet, {without}; check the LiDAR's driver and "
-                f"that it publishes PointCloud2 there"
-            )
-        if silent_s > max(_STOPPED_S, _STOPPED_PERIODS * (self._came.period_s or 0.0)):
-            return Level.WARN, f"nothing on {self._topic} for {silent_s:.1f} s, {without}"
+        if silent := silence(self._came, self._topic, _WITHOUT, _HINT):
+            return Level.WARN, silent
         if self._trouble.holds(now_ns):
-            return Level.WARN, f"{self._problem}; {without}"
+            return Level.WARN, f"{self._problem}; {_WITHOUT}"
         return Level.OK, f"{self._rate_hz:.1f} clouds per second"
 
     @property

@@ -9,10 +9,11 @@ from bev_perception.perception.imu_attitude import ImuTilt
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.event_stream import EventStream
 from bev_perception.ros.lingering import Lingering
+from bev_perception.ros.silence import silence
 
 _WINDOW_S = 5.0
-_STOPPED_S, _STOPPED_PERIODS = 0.6, 5.0
 _WITHOUT = "the map is not levelled by it"
+_HINT = "check the IMU's driver and that it publishes sensor_msgs/Imu there"
 
 
 class ImuMonitor:
@@ -77,16 +78,10 @@ class ImuMonitor:
 
     def _judged(self, now_ns: int) -> tuple[Level, str]:
         self._came.advance(now_ns)
-        silent_s = self._came.silent_s
         if self._trouble.holds(now_ns):
             return Level.WARN, f"{self._problem}; {_WITHOUT}"
-        if silent_s is None:
-            return Level.WARN, (
-                f"nothing has come on {self._topic} yet, {_WITHOUT}; check the IMU's driver and "
-                f"that it publishes sensor_msgs/Imu there"
-            )
-        if silent_s > max(_STOPPED_S, _STOPPED_PERIODS * (self._came.period_s or 0.0)):
-            return Level.WARN, f"nothing on {self._topic} for {silent_s:.1f} s, {_WITHOUT}"
+        if silent := silence(self._came, self._topic, _WITHOUT, _HINT):
+            return Level.WARN, silent
         if not self._is_needed:
             return Level.OK, "the ego pose tells roll and pitch, or no set has asked yet"
         if self._tilt.problem:

@@ -241,7 +241,7 @@ def test_arrays_are_as_large_as_their_files(tmp_path: Path) -> None:
     assert read_npz(tmp_path / "e.npz")["a"].shape == (4,)
 
 
-@pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "a/b"])
+@pytest.mark.parametrize("name", ["../../escaped", "/escaped", "a/b"])
 def test_scenes_of_nuscenes_cannot_leave_the_output(tmp_path: Path, name: str) -> None:
     data_targets._prepare_nuscenes(tmp_path)
     table = tmp_path / "nuscenes" / "v1.0-mini" / "scene.json"

@@ -12,6 +12,7 @@ import numpy as np
 from ros_client import Client
 
 LASTING = "memory was short"
+SETTLED_GRIDS = 5
 
 Report = dict[str, tuple[int, str]]
 """Level and message by part of the node."""
@@ -72,6 +73,11 @@ class FaultObserver:
             return False
         newest = self.reports[-1][1].values()
         return all(level == 0 or LASTING in text for level, text in newest)
+
+    def is_settled(self) -> bool:
+        """Whether it is well, and several grids have come alike: their unknown cells are usual."""
+        newest = [grid.unknown for grid in self.grids[-SETTLED_GRIDS:]]
+        return self.is_well() and len(newest) == SETTLED_GRIDS and len(set(newest)) == 1
 
     def _hear_grid(self, message: Any) -> None:
         stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec

@@ -141,7 +141,7 @@ def run_trial(
     trial: Trial, drivers: FaultyDrivers, observer: FaultObserver, orders: CallOrders
 ) -> Outcome:
     """Makes the fault, ends it, and looks at what the node did."""
-    wait_for(observer.is_well, what=lambda: f"a healthy node: {observer.reports[-1:]}")
+    wait_for(observer.is_settled, what=lambda: f"a healthy node: {observer.reports[-1:]}")
     began_s = time.monotonic()
     _begin(trial, drivers, orders)
     time.sleep(HELD_S)

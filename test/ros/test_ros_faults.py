@@ -34,7 +34,6 @@ from bev_perception.geometry import Rig
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSY_MACHINE_S = 5.0
-SETTLED_GRIDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +84,7 @@ def healthy_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def settled(observer: FaultObserver) -> int:
     """Unknown cells of the grids of a node that is well, of which several came alike."""
-
-    def is_settled() -> bool:
-        newest = [grid.unknown for grid in observer.grids[-SETTLED_GRIDS:]]
-        return observer.is_well() and len(newest) == SETTLED_GRIDS and len(set(newest)) == 1
-
-    wait_for(is_settled, what=lambda: f"a healthy node: {observer.reports[-1:]}")
+    wait_for(observer.is_settled, what=lambda: f"a healthy node: {observer.reports[-1:]}")
     return observer.grids[-1].unknown
 
 
