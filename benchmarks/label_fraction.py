@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from training_runs import TrainingRun, run_all
+from training_runs import TrainingRun, do_all
 
 from bev_perception.resources import config_path
 from bev_perception.training.semi_supervised.config import METHODS, SemiSupervisedConfig
@@ -131,7 +131,7 @@ def main() -> None:
         for seed in options.seeds
         for choice in choices
     }
-    run_all(list(runs.values()), options.jobs)
+    do_all([run.run for run in runs.values()], options.jobs, "training")
     found = {
         choice: [runs[choice, seed].metadata()["metrics"][METRIC] for seed in options.seeds]
         for choice in choices

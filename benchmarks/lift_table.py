@@ -7,8 +7,9 @@
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
 with memory see a history before each. What is trained or judged already is not done again. The
-table is Markdown: what a network costs, what it knows by distance, of hidden vehicles, with a pitch
-that nobody told it of, and without a camera.
+table is Markdown: what a network costs, what it knows by distance, of hidden vehicles and of how
+fast things move, with a pitch that nobody told it of, and without a camera. `--recipe
+config/recipes/label_fraction.yaml` makes it of small networks in an evening.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
-from training_runs import TrainingRun, run_all, run_bev
+from training_runs import TrainingRun, do_all, run_bev
 
 from bev_perception.datasets.drives import find_bags, open_drive
+from bev_perception.evaluation.regions import NEAR, WIDE
 from bev_perception.inference import load_engine
 from bev_perception.model import load_weights
 from bev_perception.model.lift_config import LIFTS
@@ -37,12 +40,18 @@ from bev_perception.resources import config_path
 HISTORY = 3
 """Sets before each judged one that a network with memory learns with."""
 
+WITHOUT_MEMORY = ("ground_late",)
+"""Lifts that have no BEV feature to remember."""
+
 WARM_UP = 3
 """Sets of a drive whose latency is not counted."""
 
-HEADINGS = (
-    "lift", "memory", "parameters", "ms", "IoU ±25 m", "±50 m", "0-20 m", "20-35 m", "35-50 m",
-    "hidden known", "pitch 2° untold", "worst camera lost",
+FAR = ("within_25m", "within_50m", "ring_0_20m", "ring_20_35m", "ring_35_50m")
+CLOSE = ("within_25m", "ring_0_10m", "ring_10_20m", "ring_20_25m")
+"""Regions of evaluation/regions.py for grids that reach 50 m, and for others."""
+
+FURTHER = (
+    "hidden known", "hidden IoU", "velocity error, moving", "pitch 2° untold", "worst camera lost",
 )  # fmt: skip
 
 
@@ -65,8 +74,9 @@ class Network:
         """Of its folder."""
         return self.training.folder.name
 
-    def evaluate(self, options: argparse.Namespace) -> None:
-        """Judges it unless that is done."""
+    def make(self, options: argparse.Namespace) -> None:
+        """Trains and judges it unless that is done."""
+        self.training.run()
         folder = self.training.folder / "scores"
         if not (folder / "metrics.json").is_file():
             run_bev(
@@ -81,19 +91,28 @@ class Network:
         return dict(values)
 
 
+def networks_of(options: argparse.Namespace) -> list[Network]:
+    """All that are asked for and that there can be."""
+    choices = itertools.product(options.memories, options.lifts)
+    return [
+        network(lift, memory, options)
+        for memory, lift in choices
+        if memory == "none" or lift not in WITHOUT_MEMORY
+    ]
+
+
 def network(lift: str, memory: str, options: argparse.Namespace) -> Network:
     """The network and how it is trained."""
     arguments: list[object] = [
         *options.train,
         "--config", options.recipe,
         "--model.lift", lift,
-        "--data.validation", json.dumps([str(path) for path in options.test]),
         "--data.cache_dir", options.out / "prepared",
     ]  # fmt: skip
     if memory != "none":
         arguments += ["--model.memory.kind", memory, "--sequences.history", HISTORY]
     if options.steps:
-        arguments += ["--max_steps", options.steps, "--validate_every", options.steps]
+        arguments += ["--max_steps", options.steps]
     return Network(lift, memory, TrainingRun(options.out / f"{lift}_{memory}", tuple(arguments)))
 
 
@@ -122,23 +141,42 @@ def num_parameters(weights: Path) -> int:
 
 def table(networks: list[Network], latency: Mapping[str, float]) -> Iterator[str]:
     """Lines of Markdown."""
-    yield "| " + " | ".join(HEADINGS) + " |"
-    yield "|---" * len(HEADINGS) + "|"
+    regions = FAR if reach_m(networks[0]) >= WIDE.outer_m else CLOSE
+    titles = [_title(name) for name in regions]
+    headings = ("lift", "memory", "parameters", "ms", *titles, *FURTHER)
+    yield "| " + " | ".join(headings) + " |"
+    yield "|---" * len(headings) + "|"
     for each in networks:
         metrics = each.metrics()
-        iou = metrics["iou"]
-        regions = ("within_25m", "within_50m", "ring_0_20m", "ring_20_35m", "ring_35_50m")
+        iou, hidden = metrics["iou"], metrics["hidden"][NEAR.name]["all"]
+        velocity = metrics["velocity"]
         cells = [
             each.lift,
             each.memory,
             f"{num_parameters(each.training.weights) / 1e3:.0f} k",
             f"{latency[each.name]:.1f}",
             *(_share(iou[region]) for region in regions),
-            _share(metrics["hidden"]["within_25m"]["all"]["known"]),
+            _share(hidden["known"]),
+            _share(hidden["iou"]),
+            f"{_share(velocity['moving_error'])} of {_share(velocity['moving_speed'])}",
             _share(_kept(metrics, "unknown", "pitch +2°")),
             _share(_kept(metrics, "lost", "")),
         ]
         yield "| " + " | ".join(cells) + " |"
+    yield ""
+    yield f"{hidden['objects']} hidden vehicles"
+
+
+def reach_m(network: Network) -> float:
+    """How far its grid reaches to the side that it reaches least."""
+    grid = load_weights(network.training.weights)[0].config.grid
+    return min(-grid.x_min, -grid.y_min, grid.x_max, grid.y_max)
+
+
+def _title(region: str) -> str:
+    """ "IoU ±25 m" of within_25m, "10-20 m" of ring_10_20m."""
+    kind, _, bounds = region.removesuffix("m").partition("_")
+    return f"IoU ±{bounds} m" if kind == "within" else f"{bounds.replace('_', '-')} m"
 
 
 def _kept(metrics: Mapping[str, Any], kind: str, part: str) -> float | None:
@@ -173,11 +211,8 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Trains and judges what is missing, then prints the table."""
     options = parsed()
-    choices = itertools.product(options.lifts, options.memories)
-    networks = [network(lift, memory, options) for lift, memory in choices]
-    run_all([each.training for each in networks], options.jobs)
-    for each in tqdm(networks, desc="judge", unit="network"):
-        each.evaluate(options)
+    networks = networks_of(options)
+    do_all([partial(each.make, options) for each in networks], options.jobs, "network")
     latency = latencies_ms(networks, find_bags(options.test)[0], options.sets)
     lines = [*table(networks, latency), "", f"{torch.get_num_threads()} threads; {options.recipe}"]
     (options.out / "table.md").write_text("\n".join(lines) + "\n")

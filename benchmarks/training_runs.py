@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ def run_bev(*arguments: object, log: Path) -> None:
         raise SystemExit(f"bev {arguments[0]} failed with exit code {code}; see {log}")
 
 
-def run_all(runs: Sequence[TrainingRun], jobs: int) -> None:
-    """Runs what is not finished, several at a time, with a bar."""
+def do_all(tasks: Sequence[Callable[[], None]], jobs: int, unit: str) -> None:
+    """Does all of them, several at a time, with a bar."""
     with ThreadPoolExecutor(jobs) as pool:
-        list(tqdm(pool.map(TrainingRun.run, runs), total=len(runs), unit="training"))
+        list(tqdm(pool.map(lambda task: task(), tasks), total=len(tasks), unit=unit))
