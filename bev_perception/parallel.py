@@ -6,7 +6,6 @@ Whoever waits for them leaves them nothing to do when it is interrupted, by Ctrl
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import signal
@@ -14,11 +13,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 
-from bev_perception.errors import ProcessError, SystemLibraryError
+from bev_perception.errors import ProcessError
+from bev_perception.ray_cluster import run_on_ray
 
 Job = TypeVar("Job")
 
@@ -49,7 +49,7 @@ def run_jobs(
         Exception: whatever work raises.
     """
     if use_ray:
-        _run_on_ray(work, jobs, on_done)
+        run_on_ray(work, jobs, on_done)
     elif processes <= 1 or len(jobs) <= 1:
         for job in jobs:
             work(job)
@@ -66,21 +66,6 @@ def stop_if_asked() -> None:
     """
     if _stop is not None and _stop.is_set():
         raise KeyboardInterrupt
-
-
-def require_ray() -> Any:
-    """The module ray.
-
-    Raises:
-        SystemLibraryError: it is not installed.
-    """
-    try:
-        return importlib.import_module("ray")
-    except ModuleNotFoundError as error:
-        raise SystemLibraryError(
-            "Ray is asked for but not installed; pip install ray brings it, or leave --ray out "
-            "to work with processes of this machine"
-        ) from error
 
 
 def _run_in_processes(
@@ -121,40 +106,3 @@ def _start_worker(stop: Event, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("LP_NUM_THREADS", str(threads))
     cv2.setNumThreads(threads)
-
-
-def _run_on_ray(
-    work: Callable[[Job], object], jobs: Sequence[Job], on_done: Callable[[Job], object]
-) -> None:
-    ray = require_ray()
-    if not ray.is_initialized():
-        try:
-            ray.init(log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ProcessError(
-                f"no Ray cluster answers: {str(error).strip().splitlines()[0]}; look at "
-                f"RAY_ADDRESS and at `ray status`, or leave --ray out"
-            ) from error
-    remote = ray.remote(work)
-    waiting = {remote.remote(job): job for job in jobs}
-    try:
-        while waiting:
-            done, _ = ray.wait(list(waiting), num_returns=1)
-            for reference in done:
-                ray.get(reference)
-                on_done(waiting.pop(reference))
-    except ray.exceptions.RayTaskError as error:
-        if "failed to import on the worker" in str(error.cause):
-            raise ProcessError(
-                "a Ray worker cannot import what it should run; install this version of "
-                "bev_perception on every machine of the cluster"
-            ) from error
-        raise error.cause from error
-    except ray.exceptions.RayError as error:  # killed, out of memory, its machine lost
-        raise ProcessError(
-            f"a Ray worker was lost ({type(error).__name__}), most often because memory ran out; "
-            f"what is done stays: run the same command again to go on"
-        ) from error
-    finally:
-        for reference in waiting:
-            ray.cancel(reference)

@@ -24,7 +24,8 @@ from bev_perception.datasets.shard_format import DRIVES_FOLDER, VERSION
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.errors import DatasetError
 from bev_perception.geometry.rig_file import load_rig_file
-from bev_perception.parallel import require_ray, run_jobs
+from bev_perception.parallel import run_jobs
+from bev_perception.ray_cluster import require_ray
 
 
 @dataclass(frozen=True)

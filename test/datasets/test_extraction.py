@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import sys
 import types
 from collections import Counter
@@ -153,6 +154,19 @@ def test_ray_is_used_only_where_it_is_installed(tmp_path, bags, monkeypatch):
     assert not plan.out.exists()
     monkeypatch.setitem(sys.modules, "ray", _ray_here())
     assert [drive["sets"] for drive in extract_bags(bags, plan)["drives"]] == [3, 3]
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_ray_cluster_that_does_not_answer_is_told_at_once(tmp_path, bags, monkeypatch, scheme):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # nobody listens there, and nobody else may
+        address = f"{scheme}127.0.0.1:{unused.getsockname()[1]}"
+        ray = _ray_here()
+        ray.is_initialized = lambda: False
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(ProcessError, match=f"no Ray cluster answers: {address}: .*refused"):
+            extract_bags(bags, DataSetPlan(tmp_path / "out", ALL, use_ray=True))
 
 
 @pytest.mark.slow
