@@ -69,7 +69,7 @@ def build_tap_table(
     num_y, num_x = config.grid.shape
     num_z = len(config.heights_m)
     count = np.empty((num_y, num_x, num_z), dtype=np.int32)
-    most = max(1, count.size * len(cameras))  # memory that is never written costs nothing
+    most = max(1, count.size * len(cameras))
     cells = np.empty((most, 4), dtype=np.int32)
     weights = np.empty((most, 4), dtype=np.float32)
     total = 0
@@ -79,14 +79,16 @@ def build_tap_table(
         part = slice(total, total + len(sightings.u))
         _write_taps(sightings, config, cells[part], weights[part])
         total = part.stop
+    for taps in (cells, weights):  # what is not used would be kept with the table
+        taps.resize((total, 4), refcheck=False)
     offsets = np.zeros(count.size + 1, dtype=np.int32)
     np.cumsum(count.reshape(-1), out=offsets[1:])
     offsets *= 4
     result = TapTable(
         GatherTable(
-            torch.from_numpy(cells[:total].reshape(-1)),
+            torch.from_numpy(cells.reshape(-1)),
             torch.from_numpy(offsets),
-            torch.from_numpy(weights[:total].reshape(-1)),
+            torch.from_numpy(weights.reshape(-1)),
         ),
         None,
         1,

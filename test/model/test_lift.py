@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,19 @@ def test_table_does_not_depend_on_how_many_voxels_are_projected_at_a_time(monkey
     assert torch.equal(whole.forward.offsets, parts.forward.offsets)
     assert torch.equal(whole.forward.indices, parts.forward.indices)
     assert torch.equal(whole.forward.weights, parts.forward.weights)
+
+
+@pytest.mark.parametrize("present", [None, (False, True, False, False)])
+def test_a_table_keeps_no_more_memory_than_it_tells(present):
+    rig = ring_rig(CONFIG.image_size)
+    build_tap_table(rig, CONFIG, present)  # what modules keep for good
+    tracemalloc.start()
+    try:
+        table = build_tap_table(rig, CONFIG, present)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert table.num_bytes < kept < table.num_bytes + 30_000
 
 
 def test_missing_cameras_leave_their_columns_unseen():
