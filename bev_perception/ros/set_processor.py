@@ -181,42 +181,61 @@ class SetProcessor:
         )
         self.watchdog.enter("prepare")
         output = _perceive(pipeline, self._last_set)
+        self._tell_state(pipeline)
+        if self._is_closed:
+            return
+        decode_ms = (decoded_ns - started_ns) / MILLISECOND
+        if self.watchdog.hang() is not None:
+            self._drop_late(live_set, _longest_stage({**output.timings_ms, "decode": decode_ms}))
+            return
+        self.watchdog.enter("publish")
+        perceived_ns = time.monotonic_ns()
+        self._publish(self._last_set, output, pipeline.settings)
+        published_ns = time.monotonic_ns()
+        own_timings_ms = {
+            "wait": (started_ns - live_set.received_ns) / MILLISECOND,
+            "decode": decode_ms,
+            "publish": (published_ns - perceived_ns) / MILLISECOND,
+        }
+        self._tell_latencies(live_set, output, own_timings_ms, published_ns)
+        self._noise.look(frames)
+        if self._on_first_output is not None:
+            self._on_first_output(sum(health.ok for health in output.health.values()))
+            self._on_first_output = None
+
+    def _tell_state(self, pipeline: Pipeline) -> None:
+        """Diagnostics of what the pipeline found out and keeps."""
         self._monitor.residual_pose.measured(pipeline.residual, pipeline.correction)
         self._monitor.engine.remembers(pipeline.memory.status)
         kept = pipeline.calibration
         self._monitor.engine.keeps_tables(kept.tables_kept, kept.kept_bytes)
-        if self._is_closed:
-            return
-        if self.watchdog.hang() is not None:
-            decode_ms = (decoded_ns - started_ns) / MILLISECOND
-            self._drop_late(live_set, _longest_stage({**output.timings_ms, "decode": decode_ms}))
-            return
-        self.watchdog.enter("publish")
+
+    def _publish(self, frame_set: FrameSet, output: BevOutput, settings: PipelineSettings) -> None:
         for camera, health in output.health.items():
             self._monitor.cameras[camera].health(health)
-        perceived_ns = time.monotonic_ns()
-        self._publishers.publish(output, pipeline.settings.occupancy_threshold)
-        self._publish_labels(self._last_set, output, pipeline.settings)
-        published_ns = time.monotonic_ns()
-        total_ns = published_ns - live_set.received_ns
-        engine_ms = output.timings_ms.get("engine", 0.0)
+        self._publishers.publish(output, settings.occupancy_threshold)
+        self._publish_labels(frame_set, output, settings)
+
+    def _tell_latencies(
+        self,
+        live_set: LiveSet,
+        output: BevOutput,
+        own_timings_ms: Mapping[str, float],
+        published_ns: int,
+    ) -> None:
+        """The pipeline's stages, the node's own and their sums, to topic and diagnostics."""
+        total_ms = (published_ns - live_set.received_ns) / MILLISECOND
         age_ns = self._clock.now().nanoseconds - output.stamp_ns
         timings_ms = {
             **output.timings_ms,
-            "wait": (started_ns - live_set.received_ns) / MILLISECOND,
-            "decode": (decoded_ns - started_ns) / MILLISECOND,
-            "publish": (published_ns - perceived_ns) / MILLISECOND,
-            "total": total_ns / MILLISECOND,
-            "node": total_ns / MILLISECOND - engine_ms,
+            **own_timings_ms,
+            "total": total_ms,
+            "node": total_ms - output.timings_ms.get("engine", 0.0),
             "age": age_ns / MILLISECOND,
         }
         self._publishers.publish_latencies(timings_ms)
         self._monitor.engine.set_published(timings_ms, published_ns)
         self._monitor.timing.set_published(timings_ms, published_ns)
-        self._noise.look(frames)
-        if self._on_first_output is not None:
-            self._on_first_output(sum(health.ok for health in output.health.values()))
-            self._on_first_output = None
 
     def _drop_late(self, live_set: LiveSet, stage: str) -> None:
         """Not published: what it shows has been too long ago."""
