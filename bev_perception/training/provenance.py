@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.geometry.rig_statistics import RIG_KEY, RigStatistics
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.splits import Splits
+
+_IN_LIST = re.compile(r"""(?<=[\[,"'\s])/[^\],"']+""")
+"""Absolute paths in a list, quoted or not."""
 
 
 def describe_run(
@@ -49,7 +53,10 @@ def describe_run(
 def command_line(arguments: Sequence[str] | None = None) -> str:
     """The command that runs, as a person would type it in its working directory."""
     program, *rest = sys.argv if arguments is None else arguments
-    return shlex.join([Path(program).name, *(_short_path(argument) for argument in rest)])
+    name = Path(program).name
+    if name == "main.py":  # python -m bev_perception.cli.main
+        name = "bev"
+    return shlex.join([name, *(_short_argument(argument) for argument in rest)])
 
 
 def _describe(bags: Sequence[PreparedBag]) -> dict[str, Any]:
@@ -67,11 +74,17 @@ def _shortened(value: Any) -> Any:
     return _short_path(value) if isinstance(value, str) else value
 
 
+def _short_argument(text: str) -> str:
+    """PATH, ``--option=PATH`` or a list of paths, ``[PATH, "PATH"]``, each shortened."""
+    name, equals, value = text.partition("=") if text.startswith("--") else ("", "", text)
+    if value.startswith("["):
+        value = _IN_LIST.sub(lambda match: _short_path(match[0]), value)
+    return f"{name}{equals}{_short_path(value)}"
+
+
 def _short_path(text: str) -> str:
     """An absolute path relative to the working directory, or else its last part alone."""
-    name, equals, path = text.partition("=") if text.startswith("--") else ("", "", text)
-    if not os.path.isabs(path):
+    if not os.path.isabs(text):
         return text
-    here = Path.cwd()
-    short = Path(path).relative_to(here) if Path(path).is_relative_to(here) else Path(path).name
-    return f"{name}{equals}{short}"
+    path, here = Path(text), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else path.name

@@ -197,6 +197,8 @@ def test_the_command_in_metadata_names_no_machine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["/opt/venv/bin/bev", "train", "--data.train", f"{tmp_path}/bags", "--out=/data/x"]
     assert command_line(arguments) == "bev train --data.train bags --out=x"
+    listed = ["/x/cli/main.py", f'["{tmp_path}/a", "b/c"]', f"--o=[{tmp_path}/a, /data/d]"]
+    assert command_line(listed) == """bev '["a", "b/c"]' '--o=[a, d]'"""
 
 
 def test_the_shipped_recipe_is_a_training_configuration():
