@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from bev_perception.datasets.drives import open_drive
+from bev_perception.datasets.drives import find_bags, open_drive
 from bev_perception.evaluation.evaluator import Evaluator
 from bev_perception.geometry import Rig, RigidTransform
 from bev_perception.inference import Engine, load_engine
@@ -41,7 +41,7 @@ def pipelines(engine: Engine, rig: Rig, tolerance_deg: float) -> list[Pipeline]:
 def main() -> None:
     """Prints IoU by tolerance."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("bags", nargs="+", type=Path, help="labelled drives")
+    parser.add_argument("bags", nargs="+", type=Path, help="labelled drives, or folders of them")
     parser.add_argument("--tolerances", nargs="+", type=float, default=[0, 0.03, 0.05, 0.1, 0.2])
     parser.add_argument("--stride", type=int, default=4, help="judge every N-th set")
     parser.add_argument("--weights", default="tiny")
@@ -49,7 +49,8 @@ def main() -> None:
     engine = load_engine(resolve_weights(options.weights))
     evaluators = {tolerance: Evaluator() for tolerance in options.tolerances}
     num_sets = 0
-    for bag in tqdm(options.bags, unit="drive"):
+    bags = find_bags(options.bags)
+    for bag in tqdm(bags, unit="drive"):
         with open_drive(bag) as drive:
             off = {each: pipelines(engine, drive.rig, each) for each in options.tolerances}
             for number, labelled in enumerate(drive.sets(options.stride)):
@@ -59,7 +60,7 @@ def main() -> None:
                     output = choices[number % len(choices)].process(labelled.frame_set)
                     truth = [box.transformed(output.level_T_base) for box in labelled.objects]
                     evaluator.update(output, truth)
-    print(f"{num_sets} sets of {len(options.bags)} drives, weights {options.weights}")
+    print(f"{num_sets} sets of {len(bags)} drives, weights {options.weights}")
     print(f"{'level_tolerance_deg':>20s} {'IoU +-25 m':>11s} {'IoU +-50 m':>11s}")
     for tolerance, evaluator in evaluators.items():
         iou = evaluator.compute()["iou"]

@@ -78,13 +78,16 @@ class Told:
         )
 
 
+TRUTH = (Told(), Told(has_pose=False))
+"""What the errors are compared with."""
+
 ERRORS = (
-    Told(),
+    TRUTH[0],
     *(Told(pitch_deg=value) for value in (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)),
     *(Told(roll_deg=value) for value in (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)),
     *(Told(height_m=value) for value in (-0.2, -0.1, 0.1, 0.2)),
     Told(2.0, -3.0, 0.2),
-    Told(has_pose=False),
+    TRUTH[1],
     Told(pitch_deg=2.0, has_pose=False),
     Told(-2.0, -2.0, has_pose=False),
 )
@@ -135,11 +138,7 @@ def print_errors(rows: dict[Told, Row]) -> None:
         f"{'height error m':>15s} {'IoU wrong':>10s} {'corrected':>10s} {'kept':>12s}"
     )
     print(f"{'':34s}" + f" {'median / 95 %':>14s}" * 2 + f" {'median / 95 %':>15s}")
-    true = {
-        has_pose: near_iou(rows[Told(has_pose=has_pose)].wrong)
-        for has_pose in (True, False)
-        if Told(has_pose=has_pose) in rows
-    }
+    true = {told.has_pose: near_iou(row.wrong) for told, row in rows.items() if told in TRUTH}
     for told, row in rows.items():
         size = np.abs(np.array(row.errors))
         middle, high = np.median(size, axis=0), np.percentile(size, 95, axis=0)
@@ -215,6 +214,13 @@ def measure_errors(bags: Sequence[Path], weights: str, errors: Sequence[Told]) -
     print_errors(rows)
 
 
+def chosen(names: Sequence[str] | None) -> list[Told]:
+    """The errors of some names, or all, and the truth that they are compared with."""
+    wanted = [told for told in ERRORS if not names or told.name in names]
+    poses = {told.has_pose for told in wanted}
+    return [told for told in ERRORS if told in wanted or (told in TRUTH and told.has_pose in poses)]
+
+
 def print_steps(bags: Sequence[Path]) -> None:
     """How long a sudden pitch, which the pose does not tell, takes to be known, and its cost."""
     delays, costs = [], []
@@ -254,8 +260,7 @@ def main() -> None:
     options = parser.parse_args()
     bags = find_bags(options.bags)
     if "errors" in options.parts:
-        wanted = [told for told in ERRORS if not options.told or told.name in options.told]
-        measure_errors(bags, options.weights, wanted)
+        measure_errors(bags, options.weights, chosen(options.told))
     if "slipped" in options.parts:
         print_slipped(bags[: options.slipped])
     if "step" in options.parts:
