@@ -20,11 +20,12 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig, RigCamera
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.tap_builder import checked_present
+from bev_perception.model.tensor_table import TensorTable
 from bev_perception.model.visible_voxels import visible_voxels
 
 
 @dataclass(frozen=True)
-class FrustumTable:
+class FrustumTable(TensorTable):
     """The lift "depth" of one rig, or of a batch of rigs.
 
     Points are numbered (B, camera, row, column, bin), feature cells (B, camera, row, column), BEV
@@ -52,18 +53,6 @@ class FrustumTable:
     voxel_shape: tuple[int, int, int]
     seen: NDArray[np.bool_]
     rig_id: str = ""
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory of the tables."""
-        return sum(getattr(self, name).nbytes for name in _TENSORS)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> FrustumTable:
-        """The table on another device."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=non_blocking) for name in _TENSORS
-        }
-        return replace(self, **moved)
 
     @staticmethod
     def batch(tables: Sequence[FrustumTable]) -> FrustumTable:
@@ -97,9 +86,6 @@ class FrustumTable:
             rig_id="",
             seen=np.stack([one.seen for one in tables]),
         )
-
-
-_TENSORS = ("points", "offsets", "points_by_cell", "bev_by_cell", "cell_offsets")
 
 
 def build_frustum_table(

@@ -19,10 +19,11 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.tap_builder import checked_present, find_sightings
+from bev_perception.model.tensor_table import TensorTable
 
 
 @dataclass(frozen=True)
-class SightingTable:
+class SightingTable(TensorTable):
     """The lift "attention" of one rig, or of a batch of rigs.
 
     Sightings are ordered by BEV cell (B, Y, X), then height, then camera.
@@ -46,18 +47,6 @@ class SightingTable:
     voxel_shape: tuple[int, int, int]
     seen: NDArray[np.bool_]
     rig_id: str = ""
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory of the tables."""
-        return sum(getattr(self, name).nbytes for name in _TENSORS)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> SightingTable:
-        """The table on another device."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=non_blocking) for name in _TENSORS
-        }
-        return replace(self, **moved)
 
     @staticmethod
     def batch(tables: Sequence[SightingTable]) -> SightingTable:
@@ -92,9 +81,6 @@ class SightingTable:
             rig_id="",
             seen=np.stack([one.seen for one in tables]),
         )
-
-
-_TENSORS = ("voxels", "maps", "positions", "offsets")
 
 
 def build_sighting_table(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ from scipy import sparse
 from torch import Tensor
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.model.tensor_table import TensorTable
 
 
 @dataclass(frozen=True)
-class GatherTable:
+class GatherTable(TensorTable):
     """A sparse matrix in compressed rows: output row r sums weights * input[indices].
 
     Attributes:
@@ -28,14 +29,6 @@ class GatherTable:
     indices: Tensor
     offsets: Tensor
     weights: Tensor
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> GatherTable:
-        """The table on another device."""
-        return GatherTable(
-            self.indices.to(device, non_blocking=non_blocking),
-            self.offsets.to(device, non_blocking=non_blocking),
-            self.weights.to(device, non_blocking=non_blocking),
-        )
 
     def rows(self, first: int, last: int) -> GatherTable:
         """The table of some of its output rows, those from first to before last."""
@@ -67,7 +60,7 @@ class GatherTable:
 
 
 @dataclass(frozen=True)
-class TapTable:
+class TapTable(TensorTable):
     """The lift of one rig, or of a batch of rigs.
 
     Output rows are voxels in the order (B, Y, X, Z); input rows are feature cells in the order
@@ -99,31 +92,16 @@ class TapTable:
         """Feature cells of one rig: cameras * rows * columns."""
         return self.num_cameras * self.feature_shape[0] * self.feature_shape[1]
 
-    @property
-    def num_bytes(self) -> int:
-        """Memory of the tables."""
-        tables = [self.forward] if self.backward is None else [self.forward, self.backward]
-        return sum(
-            tensor.nbytes
-            for table in tables
-            for tensor in (table.indices, table.offsets, table.weights)
-        )
-
     def with_backward(self) -> TapTable:
         """A table that can also be differentiated through; itself when it already can."""
         if self.backward is not None:
             return self
         backward = self.forward.transposed(self.batch_size * self.num_cells)
-        return self._replaced(self.forward, backward)
+        return replace(self, backward=backward)
 
     def without_backward(self) -> TapTable:
         """The table for inference alone: half the memory."""
-        return self._replaced(self.forward, None)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> TapTable:
-        """The table on another device."""
-        backward = None if self.backward is None else self.backward.to(device, non_blocking)
-        return self._replaced(self.forward.to(device, non_blocking), backward)
+        return replace(self, backward=None)
 
     @staticmethod
     def batch(tables: Sequence[TapTable]) -> TapTable:
@@ -154,16 +132,4 @@ class TapTable:
             first.feature_shape,
             first.voxel_shape,
             np.stack([table.seen for table in tables]),
-        )
-
-    def _replaced(self, forward: GatherTable, backward: GatherTable | None) -> TapTable:
-        return TapTable(
-            forward,
-            backward,
-            self.batch_size,
-            self.num_cameras,
-            self.feature_shape,
-            self.voxel_shape,
-            self.seen,
-            self.rig_id,
         )
