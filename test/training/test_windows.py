@@ -26,7 +26,7 @@ from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.sequences.config import SequenceConfig
 from bev_perception.training.sequences.window_batch import collate_windows
 from bev_perception.training.sequences.window_dataset import WindowDataset
-from bev_perception.training.sequences.window_module import WindowModule, answers
+from bev_perception.training.sequences.window_module import WindowModule, answers, velocity_loss
 from bev_perception.training.train import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -136,6 +136,19 @@ def test_the_velocity_taught_is_that_over_ground_in_the_levelled_frame(prepared:
     cells = look.velocity[:, look.velocity_known]
     assert cells.shape[1] > 5
     np.testing.assert_allclose(cells.mean(axis=1), expected, atol=0.05)
+
+
+def test_moving_and_standing_vehicles_teach_velocity_alike() -> None:
+    target = torch.zeros(2, 2, 3, 4)
+    target[0, :, 0, 0] = torch.tensor([6.0, -8.0])  # one cell moves, three stand
+    known = torch.zeros(2, 1, 3, 4)
+    known[0, 0, 0] = 1.0
+    known[1, 0, 0, :2] = 1.0  # a sample in which nothing moves
+    unknown = torch.full_like(target, 50.0) * (1.0 - known)
+    guess = unknown + known * torch.tensor([1.0, 0.0]).reshape(2, 1, 1)
+    moving, standing = 5.0 + 8.0, 1.0
+    assert velocity_loss(guess, target, known) == (0.5 * (moving + standing) + 0.5 * standing) / 2
+    assert velocity_loss(target + unknown, target, known) == 0.0
 
 
 @pytest.mark.parametrize("kind", ["queue", "gru"])

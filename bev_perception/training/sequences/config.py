@@ -19,7 +19,7 @@ class SequenceConfig:
             Backpropagation through time ends there.
         remember_s: vehicles that are hidden now, but were visible in a set of the window at most
             this many seconds ago, are taught like visible ones.
-        velocity_weight: factor of the velocity's L1 loss, per metre per second.
+        velocity_weight: factor of the velocity's balanced L1 loss, per metre per second.
     """
 
     history: int = 0

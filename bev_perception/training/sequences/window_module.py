@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
 
+from bev_perception.evaluation.velocity_error import MOVING_M_PER_S
 from bev_perception.model import Segnet, SegnetOutput
 from bev_perception.model.feature_memory import FeatureMemory, MemoryStep
 from bev_perception.training.batch import Batch
@@ -82,13 +83,17 @@ def answers(model: Segnet, batch: WindowBatch) -> Iterator[SegnetOutput]:
 
 
 def velocity_loss(velocity: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Masked L1, scalar, metres per second.
+    """Balanced masked L1, scalar, metres per second.
 
-    mean over known cells of  |vx - tx| + |vy - ty|.
+    half the mean over moving cells, and half that over standing ones, of  |vx - tx| + |vy - ty|.
+
+    Most vehicles stand: under one mean over all, 0 is the best guess until the network sees
+    motion, and nothing makes it look.
 
     Args:
         velocity, target: (B, 2, Y, X) metres per second.
         known: (B, 1, Y, X) of 0 and 1.
     """
     error = (velocity.float() - target.float()).abs().sum(dim=1, keepdim=True)
-    return masked_mean(error, known)
+    moves = known * (target.float().norm(dim=1, keepdim=True) > MOVING_M_PER_S)
+    return 0.5 * (masked_mean(error, moves) + masked_mean(error, known - moves))
