@@ -88,7 +88,8 @@ def test_rig_unlike_that_of_the_weights_is_a_warning_where_they_are_named(
 
     bag = spoiled(calibrated(narrow, "front left rear right"))
     named = bev("doctor", bag, "--ignore", IMAGES, "--weights", "tiny")
-    assert "WARNING  weights\n  seen:     field of view 44 deg\n  expected: 95 to 106 deg" in named.out
+    expected = "WARNING  weights\n  seen:     field of view 44 deg\n  expected: 95 to 106 deg"
+    assert expected in named.out
     assert "NOTE  weights" in bev("doctor", bag, "--ignore", IMAGES).out
 
 
