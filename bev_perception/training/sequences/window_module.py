@@ -87,8 +87,7 @@ def velocity_loss(velocity: Tensor, target: Tensor, known: Tensor) -> Tensor:
 
     half the mean over moving cells, and half that over standing ones, of  |vx - tx| + |vy - ty|.
 
-    Most vehicles stand: under one mean over all, 0 is the best guess until the network sees
-    motion, and nothing makes it look.
+    Most vehicles stand; so neither they nor the few that move decide alone.
 
     Args:
         velocity, target: (B, 2, Y, X) metres per second.
