@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from bev_perception.training.checkpoint_file import LAST_NAME, newest_checkpoint
 from bev_perception.training.configuration import TrainConfig
 
 FACTS_KEY = "bev_perception_run"
+MINUTES_KEY = "bev_perception_minutes"
+START_KEY = "bev_perception_start"
 
 
 class CheckpointKeeper(Callback):
@@ -25,20 +28,39 @@ class CheckpointKeeper(Callback):
         config: the run, whose schedule and order the checkpoint belongs to.
         num_samples: size of the training set, on which the order depends.
         processes: how many processes train together, on which it depends, too.
+        start: see described_start; kept, as the weights that a run began with need not be there
+            when it goes on.
 
     Attributes:
         saved_step: of the newest checkpoint, None before the first.
+        start: of this run, also when it was resumed.
+        minutes: spent in training, that of the parts before included.
     """
 
-    def __init__(self, config: TrainConfig, num_samples: int, processes: int = 1) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        num_samples: int,
+        processes: int = 1,
+        start: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.start = dict(start or {})
         self.saved_step: int | None = None
         self._path = config.out / LAST_NAME
         self._facts = _facts(config, num_samples, processes)
         self._every = config.checkpoint_every
         self._step = 0
+        self._earlier_minutes = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def minutes(self) -> float:
+        """See the class."""
+        return self._earlier_minutes + (time.monotonic() - self._started) / 60.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes where the run stands."""
+        self._started = time.monotonic()
         self._step = trainer.global_step
         self.saved_step = self._step or None
 
@@ -56,6 +78,15 @@ class CheckpointKeeper(Callback):
     ) -> None:
         """Adds what a resumed run must agree with."""
         checkpoint[FACTS_KEY] = dict(self._facts)
+        checkpoint[MINUTES_KEY] = self.minutes
+        checkpoint[START_KEY] = self.start
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Takes over start and time of the parts before; older checkpoints do not say."""
+        self.start = dict(checkpoint.get(START_KEY, self.start))
+        self._earlier_minutes = float(checkpoint.get(MINUTES_KEY, 0.0))
 
 
 def resumable_checkpoint(

@@ -132,7 +132,7 @@ class TrainConfig:
             default one process on a CPU, all GPUs. Under torchrun it decides instead.
         seed: of weights, order and augmentation.
         init_weights: weights to start from instead of random ones; of the same model, but for its
-            memory, which then begins as one that changes nothing.
+            image size, grid and memory, which then begins as one that changes nothing.
         resume: go on from the last checkpoint in the output folder.
     """
 

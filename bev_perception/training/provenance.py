@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from bev_perception.geometry.rig_statistics import RIG_KEY, RigStatistics
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.splits import Splits
 
+INIT_KEY = "init"
+_OF_START = ("command", "steps", "minutes", "date", INIT_KEY)
+
 _IN_LIST = re.compile(r"""(?<=[\[,"'\s])/[^\],"']+""")
 """Absolute paths in a list, quoted or not."""
 
@@ -29,10 +32,12 @@ def describe_run(
     steps: int,
     minutes: float,
     metrics: dict[str, float],
+    start: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Plain values that let a person repeat a run and judge its result.
 
-    Paths are shortened so that metadata tells about the data and not about the machine.
+    Paths are shortened so that metadata tells about the data and not about the machine. start is
+    described_start's, where the run began with other weights.
     """
     data = {"train": _describe(bags.train), "validation": _describe(bags.validation)}
     if bags.unlabelled:
@@ -47,6 +52,7 @@ def describe_run(
         RIG_KEY: RigStatistics.of(bag.rig for bag in bags.train).to_dict(),
         "torch": torch.__version__,
         "date": datetime.now(timezone.utc).date().isoformat(),
+        **({INIT_KEY: dict(start)} if start else {}),
     }
 
 
@@ -57,6 +63,11 @@ def command_line(arguments: Sequence[str] | None = None) -> str:
     if name == "main.py":  # python -m bev_perception.cli.main
         name = "bev"
     return shlex.join([name, *(_short_argument(argument) for argument in rest)])
+
+
+def described_start(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What the weights that a run begins with say of their own training, and of their start."""
+    return {name: metadata[name] for name in _OF_START if name in metadata}
 
 
 def _describe(bags: Sequence[PreparedBag]) -> dict[str, Any]:

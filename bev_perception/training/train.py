@@ -6,11 +6,11 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -19,8 +19,8 @@ from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.evaluation.calibrate import calibration_values
 from bev_perception.model import Segnet, load_weights, save_weights
+from bev_perception.model.adaptation import adapted
 from bev_perception.model.calibration import CALIBRATION_KEY
-from bev_perception.model.segnet import with_memory
 from bev_perception.training.assembly import make_data, make_module
 from bev_perception.training.callbacks import StepProgress, Stopper
 from bev_perception.training.checkpoint import CheckpointKeeper, resumable_checkpoint
@@ -39,7 +39,7 @@ from bev_perception.training.distributed import (
 )
 from bev_perception.training.fitting import fit
 from bev_perception.training.module import SegnetModule
-from bev_perception.training.provenance import describe_run
+from bev_perception.training.provenance import describe_run, described_start
 from bev_perception.training.splits import Splits, prepared_splits
 from bev_perception.training.synchronized_norm import synchronize_batch_norms
 from bev_perception.training.trainer import make_trainer, process_count, runs_on_gpu
@@ -91,16 +91,17 @@ def train(
     with joined(processes, runs_on_gpu(config)), warnings.catch_warnings():
         _quieten_lightning()
         seed_everything(config.seed, verbose=False)
-        model = _initial_model(config)
+        model, start = _initial_model(config)
         shows = show_progress and processes.rank == 0
         with first_of_machine_first(processes):
             bags = prepared_splits(config, shows)
-        return _train(config, model, bags, processes, shows, callbacks)
+        return _train(config, model, start, bags, processes, shows, callbacks)
 
 
 def _train(
     config: TrainConfig,
     model: Segnet,
+    start: dict[str, Any],
     bags: Splits,
     processes: Processes,
     shows: bool,
@@ -119,17 +120,17 @@ def _train(
         synchronize_batch_norms(model, runs_on_gpu(config))
     module, data = make_module(model, config), make_data(bags, config)
     stopper, progress = Stopper(config.max_minutes), StepProgress(shows)
-    keeper = CheckpointKeeper(config, num_samples, count)
+    keeper = CheckpointKeeper(config, num_samples, count, start)
     callbacks: list[Callback] = [stopper, progress, keeper, *further_callbacks]
     trainer = make_trainer(config, callbacks, processes, bool(bags.validation), first_step)
-    started = time.monotonic()
     fit(trainer, module, data, checkpoint, stopper, progress, keeper)
-    minutes = (time.monotonic() - started) / 60.0
+    minutes = keeper.minutes
     metrics = _final_metrics(trainer, module, data) if bags.validation else {}
     calibration = _calibration(module, bags.validation) if bags.validation else {}
     weights = config.out / WEIGHTS_NAME
     if trainer.is_global_zero:
-        metadata = describe_run(config, bags, trainer.global_step, minutes, metrics)
+        steps = trainer.global_step
+        metadata = describe_run(config, bags, steps, minutes, metrics, keeper.start)
         save_weights(weights, module.model, metadata | calibration)
     return TrainResult(weights, trainer.global_step, metrics)
 
@@ -154,16 +155,15 @@ def _calibration(module: SegnetModule, validation: Sequence[PreparedBag]) -> dic
         return {}
 
 
-def _initial_model(config: TrainConfig) -> Segnet:
-    if config.init_weights is None:
-        return Segnet(config.model)
-    model, _ = load_weights(config.init_weights)
-    if replace(model.config, memory=config.model.memory) != config.model:
-        raise ConfigurationError(
-            f"weights {config.init_weights} are for another model configuration: "
-            f"{model.config} instead of {config.model}"
-        )
-    return with_memory(model, config.model.memory).train()
+def _initial_model(config: TrainConfig) -> tuple[Segnet, dict[str, Any]]:
+    """The network, and where its weights come from; a resumed run has both in its checkpoint."""
+    if config.init_weights is None or config.resume:
+        return Segnet(config.model), {}
+    model, metadata = load_weights(config.init_weights)
+    try:
+        return adapted(model, config.model).train(), described_start(metadata)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"init_weights {config.init_weights}: {error}") from error
 
 
 def _save_config(config: TrainConfig) -> None:

@@ -15,7 +15,7 @@ from drawn_boxes import MODEL, WORLD_T_BASE, a_config, a_rig, tensors, write_bag
 from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.errors import BagError, ConfigurationError
 from bev_perception.evaluation import evaluate_bags
-from bev_perception.geometry import RigidTransform
+from bev_perception.geometry import BevGrid, RigidTransform
 from bev_perception.geometry.rig_statistics import RigStatistics
 from bev_perception.inference import TorchEngine
 from bev_perception.model import load_weights
@@ -23,7 +23,7 @@ from bev_perception.resources import config_path
 from bev_perception.training import DataConfig, OptimizerConfig, TrainConfig
 from bev_perception.training.checkpoint_file import LAST_NAME
 from bev_perception.training.provenance import command_line
-from bev_perception.training.train import train
+from bev_perception.training.train import _initial_model, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -45,6 +45,10 @@ def test_training_leaves_weights_that_say_where_they_come_from(tmp_path, bags, c
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
+def checkpoint_minutes(config):
+    return torch.load(config.out / LAST_NAME, weights_only=True)["bev_perception_minutes"]
+
+
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_stopped_run_resumes_exactly_where_it_stood(tmp_path, bags, cache, accumulate):
     whole = train(
@@ -53,8 +57,10 @@ def test_a_stopped_run_resumes_exactly_where_it_stood(tmp_path, bags, cache, acc
     config = a_config(tmp_path / "parts", bags, cache, accumulate=accumulate)
     stopped = train(replace(config, max_minutes=1e-6), show_progress=False)
     assert stopped.steps == 1
+    minutes = checkpoint_minutes(config)
     resumed = train(replace(config, resume=True), show_progress=False)
     assert resumed.steps == whole.steps == 6
+    assert checkpoint_minutes(config) > minutes > 0.0
     expected = tensors(whole.weights)
     for name, value in tensors(resumed.weights).items():
         assert torch.equal(value, expected[name]), name
@@ -116,6 +122,28 @@ def test_training_learns_to_see_drawn_boxes(tmp_path, bags, cache):
     seen = evaluate_bags([bags[0]], engine, show_progress=False)
     assert seen["iou"]["within_25m"] > 0.3
     assert (seen["bags"], seen["sets"]) == (1, 3)
+
+
+def test_weights_of_small_images_and_coarse_cells_start_a_training_with_large_and_fine_ones(
+    tmp_path, bags, cache
+):
+    small = train(a_config(tmp_path / "small", bags, cache, max_steps=3), show_progress=False)
+    large = replace(MODEL, image_size=(64, 96), grid=BevGrid.centered(12.0, 0.375))
+    config = a_config(tmp_path / "large", bags, cache, max_steps=2, model=large)
+    config = replace(config, init_weights=small.weights)
+    start = _initial_model(config)[0].state_dict()
+    assert all(torch.equal(value, start[name]) for name, value in tensors(small.weights).items())
+    other = replace(config, out=tmp_path / "other", model=replace(large, latent_dim=16))
+    with pytest.raises(ConfigurationError, match=r"small/weights.*latent_dim 8 there, 16 here"):
+        train(other, show_progress=False)
+    train(replace(config, max_minutes=1e-6), show_progress=False)
+    small.weights.unlink()  # what a run began with is not asked for again
+    result = train(replace(config, resume=True), show_progress=False)
+    model, metadata = load_weights(result.weights)
+    assert model.config == large
+    assert metadata["init"]["steps"] == 3
+    name = "segmentation_head.0.weight"
+    assert not torch.equal(model.state_dict()[name], start[name])
 
 
 def test_an_old_run_is_neither_overwritten_nor_resumed_by_accident(tmp_path, bags, cache):
