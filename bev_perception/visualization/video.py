@@ -7,15 +7,16 @@ import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import av
 import numpy as np
-from av.container import OutputContainer
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from bev_perception.errors import SystemLibraryError
+
+if TYPE_CHECKING:  # PyAV is large, and a machine that only trains or simulates needs none
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
 
 _ENCODERS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("libx264", ".mp4", "mp4", {"crf": "23", "preset": "veryfast", "movflags": "+faststart"}),
@@ -31,6 +32,8 @@ def video_encoder() -> tuple[str, str, str, dict[str, str]]:
     Raises:
         SystemLibraryError: it has none of them.
     """
+    import av
+
     for entry in _ENCODERS:
         if entry[0] in av.codecs_available:
             return entry
@@ -65,6 +68,8 @@ class VideoWriter:
 
     def write(self, image: NDArray[np.uint8]) -> None:
         """Appends a picture (H, W, 3) uint8 RGB with even sides, all of one size."""
+        import av
+
         if self._open is None:
             self._open = self._start(image.shape[1], image.shape[0])
         container, stream = self._open
@@ -90,13 +95,15 @@ class VideoWriter:
             self._partial.unlink(missing_ok=True)
 
     def _start(self, width: int, height: int) -> tuple[OutputContainer, VideoStream]:
+        import av
+
         of_container = {key: self._options[key] for key in self._options if key == "movflags"}
         of_encoder = {key: self._options[key] for key in self._options if key != "movflags"}
         container = av.open(
             str(self._partial), "w", format=self._container_format, options=of_container
         )
         stream = cast(
-            VideoStream, container.add_stream(self._encoder, self._rate, options=of_encoder)
+            "VideoStream", container.add_stream(self._encoder, self._rate, options=of_encoder)
         )
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p"

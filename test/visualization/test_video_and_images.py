@@ -66,6 +66,6 @@ def test_no_picture_no_video(tmp_path: Path) -> None:
 
 
 def test_without_any_encoder_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video.av, "codecs_available", set())
+    monkeypatch.setattr(av, "codecs_available", set())
     with pytest.raises(SystemLibraryError, match=r"libx264.*install"):
         video.video_encoder()
