@@ -16,17 +16,16 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from judged_training import Judging, kept, num_parameters, shown_share
 from tqdm import tqdm
-from training_runs import TrainingRun, do_all, run_bev
+from training_runs import TrainingRun, do_all
 
 from bev_perception.datasets.drives import find_bags, open_drive
 from bev_perception.evaluation.regions import NEAR, WIDE
@@ -63,32 +62,27 @@ class Network:
         lift: of LIFTS.
         memory: of MEMORIES.
         training: that makes it.
+        judging: of all networks.
     """
 
     lift: str
     memory: str
     training: TrainingRun
+    judging: Judging
 
     @property
     def name(self) -> str:
         """Of its folder."""
         return self.training.folder.name
 
-    def make(self, options: argparse.Namespace) -> None:
+    def make(self) -> None:
         """Trains and judges it unless that is done."""
         self.training.run()
-        folder = self.training.folder / "scores"
-        if not (folder / "metrics.json").is_file():
-            run_bev(
-                "evaluate", *options.test, "--weights", self.training.weights, "--backend", "cpu",
-                "--stride", 1, "--retention", "--retention-stride", options.retention_stride,
-                "--pictures", 1, "--out", folder, log=self.training.folder / "scores.log",
-            )  # fmt: skip
+        self.judging.judge(self.training)
 
     def metrics(self) -> dict[str, Any]:
         """What it is worth."""
-        values = json.loads((self.training.folder / "scores" / "metrics.json").read_text())
-        return dict(values)
+        return self.judging.metrics(self.training)
 
 
 def networks_of(options: argparse.Namespace) -> list[Network]:
@@ -113,7 +107,9 @@ def network(lift: str, memory: str, options: argparse.Namespace) -> Network:
         arguments += ["--model.memory.kind", memory, "--sequences.history", HISTORY]
     if options.steps:
         arguments += ["--max_steps", options.steps]
-    return Network(lift, memory, TrainingRun(options.out / f"{lift}_{memory}", tuple(arguments)))
+    training = TrainingRun(options.out / f"{lift}_{memory}", tuple(arguments))
+    judging = Judging(tuple(options.test), 1, options.retention_stride)
+    return Network(lift, memory, training, judging)
 
 
 def latencies_ms(networks: list[Network], drive: Path, sets: int) -> dict[str, float]:
@@ -133,12 +129,6 @@ def latencies_ms(networks: list[Network], drive: Path, sets: int) -> dict[str, f
     return {name: float(np.median(values)) for name, values in samples.items()}
 
 
-def num_parameters(weights: Path) -> int:
-    """Numbers that were learned."""
-    model, _ = load_weights(weights)
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def table(networks: list[Network], latency: Mapping[str, float]) -> Iterator[str]:
     """Lines of Markdown."""
     regions = FAR if reach_m(networks[0]) >= WIDE.outer_m else CLOSE
@@ -155,12 +145,12 @@ def table(networks: list[Network], latency: Mapping[str, float]) -> Iterator[str
             each.memory,
             f"{num_parameters(each.training.weights) / 1e3:.0f} k",
             f"{latency[each.name]:.1f}",
-            *(_share(iou[region]) for region in regions),
-            _share(hidden["known"]),
-            _share(hidden["iou"]),
-            f"{_share(velocity['moving_error'])} of {_share(velocity['moving_speed'])}",
-            _share(_kept(metrics, "unknown", "pitch +2°")),
-            _share(_kept(metrics, "lost", "")),
+            *(shown_share(iou[region]) for region in regions),
+            shown_share(hidden["known"]),
+            shown_share(hidden["iou"]),
+            f"{shown_share(velocity['moving_error'])} of {shown_share(velocity['moving_speed'])}",
+            shown_share(kept(metrics, "unknown", "pitch +2°")),
+            shown_share(kept(metrics, "lost")),
         ]
         yield "| " + " | ".join(cells) + " |"
     yield ""
@@ -177,20 +167,6 @@ def _title(region: str) -> str:
     """ "IoU ±25 m" of within_25m, "10-20 m" of ring_10_20m."""
     kind, _, bounds = region.removesuffix("m").partition("_")
     return f"IoU ±{bounds} m" if kind == "within" else f"{bounds.replace('_', '-')} m"
-
-
-def _kept(metrics: Mapping[str, Any], kind: str, part: str) -> float | None:
-    """The least share of the IoU that is kept among perturbations of a kind."""
-    shares = [
-        entry["retained"]
-        for entry in metrics["retention"]["perturbations"]
-        if entry["kind"] == kind and part in entry["name"]
-    ]
-    return min((share for share in shares if share is not None), default=None)
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def parsed() -> argparse.Namespace:
@@ -212,7 +188,7 @@ def main() -> None:
     """Trains and judges what is missing, then prints the table."""
     options = parsed()
     networks = networks_of(options)
-    do_all([partial(each.make, options) for each in networks], options.jobs, "network")
+    do_all([each.make for each in networks], options.jobs, "network")
     latency = latencies_ms(networks, find_bags(options.test)[0], options.sets)
     lines = [*table(networks, latency), "", f"{torch.get_num_threads()} threads; {options.recipe}"]
     (options.out / "table.md").write_text("\n".join(lines) + "\n")
