@@ -36,7 +36,8 @@ from bev_perception.geometry.point_values import moved_points
 from bev_perception.geometry.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.untrusted import parse_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Part of a prepared bag's key. 2: images that shrink little are interpolated."""
 
 
 @dataclass(frozen=True)

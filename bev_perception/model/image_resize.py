@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Preparing images as two products of matrices, so that it can be part of a network's graph.
 
-A prepared image is ``rows @ image @ columns^T``, rounded to whole grey levels: means over areas,
-crops and black rows are all of that form. The matrices are inputs like the lift's table, so
+A prepared image is ``rows @ image @ columns^T``, rounded to whole grey levels:
+interpolation, means over areas, crops and black rows are all of that form. The matrices are inputs like the lift's table, so
 another calibration needs no other graph.
 """
 

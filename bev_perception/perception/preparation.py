@@ -129,7 +129,7 @@ class Preparation:
     def resize(self) -> ImageResize:
         """What prepares raw() images inside an engine that takes them so.
 
-        Its answers are those of prepare, or differ by one grey level where OpenCV itself rounds
+        Its answers are those of prepare, or differ by one grey level where OpenCV rounds shares or
         sums of fractions.
 
         Raises:

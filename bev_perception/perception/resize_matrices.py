@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from bev_perception.model import ImageResize
+from bev_perception.perception.scaler import interpolates
 
 
 def area_weights(source: int, target: int) -> NDArray[np.float32]:
@@ -22,7 +23,7 @@ def area_weights(source: int, target: int) -> NDArray[np.float32]:
 
 
 def linear_weights(source: int, target: int) -> NDArray[np.float32]:
-    """(target, source): interpolation between the two nearest, as cv2.INTER_LINEAR grows."""
+    """(target, source): interpolation between the two nearest, as cv2.INTER_LINEAR."""
     positions = (np.arange(target)[:, None] + 0.5) * source / target - 0.5
     distance = np.abs(np.clip(positions, 0, source - 1) - np.arange(source))
     return np.maximum(1.0 - distance, 0.0).astype(np.float32)
@@ -43,7 +44,7 @@ def resize_matrices(
     rows = np.zeros((len(sizes), target[0], largest[0]), dtype=np.float32)
     columns = np.zeros((len(sizes), target[1], largest[1]), dtype=np.float32)
     for index, ((height, width), (scaled, top)) in enumerate(zip(sizes, tops)):
-        weights = area_weights if target[1] < width else linear_weights
+        weights = linear_weights if interpolates(width, target[1]) else area_weights
         columns[index, :, :width] = weights(width, target[1])
         kept = weights(height, scaled)[max(top, 0) : top + target[0]]
         above = max(-top, 0)

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images to the network's size, in memory that is used again."""
+"""Images to the network's size, in memory that is used again.
+
+Images that shrink little are interpolated between the two nearest pixels along each axis, which
+OpenCV does several times as quickly as means over areas. At a ratio r of widths every pixel then
+counts at least 2 - r where it would be 1 / r if all counted alike, so from some ratio on pixels are
+as good as passed over, and means are taken.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +18,9 @@ from numpy.typing import NDArray
 from bev_perception.perception.area_shrink import AreaShrink
 from bev_perception.perception.rectification import Rectification
 from bev_perception.perception.row_layout import RowLayout
+
+LINEAR_REACH = 1.5
+"""Largest ratio of widths that is interpolated: every pixel has three quarters of its due there."""
 
 Task = tuple[NDArray[np.uint8], RowLayout | Rectification, NDArray[np.uint8]]
 """An image, what becomes of it, and where that goes, (height, width, 3)."""
@@ -50,11 +59,16 @@ class Scaler:
 
     def _scale(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
         source, target = image.shape[:2], out.shape[:2]
-        if AreaShrink.can_shrink(source, target):
+        if interpolates(source[1], target[1]):
+            cv2.resize(image, target[::-1], dst=out, interpolation=cv2.INTER_LINEAR)
+        elif AreaShrink.can_shrink(source, target):
             if (source, target) not in self._shrinks:
                 self._shrinks[source, target] = AreaShrink(source, target)
             self._shrinks[source, target](image, out)
         else:
-            shrinks = target[1] < source[1]
-            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            cv2.resize(image, target[::-1], dst=out, interpolation=interpolation)
+            cv2.resize(image, target[::-1], dst=out, interpolation=cv2.INTER_AREA)
+
+
+def interpolates(source_width: int, target_width: int) -> bool:
+    """Whether images of one width, in pixels, are interpolated to another; else means are taken."""
+    return source_width <= LINEAR_REACH * target_width

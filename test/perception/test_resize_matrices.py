@@ -27,6 +27,8 @@ from bev_perception.inference.onnx_file import write_onnx
 from bev_perception.model import Segnet, SegnetConfig, tiny_config
 from bev_perception.model.image_resize import resized
 from bev_perception.perception import Pipeline, Preparation
+from bev_perception.perception.resize_matrices import linear_weights
+from bev_perception.perception.scaler import LINEAR_REACH, interpolates
 
 CONFIG = SegnetConfig(
     encoder="light",
@@ -68,20 +70,21 @@ def set_of(rig: Rig, seed: int = 0) -> FrameSet:
     ("size", "largest"),
     [
         ((64, 96), 0),  # as it is
-        ((90, 135), 0),  # 7 : 5 and the like: exact sums
+        ((144, 216), 0),  # 9 : 4 and the like: exact sums
         ((144, 256), 0),  # black rows above and below
-        ((96, 128), 0),  # rows cut off
+        ((162, 216), 0),  # rows cut off
+        ((193, 301), 1),  # OpenCV's own sums of fractions
+        ((90, 135), 1),  # interpolated: OpenCV's shares are multiples of 1/2048
+        ((40, 60), 1),  # grown
         ((128, 192), 1),  # half the size: OpenCV rounds halves upwards
-        ((97, 151), 1),  # OpenCV's own sums of fractions
-        ((40, 60), 1),  # grown: OpenCV's shares are multiples of 1/2048
     ],
 )
 def test_equals_preparation(size, largest):
     assert largest_difference(size, CONFIG.image_size) <= largest
 
 
-@pytest.mark.parametrize("size", [(448, 672), (480, 640), (720, 1280), (1080, 1920), (1200, 1920)])
-def test_images_of_usual_cameras_are_the_same_bit_by_bit(size):
+@pytest.mark.parametrize("size", [(720, 1280), (1080, 1920), (1200, 1920)])
+def test_images_of_usual_large_cameras_are_the_same_bit_by_bit(size):
     assert largest_difference(size, tiny_config().image_size) == 0
 
 
@@ -95,8 +98,16 @@ def largest_difference(size: tuple[int, int], target: tuple[int, int]) -> float:
     return float(np.abs(found - expected).max())
 
 
+@pytest.mark.parametrize("target", [320, 336, 333, 479])
+def test_where_images_are_interpolated_every_pixel_counts(target):
+    source = int(LINEAR_REACH * target)
+    assert interpolates(source, target) and not interpolates(source + 1, target)
+    counts = linear_weights(source, target).sum(axis=0) * source / target
+    assert counts.min() > 0.74
+
+
 def test_cameras_of_different_sizes_share_one_array():
-    rig = rig_of((90, 135), (144, 256), (64, 96))
+    rig = rig_of((144, 216), (144, 256), (64, 96))
     preparation, frame_set = Preparation(rig, CONFIG.image_size), set_of(rig)
     raw = preparation.raw(frame_set)
     assert raw.images.shape == (3, 144, 256, 3)
@@ -129,7 +140,7 @@ def outputs_of(engine, rig: Rig) -> list:
 
 @pytest.mark.parametrize("camera_batch", [0, 2])
 def test_the_pipeline_says_the_same_where_the_graph_resizes(model, camera_batch):
-    rig = rig_of((90, 135), (144, 256), (90, 135))
+    rig = rig_of((144, 216), (144, 256), (144, 216))
     engine = TorchEngine(model, resize="graph", camera_batch=camera_batch)
     assert engine.takes_raw_images
     for found, expected in zip(outputs_of(engine, rig), outputs_of(TorchEngine(model), rig)):
@@ -141,14 +152,14 @@ def test_the_pipeline_says_the_same_where_the_graph_resizes(model, camera_batch)
 def test_an_exported_graph_resizes(model, backend, tmp_path):
     pytest.importorskip("onnx")
     pytest.importorskip({"onnx": "onnxruntime"}.get(backend, backend))
-    rig, path = rig_of((90, 135), (90, 135)), tmp_path / "raw.onnx"
-    source = ModelSource(model, raw_size=(90, 135))
+    rig, path = rig_of((144, 216), (144, 216)), tmp_path / "raw.onnx"
+    source = ModelSource(model, raw_size=(144, 216))
     write_onnx(path, source.graph(source.layout_for(2), "fp32"))
     engine = load_engine(path, "cpu", "fp32", backend)
     engine.warm_up(2)
     for found, expected in zip(outputs_of(engine, rig), outputs_of(TorchEngine(model), rig)):
         np.testing.assert_allclose(found.probability, expected.probability, atol=1e-4)
-    with pytest.raises(EngineError, match=r"resizes images of \(90, 135\), the rig's .*\(64, 96\)"):
+    with pytest.raises(EngineError, match=r"resizes images of \(144, 216\), the rig's .*\(64, 96\)"):
         outputs_of(engine, rig_of((64, 96), (64, 96)))
 
 
