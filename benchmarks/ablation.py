@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ablation_changes import BASE, Ablation, Change, load_ablation, train_config
-from ablation_table import Row, draw, table
+from ablation_table import Row, conditions, draw, table
 from common_grid import CommonGridRespondent
 from judged_training import Judging, kept, num_parameters
 from training_runs import TrainingRun, do_all
@@ -94,6 +94,9 @@ class Run:
             "kept_camera_lost": kept(metrics, "lost"),
             "seconds_per_step": None if resumed else 60.0 * metadata["minutes"] / metadata["steps"],
             "parameters": num_parameters(self.training.weights),
+            "steps": metadata["steps"],
+            "sets": metrics["sets"],
+            "retention_sets": metrics["retention"]["sets"],
             "folder": self.training.folder.name,
         }
 
@@ -209,7 +212,7 @@ def main() -> int:
     if not rows or rows[0].group:
         print(f"ablation.py: the recipe itself is not finished in {options.out}", file=sys.stderr)
         return 2
-    lines = list(table(rows))
+    lines = [*table(rows), "", *conditions(rows, ablation.recipe.name)]
     (options.out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(options.out / "results.json", [row.to_dict() for row in rows])
     draw(rows, options.out / "ablation.png")

@@ -76,6 +76,15 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
         yield "| " + " | ".join([first, row.name, *shown, difference, cost, parameters]) + " |"
 
 
+def conditions(rows: Sequence[Row], recipe: str) -> Iterator[str]:
+    """Lines below the table."""
+    first, seeds = rows[0].values[0], len(rows[0].values)
+    yield (
+        f"{recipe}, {first['steps']} steps each; judged on {first['sets']} sets, what is kept on "
+        f"{first['retention_sets']}; {seeds} seeds of the recipe itself"
+    )
+
+
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Differences to the recipe in points, one panel per measure, seeds as dots."""
     base, changed = rows[0], rows[1:]
