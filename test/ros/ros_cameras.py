@@ -63,12 +63,12 @@ class Cameras:
         from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
         kind = CompressedImage if self.compressed else Image
+        images, calibrations = [], []
         for name in self.rig.names if names is None else names:
-            image = self.client.publisher(self.image_topic(name), kind, self.image_qos)
-            info = self.client.publisher(f"/camera/{name}/camera_info", CameraInfo)
-            self.client.wait_matched(image)
-            if infos:
-                self.client.wait_matched(info)
+            images.append(self.client.publisher(self.image_topic(name), kind, self.image_qos))
+            calibrations.append(self.client.publisher(f"/camera/{name}/camera_info", CameraInfo))
+        for publisher in (*images, *(calibrations if infos else ())):
+            self.client.wait_matched(publisher)
 
     def image_message(self, camera: str, stamp_ns: int) -> Any:
         """sensor_msgs/Image, or CompressedImage (JPEG) where compressed."""
