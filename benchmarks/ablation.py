@@ -30,7 +30,7 @@ from training_runs import TrainingRun, do_all
 
 from bev_perception.cli.output_directory import write_json
 from bev_perception.datasets.drives import find_bags
-from bev_perception.errors import BevError
+from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.evaluation.evaluate import evaluate
 from bev_perception.evaluation.regions import NEAR
 from bev_perception.geometry import BevGrid
@@ -39,6 +39,7 @@ from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.splits import prepared_splits
 
 COMMON_GRID_FILE = "common_grid.json"
+CONDITIONS_FILE = "conditions.json"
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,31 @@ def _training(
     return TrainingRun(folder, tuple(arguments))
 
 
+def check_conditions(options: argparse.Namespace) -> None:
+    """Notes in --out what all networks there have in common, beside recipe and steps.
+
+    Raises:
+        ConfigurationError: those that are there have something else.
+    """
+    path = options.out / CONDITIONS_FILE
+    facts = {
+        "train": [Path(drives).name for drives in options.train],
+        "test": [drives.name for drives in options.test],
+        "stride": options.stride,
+        "retention-stride": options.retention_stride,
+    }
+    if path.is_file():
+        there = json.loads(path.read_text(encoding="utf-8"))
+        other = [name for name, value in facts.items() if there.get(name) != value]
+        if other:
+            raise ConfigurationError(
+                f"{options.out} holds networks of other conditions: --{other[0]} was "
+                f"{there.get(other[0])}, and is {facts[other[0]]} now; give another --out"
+            )
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(path, facts)
+
+
 def prepare(runs: list[Run]) -> None:
     """Prepares the drives once for every size of image, before trainings side by side need them."""
     configs: dict[object, TrainConfig] = {}
@@ -201,6 +227,7 @@ def main() -> int:
     options = parsed()
     try:
         ablation = load_ablation(options.changes)
+        check_conditions(options)
         runs = runs_of(ablation, options)
         if not options.finished:
             prepare(runs)
