@@ -10,8 +10,10 @@ still gets its whole size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,14 +155,27 @@ def _nearest(
 
 
 def _painted(grid: BevGrid, peaks: NDArray[np.float64], radius: float) -> NDArray[np.intp]:
-    """A flat map that holds the number of a peak in all cells that touch its disc, -1 elsewhere."""
-    reach = int(np.ceil(radius / grid.resolution)) + 1
-    steps = np.arange(-reach, reach + 1) * grid.resolution
-    square = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 1, 2)
-    cells = _cell_indices(grid, (peaks + square).transpose(2, 0, 1))
+    """A flat map that holds the number of a peak in all cells that touch its disc, -1 elsewhere.
+
+    Peaks lie at cells' centres, metres.
+    """
+    down, right = _disc(radius / grid.resolution)
+    rows, columns = np.rint(grid.to_cells(peaks)).astype(np.intp).T
     painted = np.full(grid.num_y * grid.num_x, -1, dtype=np.intp)
-    painted[cells] = np.arange(len(peaks))
+    around = np.clip(rows[:, None] + down, 0, grid.num_y - 1) * grid.num_x
+    around += np.clip(columns[:, None] + right, 0, grid.num_x - 1)
+    painted[around] = np.arange(len(peaks))[:, None]
     return painted
+
+
+@lru_cache(maxsize=8)
+def _disc(radius: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the cells that touch a disc of so many cells around a cell's centre."""
+    reach = math.ceil(radius) + 1
+    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    least = np.hypot(*(np.maximum(np.abs(side) - 0.5, 0.0) for side in (row, column)))
+    touched = least <= radius
+    return row[touched], column[touched]
 
 
 def _cell_indices(grid: BevGrid, points: NDArray[np.float64]) -> NDArray[np.intp]:
