@@ -159,7 +159,7 @@ def test_an_exported_graph_resizes(model, backend, tmp_path):
     engine.warm_up(2)
     for found, expected in zip(outputs_of(engine, rig), outputs_of(TorchEngine(model), rig)):
         np.testing.assert_allclose(found.probability, expected.probability, atol=1e-4)
-    with pytest.raises(EngineError, match=r"resizes images of \(144, 216\), the rig's .*\(64, 96\)"):
+    with pytest.raises(EngineError, match=r"resizes images of \(144, 216\), .*\(64, 96\)"):
         outputs_of(engine, rig_of((64, 96), (64, 96)))
 
 
