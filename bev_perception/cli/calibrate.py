@@ -38,6 +38,11 @@ def _add_arguments(parser: Parser) -> None:
         "weight that the loss gives to occupied cells, and 0.5 is a true one; decision makes 0.5 "
         "the threshold of the largest IoU",
     )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="store numbers as float16: half the file, for weights that are shipped",
+    )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:N")
     add_rig_argument(parser, "names topics, frames or calibrations that the bags do not tell")
     parser.add_argument(
@@ -69,7 +74,7 @@ def _run(arguments: Arguments) -> None:
     histogram = collect_logits(bags, respondent, None, rig_file, arguments.stride)
     values = calibration_values(histogram, [bag.name for bag in bags], arguments.bias)
     values["command"] = _command(arguments)
-    save_weights(out, model, metadata | {CALIBRATION_KEY: values})
+    save_weights(out, model, metadata | {CALIBRATION_KEY: values}, arguments.half)
     print(
         f"{out}: temperature {values['temperature']:.4f}, bias {values['bias']:.4f}, fitted on "
         f"{values['cells']} cells of {len(bags)} bags; negative log likelihood "
@@ -82,6 +87,7 @@ def _command(arguments: Arguments) -> str:
     words = ["bev", "calibrate", *arguments.bags, "--weights", arguments.weights]
     words += ["--rig", arguments.rig] if arguments.rig else []
     words += [] if arguments.bias == "none" else ["--bias", arguments.bias]
+    words += ["--half"] if arguments.half else []
     return shlex.join([*words, "--stride", str(arguments.stride), "--out", arguments.out])
 
 

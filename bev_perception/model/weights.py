@@ -53,7 +53,10 @@ def resolve_weights(name: str) -> Path:
 
 
 def save_weights(
-    path: str | os.PathLike[str], model: Segnet, metadata: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str],
+    model: Segnet,
+    metadata: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
     """Writes a model's tensors, its configuration and metadata, complete or not at all.
 
@@ -61,11 +64,16 @@ def save_weights(
         path: ends in .safetensors by convention; its folder is made.
         model: on any device.
         metadata: JSON values of free choice: recipe, command, metrics.
+        half: store numbers as float16, in half the space; load_weights makes float32 of them.
+
+    Raises:
+        WeightsError: a number is too large for float16.
     """
     path = Path(path)
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
+    tensors = _halved(path, tensors) if half else tensors
     header = {
         "format": FORMAT,
         "config": json.dumps(model.config.to_dict()),
@@ -80,6 +88,20 @@ def save_weights(
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _halved(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    halved = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
+    beyond = [name for name, tensor in halved.items() if not torch.isfinite(tensor).all()]
+    if beyond:
+        raise WeightsError(
+            f"weights {path}: {', '.join(beyond[:SHOWN])} has values beyond float16's "
+            f"{torch.finfo(torch.float16).max:g}; write float32"
+        )
+    return halved
 
 
 def load_weights(path: str | os.PathLike[str]) -> tuple[Segnet, dict[str, Any]]:

@@ -46,6 +46,21 @@ def test_round_trip_is_exact(model, path):
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
+def test_half_the_file_holds_numbers_as_float16_and_loads_as_float32(model, path):
+    whole = path.stat().st_size
+    save_weights(path, model, {"recipe": "none"}, half=True)
+    assert path.stat().st_size < 0.7 * whole
+    loaded, metadata = load_weights(path)
+    assert metadata == {"recipe": "none"}
+    for name, value in model.state_dict().items():
+        other = loaded.state_dict()[name]
+        assert other.dtype == value.dtype, name
+        torch.testing.assert_close(other, value, rtol=1e-3, atol=1e-6)
+    torch.nn.init.constant_(loaded.center_head[3].bias, 1e5)
+    with pytest.raises(WeightsError, match=r"center_head\.3\.bias .* float16's 65504"):
+        save_weights(path, loaded, half=True)
+
+
 def test_files_from_before_there_were_classes_are_vehicle_networks(model, path):
     with safe_open(path, framework="pt") as file:
         config = json.loads(file.metadata()["config"])
