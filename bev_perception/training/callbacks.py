@@ -37,18 +37,18 @@ class Stopper(Callback):
 
     Args:
         max_minutes: time for this run, None for no limit.
+        started: time.monotonic() when it began; default now.
     """
 
-    def __init__(self, max_minutes: float | None) -> None:
+    def __init__(self, max_minutes: float | None, started: float | None = None) -> None:
         self.interrupted = False
         self._max_seconds = None if max_minutes is None else 60.0 * max_minutes
-        self._started = time.monotonic()
+        self._started = time.monotonic() if started is None else started
         self._step = 0
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock and listens to signals."""
-        self._started = time.monotonic()
+        """Listens to signals."""
         self._step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
             for number in _STOPPING_SIGNALS:

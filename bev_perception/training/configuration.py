@@ -121,7 +121,8 @@ class TrainConfig:
         batch_size: samples per step and process.
         accumulate: batches whose gradients are averaged into one step.
         max_steps: steps of the whole schedule.
-        max_minutes: stop cleanly after this time even if steps remain; the run can be resumed.
+        max_minutes: stop cleanly after this time, preparing bags included, even if steps remain;
+            the last validation comes on top. The run can be resumed.
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
         log_every: steps between scalars in the TensorBoard files.

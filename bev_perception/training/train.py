@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ def train(
         BevError: bags, weights or configuration cannot be used, or training cannot go on.
         KeyboardInterrupt: Ctrl-C; the checkpoint is written before, resume goes on from it.
     """
+    started = time.monotonic()
     processes = processes_of_torchrun()
     process_count(config, processes)  # refuses devices that are not there
     if config.resume:
@@ -95,7 +97,8 @@ def train(
         shows = show_progress and processes.rank == 0
         with first_of_machine_first(processes):
             bags = prepared_splits(config, shows)
-        return _train(config, model, start, bags, processes, shows, callbacks)
+        stopper = Stopper(config.max_minutes, started)
+        return _train(config, model, start, bags, processes, shows, stopper, callbacks)
 
 
 def _train(
@@ -105,6 +108,7 @@ def _train(
     bags: Splits,
     processes: Processes,
     shows: bool,
+    stopper: Stopper,
     further_callbacks: Sequence[Callback],
 ) -> TrainResult:
     num_samples = sum(len(bag) for bag in bags.train)
@@ -119,7 +123,7 @@ def _train(
     if count > 1:
         synchronize_batch_norms(model, runs_on_gpu(config))
     module, data = make_module(model, config), make_data(bags, config)
-    stopper, progress = Stopper(config.max_minutes), StepProgress(shows)
+    progress = StepProgress(shows)
     keeper = CheckpointKeeper(config, num_samples, count, start)
     callbacks: list[Callback] = [stopper, progress, keeper, *further_callbacks]
     trainer = make_trainer(config, callbacks, processes, bool(bags.validation), first_step)
