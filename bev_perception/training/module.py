@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -155,11 +156,15 @@ class SegnetModule(LightningModule):
         )
         if settings.schedule == "constant":
             return {"optimizer": optimizer}
+        total = self.config.max_steps + 1  # the scheduler also steps after the last one
+        rise = settings.warmup_fraction
+        if math.isclose(rise * total, 1.0):
+            rise *= 1.001  # OneCycleLR would divide by its last step, which is 0
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=settings.learning_rate,
-            total_steps=self.config.max_steps + 1,  # the scheduler also steps after the last one
-            pct_start=settings.warmup_fraction,
+            total_steps=total,
+            pct_start=rise,
             anneal_strategy="linear",
             cycle_momentum=False,
         )

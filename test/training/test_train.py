@@ -18,10 +18,11 @@ from bev_perception.evaluation import evaluate_bags
 from bev_perception.geometry import BevGrid, RigidTransform
 from bev_perception.geometry.rig_statistics import RigStatistics
 from bev_perception.inference import TorchEngine
-from bev_perception.model import load_weights
+from bev_perception.model import Segnet, load_weights
 from bev_perception.resources import config_path
 from bev_perception.training import DataConfig, OptimizerConfig, TrainConfig
 from bev_perception.training.checkpoint_file import LAST_NAME
+from bev_perception.training.module import SegnetModule
 from bev_perception.training.provenance import command_line
 from bev_perception.training.train import _initial_model, train
 
@@ -69,8 +70,6 @@ def test_a_stopped_run_resumes_exactly_where_it_stood(tmp_path, bags, cache, acc
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "kill"])
 def test_a_signal_ends_after_the_step_with_a_checkpoint(tmp_path, bags, cache, monkeypatch, stop):
-    from bev_perception.training.module import SegnetModule
-
     step = SegnetModule.training_step
 
     def interrupting(self, batch, batch_idx):
@@ -86,6 +85,12 @@ def test_a_signal_ends_after_the_step_with_a_checkpoint(tmp_path, bags, cache, m
     state = torch.load(tmp_path / LAST_NAME, weights_only=True)
     assert state["global_step"] == 2
     assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_a_schedule_whose_rate_rises_on_its_first_step_alone_begins(tmp_path, bags):
+    config = a_config(tmp_path, bags, None, max_steps=19)  # 5 % of 20
+    found = SegnetModule(Segnet(MODEL), config).configure_optimizers()
+    assert 0.0 < found["lr_scheduler"]["scheduler"].get_last_lr()[0] < 2e-3
 
 
 def test_bf16_is_for_computing_and_weights_stay_fp32(tmp_path, bags, cache):
