@@ -122,6 +122,17 @@ def test_rviz_subscribes_so_that_it_fits_every_publisher() -> None:
         assert topic["Reliability Policy"] == ("Best Effort" if is_image else "Reliable")
 
 
+def test_rviz_places_every_image_and_panel() -> None:
+    content = yaml.safe_load(config_path("bev.rviz").read_text())
+    state = bytes.fromhex(content["Window Geometry"]["QMainWindow State"])
+    images = [entry["Name"] for entry in rviz_displays() if entry["Class"].endswith("/Image")]
+    panels = [panel["Name"] for panel in content["Panels"]]
+    assert len(images) == len(CAMERAS)
+    for name in (*images, *panels):  # as Qt writes the names of what it has docked
+        assert name.encode("utf-16-be") in state, name
+        assert content["Window Geometry"][name] == {"collapsed": False}
+
+
 def foxglove_layout() -> dict[str, Any]:
     return json.loads(config_path("foxglove_layout.json").read_text())
 
