@@ -105,7 +105,7 @@ def training_rate(config: SegnetConfig, cameras: int, batch: int, steps: int) ->
 def main() -> int:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="tiny", help="tiny, seed or nuscenes")
+    parser.add_argument("--preset", default="tiny", help="a preset: tiny, base, seed, nuscenes")
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repetitions", type=int, default=5)

@@ -226,7 +226,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--preset", default="tiny", help="tiny, seed or nuscenes")
+    parser.add_argument("--preset", default="tiny", help="a preset: tiny, base, seed, nuscenes")
     parser.add_argument("--lifts", nargs="+", default=list(LIFTS), choices=LIFTS)
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--batch", type=int, default=2)

@@ -219,7 +219,7 @@ def measure(names: list[str], task: Task, repetitions: int) -> None:
 def main() -> int:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="seed", help="tiny, seed or nuscenes")
+    parser.add_argument("--preset", default="seed", help="a preset: tiny, base, seed, nuscenes")
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -244,7 +244,7 @@ def measure(names: list[str], task: Task, rounds: int) -> None:
 def main() -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="tiny", help="tiny, seed or nuscenes")
+    parser.add_argument("--preset", default="tiny", help="a preset: tiny, base, seed, nuscenes")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=3, help="steps of one turn")
     parser.add_argument("--rounds", type=int, default=3)

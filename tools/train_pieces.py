@@ -131,7 +131,8 @@ class Piece:
         command = ["train", *self._bags, "--config", str(stage.recipe), *self._further, *start]
         if stage.plan_minutes is not None:
             command += ["--max_steps", str(self._planned_steps(stage, command))]
-            limit = ["--max_minutes", f"{self.minutes_left - self._options.reserve_minutes:.3f}"]
+            left = self.minutes_left - self._options.reserve_minutes
+            limit = ["--max_minutes", f"{max(left, SHORTEST_MINUTES):.3f}"]  # the plan is kept
         watched = ["--data.validation", f"[{self._validation}]"]
         run_bev([*command, *watched, *limit, "--out", str(stage.folder)])
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid
 from bev_perception.model.config import SegnetConfig
@@ -26,6 +28,24 @@ def tiny_config() -> SegnetConfig:
     )
 
 
+def base_config() -> SegnetConfig:
+    """For a GPU: whole images of the default rig, 400x400 cells, 6.6 million parameters."""
+    return SegnetConfig(
+        encoder="resnet18",
+        image_size=(448, 672),
+        heights_m=(0.0, 0.75, 1.5),
+        grid=BevGrid.centered(50.0, 0.25),
+        latent_dim=64,
+        decoder_widths=(64, 128, 256),
+        feature_head=False,
+    )
+
+
+def base_half_config() -> SegnetConfig:
+    """What base is trained as first: half the image size and twice the cells' width."""
+    return replace(base_config(), image_size=(224, 336), grid=BevGrid.centered(50.0, 0.5))
+
+
 def seed_config() -> SegnetConfig:
     """The seed's setting: four cameras of 448x672, 400x400 cells."""
     return SegnetConfig(
@@ -46,7 +66,13 @@ def nuscenes_config() -> SegnetConfig:
     )
 
 
-PRESETS = {"tiny": tiny_config, "seed": seed_config, "nuscenes": nuscenes_config}
+PRESETS = {
+    "tiny": tiny_config,
+    "base": base_config,
+    "base_half": base_half_config,
+    "seed": seed_config,
+    "nuscenes": nuscenes_config,
+}
 
 
 def preset(name: str) -> SegnetConfig:

@@ -97,6 +97,10 @@ def test_tiny_model_is_tiny():
     assert 1.5 < parameters(Segnet(preset("tiny"))) < 2.5
 
 
+def test_base_model_stays_far_below_60_mb_in_float16():
+    assert 2.0 * parameters(Segnet(preset("base"))) < 15.0
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_configuration_survives_its_dictionary(name):
     config = preset(name)

@@ -57,6 +57,16 @@ def test_the_published_training_is_kept_number_by_number(name):
     assert not augmentation.changes_color
 
 
+def test_both_stages_of_base_differ_in_size_and_pace_alone():
+    half, whole = recipe("base_half"), recipe("base")
+    assert (half.model, whole.model) == (preset("base_half"), preset("base"))
+    for part in ("losses", "targets", "augmentation", "precision"):
+        assert getattr(half, part) == getattr(whole, part)
+    robust = recipe("tiny_robust").augmentation
+    miscalibration = replace(robust.miscalibration, share=0.5)
+    assert whole.augmentation == replace(robust, miscalibration=miscalibration)
+
+
 @pytest.mark.parametrize("name", ["tiny_queue", "tiny_gru"])
 def test_networks_with_memory_have_the_budget_of_the_one_without(name):
     plain, remembering = recipe("tiny"), recipe(name)
