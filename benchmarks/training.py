@@ -112,7 +112,7 @@ class Turns(Callback):
         if self._done == WARM_UP_STEPS:
             self._connection.send(None)
             self._wait(trainer)
-        elif (self._done - WARM_UP_STEPS) % self._task.steps == 0:
+        elif self._done > WARM_UP_STEPS and (self._done - WARM_UP_STEPS) % self._task.steps == 0:
             wall, cpu = time.perf_counter() - self._wall, cpu_seconds() - self._cpu
             self._connection.send((wall, cpu, self._loading.share))
             self._wait(trainer)
