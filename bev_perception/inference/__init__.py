@@ -10,6 +10,7 @@ from bev_perception.inference.engine import (
     infer,
     takes_raw_images,
 )
+from bev_perception.inference.engine_room import make_room
 from bev_perception.inference.loading import BACKENDS, load_engine, make_engine, why_unavailable
 from bev_perception.inference.memory import give_back_memory
 from bev_perception.inference.torch_engine import RESIZES, TORCH_MODES, TorchEngine
@@ -28,6 +29,7 @@ __all__ = [
     "infer",
     "load_engine",
     "make_engine",
+    "make_room",
     "takes_raw_images",
     "why_unavailable",
 ]

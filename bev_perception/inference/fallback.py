@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bev_perception.inference.engine import Engine, EngineMemoryError, RawOutput, infer
+from bev_perception.inference.engine_room import make_room
 from bev_perception.model import ImageResize, LiftGeometry, SegnetConfig
 from bev_perception.model.feature_memory import MemoryStep
 
@@ -85,6 +86,10 @@ class FallbackEngine:
         except EngineMemoryError as error:
             self._fall_back(error)
             self._engine.warm_up(num_cameras)
+
+    def make_room(self, taps: LiftGeometry) -> None:
+        """See engine_room.make_room."""
+        make_room(self._engine, taps)
 
     def _fall_back(self, error: EngineMemoryError) -> None:
         if self._make_other is None:

@@ -111,6 +111,7 @@ class GraphEngine:
         self._cache = EngineCache() if cache is None else cache
         self._layout: GraphLayout | None = None
         self._runner: Runner | None = None
+        self._spare: tuple[GraphLayout, Runner] | None = None
         self._padded: tuple[LiftGeometry, dict[str, NDArray[Any]]] | None = None
         self._matrices: tuple[ImageResize, dict[str, NDArray[np.float32]]] | None = None
 
@@ -214,16 +215,16 @@ class GraphEngine:
 
     def build(self, layout: GraphLayout) -> None:
         """Builds or loads the engine of a layout, and uses it from now on."""
-        name, key = self._name(layout), self._key(layout)
-        engine = self._cache.fetch(name, key, lambda: self._built(layout))
+        self._use(layout, self._loaded(layout))
+
+    def make_room(self, taps: LiftGeometry) -> None:
+        """See engine_room.make_room; infer goes on with the engine it has until such taps come."""
         try:
-            self._runner = self._backend.load(engine)
-        except EngineError as error:
-            _LOGGER.warning("%s; building it again", error)
-            self._cache.discard(name)
-            engine = self._cache.fetch(name, key, lambda: self._built(layout))
-            self._runner = self._backend.load(engine)
-        self._layout, self._padded = layout, None
+            layout = self._layout_of(taps)
+            if layout != self._layout:
+                self._spare = layout, self._loaded(layout)
+        except (EngineError, RuntimeError, MemoryError) as error:
+            _LOGGER.info("no engine was made for the rig to come: %s", error)
 
     def path(self, layout: GraphLayout) -> Path:
         """Where the engine of a layout is kept."""
@@ -237,18 +238,38 @@ class GraphEngine:
     def _ready_for(self, taps: LiftGeometry) -> tuple[Runner, dict[str, NDArray[Any]]]:
         if self._padded is not None and self._padded[0] is taps and self._runner is not None:
             return self._runner, self._padded[1]
+        layout, runner = self._layout_of(taps), self._runner
+        if layout != self._layout or runner is None:
+            spare, self._spare = self._spare, None
+            runner = spare[1] if spare and spare[0] == layout else self._loaded(layout)
+            self._use(layout, runner)
+        table = layout.tables(taps)
+        self._padded = taps, table
+        return runner, table
+
+    def _layout_of(self, taps: LiftGeometry) -> GraphLayout:
+        """That in use if it has room for the table; else another one."""
         layout = self._layout
         if layout is None or layout.num_cameras != taps.num_cameras:
             layout = self._source.layout_for(taps.num_cameras)
-        if not layout.has_room_for(taps):
-            smaller, layout = layout, self._source.grown(layout, taps)
-            _LOGGER.info("the rig needs a larger engine: %s instead of %s", layout, smaller)
-        if layout != self._layout or self._runner is None:
-            self.build(layout)
-        assert self._runner is not None
-        table = layout.tables(taps)
-        self._padded = taps, table
-        return self._runner, table
+        return layout if layout.has_room_for(taps) else self._source.grown(layout, taps)
+
+    def _use(self, layout: GraphLayout, runner: Runner) -> None:
+        if self._layout is not None:
+            _LOGGER.info("the rig needs another engine: %s instead of %s", layout, self._layout)
+        self._layout, self._runner, self._padded = layout, runner, None
+
+    def _loaded(self, layout: GraphLayout) -> Runner:
+        """The engine of a layout, stored or built."""
+        name, key = self._name(layout), self._key(layout)
+        engine = self._cache.fetch(name, key, lambda: self._built(layout))
+        try:
+            return self._backend.load(engine)
+        except EngineError as error:
+            _LOGGER.warning("%s; building it again", error)
+            self._cache.discard(name)
+            engine = self._cache.fetch(name, key, lambda: self._built(layout))
+            return self._backend.load(engine)
 
     def _built(self, layout: GraphLayout) -> bytes:
         return self._backend.build(self._source.graph(layout, self._backend.graph_precision).onnx)

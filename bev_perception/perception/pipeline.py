@@ -24,7 +24,7 @@ from bev_perception.geometry import (
 )
 from bev_perception.geometry.class_map import ClassMap
 from bev_perception.geometry.point_values import moved_points
-from bev_perception.inference import Engine, RawOutput, infer, takes_raw_images
+from bev_perception.inference import Engine, RawOutput, infer, make_room, takes_raw_images
 from bev_perception.model import ImageResize
 from bev_perception.model.sensor_map import cloud_map
 from bev_perception.perception.calibration import Calibration, LiftTable, settled_attitude
@@ -99,7 +99,7 @@ class Pipeline:
         return self._residual.correction if self.settings.residual_pose else NO_CORRECTION
 
     def calibrate(self, rig: Rig, like: FrameSet | None = None) -> Calibration:
-        """Makes everything that another rig needs, its tap table included.
+        """Makes everything that another rig needs: tap table, and engine where it needs another.
 
         Touches nothing that process uses, so another thread may call it while sets are
         processed. Then set the attribute ``calibration``.
@@ -112,7 +112,8 @@ class Pipeline:
         calibration = Calibration(rig, self.engine.config)
         present = tuple(like is None or name in like.frames for name in rig.names)
         attitude = None if like is None else like.attitude
-        calibration.table(present, _settled(attitude, self.settings))
+        table = calibration.table(present, _settled(attitude, self.settings))
+        make_room(self.engine, table.taps)
         return calibration
 
     def expect(self, attitude: RigidTransform | None) -> None:

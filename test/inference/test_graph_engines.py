@@ -16,6 +16,7 @@ from bev_perception.inference import (
     BACKENDS,
     TorchEngine,
     make_engine,
+    make_room,
     why_unavailable,
 )
 from bev_perception.model import build_tap_table
@@ -53,15 +54,23 @@ def test_another_calibration_needs_no_other_engine(model, images, taps, cache, b
 
 
 @pytest.mark.parametrize("backend", GRAPHS)
-def test_more_overlap_builds_a_larger_engine(model, images, taps, cache, backend, caplog):
+@pytest.mark.parametrize("in_advance", [False, True], ids=["with the images", "in advance"])
+def test_more_overlap_builds_a_larger_engine(
+    model, images, taps, cache, backend, caplog, in_advance
+):
     engine = make_engine(model, backend=backend, cache=cache, **CPU)
-    engine.infer(images, taps)
+    before = engine.infer(images, taps).probability
     wide = build_tap_table(rig_of(4, 170.0), CONFIG)
     expected = TorchEngine(model).infer(images, wide).probability
+    if in_advance:
+        make_room(engine, wide)
+        np.testing.assert_array_equal(engine.infer(images, taps).probability, before)
+        assert len(list(cache.folder.iterdir())) == 2
     with caplog.at_level(logging.INFO):
         found = engine.infer(images, wide).probability
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert "the rig needs a larger engine" in caplog.text
+    assert "the rig needs another engine" in caplog.text
+    assert ("building" in caplog.text) == (not in_advance)
 
 
 def test_auto_says_what_it_chose_and_why(model, caplog, monkeypatch, cache):
