@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -59,6 +59,15 @@ class Diagnoses:
             seen = "\n".join(f"{s.name} {s.level!r} {s.message}" for s in self.newest().values())
             pytest.fail(f"expected {dict(expected)}, but diagnostics say\n{seen}")
         return {part: self.newest()[part].message for part in expected}
+
+    def wait_for_publisher(self, publisher: str, cameras: Sequence[str] = CAMERAS) -> None:
+        """Until the node has discovered a publisher, by its node's name, of all these images."""
+        wait_for(
+            lambda: all(
+                f"{publisher} (" in self.values(f"camera {name}")["publishers"] for name in cameras
+            ),
+            what=f"{publisher} among the publishers of {cameras} in the diagnostics",
+        )
 
     def wait_well(self) -> None:
         """Until all cameras, the synchronisation and the engine are well."""

@@ -22,6 +22,8 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the whee
 pytest.importorskip("carla", reason="the carla package is not installed")
 pytest.importorskip("moderngl", reason="the double's images are the town's")
 
+from diagnoses import PERIOD_S, Diagnoses
+
 TESTS = Path(__file__).resolve().parents[1]
 LENS = "width: 96, height: 64, horizontal_fov_deg: 100"
 RIG = f"""
@@ -138,17 +140,25 @@ def test_the_grid_is_that_of_the_worlds_images_cameras_and_pose(
 
     grids = client.collect("/bev/probability_grid", OccupancyGrid)
     perception_node(
-        cameras=["front", "left"], precision="fp32", image_reliability="reliable", min_cameras=2
+        cameras=["front", "left"],
+        precision="fp32",
+        image_reliability="reliable",
+        min_cameras=2,
+        diagnostics_period_s=PERIOD_S,
     )
-    client.wait_matched(grids.subscription)
+    diagnoses = Diagnoses(client, "bev")
+    client.wait_matched(grids)
     node = carla_node(
         {"draw": True, "tilt_rad": [0.02, -0.03]},
+        paused=True,
         num_sets=6,
         wait_for_subscribers=2,
         wait_for_subscribers_on=SHARED_TOPICS,
         wait_for_topic="/bev/occupancy_grid",
         lockstep_timeout_s=60.0,
     )
+    diagnoses.wait_for_publisher("/carla", ("front", "left"))
+    assert client.set_parameters("/carla", paused=False)[0].successful
     assert node.wait() == 0
     assert left_behind() == UNTOUCHED
     rig, wanted = published_rig(heard), load_rig(rig_file)
@@ -185,7 +195,7 @@ def test_everything_of_a_tick_has_one_stamp_and_the_vehicles_frames(
     assert [stamp_of(image) for image in heard.images["left"].wait(4)] == stamps
     for name, infos in heard.infos.items():
         assert {stamp_of(info) for info in infos.messages} <= set(stamps)
-        assert infos[0].header.frame_id == f"{name}_optical_frame"
+        assert infos.wait(1)[0].header.frame_id == f"{name}_optical_frame"
     (odometry, *_) = heard.odometry.wait(1)
     assert (odometry.header.frame_id, odometry.child_frame_id) == ("odom", "base_link")
     markers = [marker for array in heard.truth.wait(1) for marker in array.markers]

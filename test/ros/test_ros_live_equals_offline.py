@@ -194,12 +194,10 @@ def test_live_output_equals_that_of_bev_run(
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     for topic, kind, _ in static:
         client.publisher(topic, message_type(kind), latched)
-    for topic, kind, _ in moments[0]:
-        found = client.publisher(topic, message_type(kind))
-        if topic != "/odom":
-            client.wait_matched(found)
-    for subscription in subscriptions:
-        client.wait_matched(subscription)
+    sent = {topic: client.publisher(topic, message_type(kind)) for topic, kind, _ in moments[0]}
+    sent.pop("/odom", None)
+    for endpoint in (*sent.values(), *subscriptions):
+        client.wait_matched(endpoint)
     for topic, _, raw in static:
         client.publisher(topic, None).publish(raw)
     wait_until(lambda: knows_cameras(client, moments[0], diagnoses), what="known CameraInfo")

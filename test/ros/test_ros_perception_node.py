@@ -42,7 +42,7 @@ def node(
 def cameras(
     node: SimpleNamespace, make_cameras: Callable[..., Any], small_rig: Rig, fast_weights: Path
 ) -> Any:
-    """Drivers of which the shared node hears every one."""
+    """Drivers of which the shared node hears every one and knows every calibration."""
     found = make_cameras(node.client)
     found.wait_matched()
     publish_until(node, found, unknown_cells(small_rig, fast_weights))
@@ -60,7 +60,7 @@ def publish_until(node: SimpleNamespace, cameras: Any, unknown: NDArray[np.bool_
     """Set after set until the cells of a grid that nobody sees are those."""
     node.grids.clear()
 
-    def is_right() -> bool:  # the node may be slower to learn of a publisher than it of the node
+    def is_right() -> bool:  # the node prepares another calibration in the background
         cameras.publish(next(node.stamps))
         return len(node.grids) > 0 and np.array_equal(cells(node.grids[-1]) == -1, unknown)
 
