@@ -31,7 +31,7 @@ def package_files() -> list[str]:
 
 
 SIMULATION = ["moderngl>=5.10"]
-TRAINING = ["lightning>=2.4", "torchmetrics>=1.4", "tensorboard>=2.15"]
+TRAINING = ["lightning>=2.6", "torchmetrics>=1.4", "tensorboard>=2.15"]
 # Jazzy from PyPI, for machines without ROS 2; tools/make_interfaces.py adds what has no wheel.
 ROS = [
     f"ros-jazzy-{name}"
