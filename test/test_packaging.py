@@ -140,6 +140,9 @@ def requirements() -> list[str]:
 STARTED = {
     "ros2bag",
     "ros2launch",
+    "ros2lifecycle",
+    "ros2param",
+    "ros2pkg",
     "ros2run",
     "rosbag2_storage_mcap",
     "rviz2",
