@@ -144,6 +144,7 @@ STARTED = {
     "ros2param",
     "ros2pkg",
     "ros2run",
+    "ros2topic",
     "rosbag2_storage_mcap",
     "rviz2",
     "rviz_default_plugins",
