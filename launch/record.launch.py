@@ -14,15 +14,18 @@ import re
 import time
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 from launch.actions import ExecuteProcess
 from launch.launch_description_entity import LaunchDescriptionEntity
+from launch.logging import launch_config
 
 from bev_perception.errors import ConfigurationError, SystemLibraryError
 from bev_perception.resources import config_path
 from bev_perception.ros.launch_arguments import described, enclave_environment
 
+SHIPPED_QOS = config_path("record_qos.yaml")
 ALWAYS = ("/tf", "/tf_static", "/odom", "/clock", "/diagnostics", "/ground_truth/objects")
 COMPLETION_S = "60"
 """Seconds that ros2 bag gets after Ctrl-C to write what it has in memory."""
@@ -53,8 +56,9 @@ ARGUMENTS = {
         "storage preset: zstd_fast, zstd_small, fastwrite (mcap), resilient (sqlite3) or none",
     ),
     "qos_overrides": (
-        str(config_path("record_qos.yaml")),
-        "YAML file of subscription QoS by topic; empty: as the publishers offer",
+        str(SHIPPED_QOS),
+        "YAML file of subscription QoS by topic; empty: as the publishers offer. The shipped one "
+        "holds for image topics of other names, too",
     ),
     "max_duration": (
         "0",
@@ -115,7 +119,7 @@ def command(given: dict[str, str]) -> list[str]:
     ):
         line += ["--storage-preset-profile", given["preset"]]
     if given["qos_overrides"]:
-        line += ["--qos-profile-overrides-path", given["qos_overrides"]]
+        line += ["--qos-profile-overrides-path", qos_overrides(given)]
     if number("max_duration", given):
         line += ["--max-bag-duration", str(round(number("max_duration", given)))]
     if number("max_size_mb", given):
@@ -132,19 +136,8 @@ def expression(given: dict[str, str]) -> str:
     Raises:
         ConfigurationError: a topic's name is none.
     """
-    cameras = [name.strip() for name in given["cameras"].strip(" []").split(",") if name.strip()]
-    if not cameras:
-        raise ConfigurationError("cameras:= names no camera; write for example cameras:=front,rear")
-    suffixes = {"raw": ("",), "compressed": ("/compressed",), "both": ("", "/compressed")}
-    if given["image_transport"] not in suffixes:
-        raise ConfigurationError(
-            f"image_transport:={given['image_transport']} must be one of {', '.join(suffixes)}"
-        )
-    topics = list(ALWAYS)
-    for camera in cameras:
-        image = given["image_topic"].replace("{camera}", camera)
-        topics += [image + suffix for suffix in suffixes[given["image_transport"]]]
-        topics.append(given["camera_info_topic"].replace("{camera}", camera))
+    topics = [*ALWAYS, *image_topics(given)]
+    topics += [given["camera_info_topic"].replace("{camera}", name) for name in cameras(given)]
     topics += [name.strip() for name in given["extra_topics"].split(",") if name.strip()]
     for topic in (*topics, given["node"]):
         if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", topic):
@@ -153,6 +146,47 @@ def expression(given: dict[str, str]) -> str:
             )
     outputs = f"{given['node']}/[^_].*"
     return f"^({'|'.join([*dict.fromkeys(topics), outputs])})$"
+
+
+def cameras(given: dict[str, str]) -> list[str]:
+    """Names of the cameras.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    names = [name.strip() for name in given["cameras"].strip(" []").split(",") if name.strip()]
+    if not names:
+        raise ConfigurationError("cameras:= names no camera; write for example cameras:=front,rear")
+    return names
+
+
+def image_topics(given: dict[str, str]) -> list[str]:
+    """Images of all cameras, in the transports that are wanted.
+
+    Raises:
+        ConfigurationError: there is no such transport.
+    """
+    suffixes = {"raw": ("",), "compressed": ("/compressed",), "both": ("", "/compressed")}
+    if given["image_transport"] not in suffixes:
+        raise ConfigurationError(
+            f"image_transport:={given['image_transport']} must be one of {', '.join(suffixes)}"
+        )
+    bases = [given["image_topic"].replace("{camera}", name) for name in cameras(given)]
+    return [base + suffix for base in bases for suffix in suffixes[given["image_transport"]]]
+
+
+def qos_overrides(given: dict[str, str]) -> str:
+    """The file of overrides; of the shipped one a copy where images have other topics."""
+    if Path(given["qos_overrides"]) != SHIPPED_QOS:
+        return given["qos_overrides"]
+    shipped = yaml.safe_load(SHIPPED_QOS.read_text(encoding="utf-8"))
+    likes = {False: "/camera/front/image_raw", True: "/camera/front/image_raw/compressed"}
+    images = {name: shipped[likes[name.endswith("/compressed")]] for name in image_topics(given)}
+    if images.keys() <= shipped.keys():
+        return str(SHIPPED_QOS)
+    copy = Path(launch_config.log_dir) / SHIPPED_QOS.name
+    copy.write_text(yaml.safe_dump({**shipped, **images}), encoding="utf-8")
+    return str(copy)
 
 
 def number(name: str, given: dict[str, str]) -> float:

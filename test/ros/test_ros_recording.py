@@ -217,6 +217,23 @@ def test_the_launch_file_records_what_the_default_choice_records(launch_file: An
     assert line[line.index("--storage-preset-profile") + 1] == "zstd_fast"
 
 
+def test_the_launch_file_asks_for_images_of_any_name_as_for_the_usual_ones(
+    launch_file: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(launch_file.launch_config, "log_dir", str(tmp_path))
+    given = {name: default for name, (default, _) in launch_file.ARGUMENTS.items()}
+    assert launch_file.qos_overrides(given) == str(config_path("record_qos.yaml"))
+    others = {**given, "image_topic": "/sensing/{camera}/image", "image_transport": "both"}
+    asked = yaml.safe_load(Path(launch_file.qos_overrides(others)).read_text())
+    usual = yaml.safe_load(config_path("record_qos.yaml").read_text())
+    for suffix in ("", "/compressed"):
+        wanted = usual[f"/camera/rear/image_raw{suffix}"]
+        assert asked[f"/sensing/rear/image{suffix}"] == wanted
+    assert asked.items() >= usual.items()
+    own = {**others, "qos_overrides": "mine.yaml"}
+    assert launch_file.qos_overrides(own) == "mine.yaml"
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
     [("extra_topics", "/a b"), ("max_size_mb", "-1"), ("image_transport", "h264"), ("cameras", "")],
