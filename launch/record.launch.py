@@ -181,7 +181,8 @@ def qos_overrides(given: dict[str, str]) -> str:
         return given["qos_overrides"]
     shipped = yaml.safe_load(SHIPPED_QOS.read_text(encoding="utf-8"))
     likes = {False: "/camera/front/image_raw", True: "/camera/front/image_raw/compressed"}
-    images = {name: shipped[likes[name.endswith("/compressed")]] for name in image_topics(given)}
+    names = image_topics(given)
+    images = {name: dict(shipped[likes[name.endswith("/compressed")]]) for name in names}
     if images.keys() <= shipped.keys():
         return str(SHIPPED_QOS)
     copy = Path(launch_config.log_dir) / SHIPPED_QOS.name
