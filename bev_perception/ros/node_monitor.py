@@ -182,7 +182,8 @@ class NodeMonitor:
                 publishers_of(self._node, info_topic),
                 offered,
             )
-        self.transforms.static_publishers(publishers_of(self._node, "/tf_static"))
+        static, moving = (publishers_of(self._node, topic) for topic in ("/tf_static", "/tf"))
+        self.transforms.publishers(static, moving)
 
     def _tell_drops(self, statistics: SynchronizerStatistics) -> None:
         """What the synchroniser dropped since the last time."""

@@ -12,7 +12,11 @@ from bev_perception.ros.event_stream import EventStream
 from bev_perception.ros.lingering import CLEAR_AFTER_S, Lingering
 
 STATIC = Subscribed("/tf_static", "tf2_msgs/msg/TFMessage", "reliable", "transient_local")
-"""What tf2 and this node ask of /tf_static."""
+MOVING = Subscribed("/tf", "tf2_msgs/msg/TFMessage", "reliable")
+"""What tf2 and this node ask of publishers."""
+
+_FITTING = {STATIC: "StaticTransformBroadcaster", MOVING: "TransformBroadcaster"}
+"""What of tf2 publishes so that everybody hears it."""
 
 _WINDOW_S = 3.0
 _MISSING_SHARE = 0.1
@@ -38,7 +42,7 @@ class TransformMonitor:
         self._problems = Lingering()
         self._stale, self._missing = (Lingering(longest_s=CLEAR_AFTER_S) for _ in range(2))
         self._is_stale = self._is_missing = False
-        self._static_problem = ""
+        self._unheard = ""
         self._lock = RLock()
 
     def pose_found(self, world_frame: str, age_ns: int, now_ns: int) -> None:
@@ -69,10 +73,15 @@ class TransformMonitor:
             self._problem = problem
             self._problems.note(now_ns)
 
-    def static_publishers(self, publishers: Sequence[Publisher]) -> None:
-        """Who publishes /tf_static."""
-        problems = [text for entry in publishers if (text := STATIC.qos_problem(entry))]
-        self._static_problem = problems[0] if problems else ""
+    def publishers(self, static: Sequence[Publisher], moving: Sequence[Publisher]) -> None:
+        """Who publishes /tf_static, and who /tf."""
+        problems = [
+            f"{problem}; use a {_FITTING[asked]}"
+            for asked, found in ((STATIC, static), (MOVING, moving))
+            for entry in found
+            if (problem := asked.qos_problem(entry))
+        ]
+        self._unheard = problems[0] if problems else ""
 
     def verdict(self, now_ns: int) -> Level:
         """Level of status, for little work."""
@@ -96,8 +105,8 @@ class TransformMonitor:
             return Status("transforms", level, f"transforms: {text}", values, self._base_frame)
 
     def _judged(self, now_ns: int) -> tuple[Level, str]:
-        if self._static_problem:
-            return Level.WARN, f"{self._static_problem}; use a StaticTransformBroadcaster"
+        if self._unheard:
+            return Level.WARN, self._unheard
         if self._problems.holds(now_ns):
             return Level.WARN, self._problem
         needed = (

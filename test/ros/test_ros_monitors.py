@@ -194,17 +194,23 @@ def test_a_pose_that_comes_late_is_a_warning_while_it_does() -> None:
     assert transforms.status(2 * SECOND).level is Level.OK
 
 
-def test_a_volatile_publisher_of_static_transforms_is_named() -> None:
+def test_a_publisher_of_transforms_that_cannot_be_heard_is_named() -> None:
     transforms = TransformMonitor("base_link")
     latched = Publisher("/good", TF_MESSAGE, "reliable", "transient_local")
-    transforms.static_publishers([latched])
+    usual = Publisher("/good", TF_MESSAGE, "reliable", "volatile")
+    transforms.publishers([latched], [usual])
     assert transforms.status(SECOND).level is Level.OK
-    transforms.static_publishers([latched, Publisher("/bad", TF_MESSAGE, "reliable", "volatile")])
+    transforms.publishers([latched, Publisher("/bad", TF_MESSAGE, "reliable", "volatile")], [usual])
     status = transforms.status(SECOND)
     assert status.level is Level.WARN
     assert status.message == (
         "transforms: publisher /bad offers /tf_static with durability volatile but this node "
         "asks for transient_local; use a StaticTransformBroadcaster"
+    )
+    transforms.publishers([], [usual, Publisher("/bad", TF_MESSAGE, "best_effort", "volatile")])
+    assert transforms.status(SECOND).message == (
+        "transforms: publisher /bad offers /tf with reliability best_effort but this node asks "
+        "for reliable; use a TransformBroadcaster"
     )
 
 
