@@ -107,8 +107,9 @@ def test_whatever_comes_no_frame_is_used_twice_nor_forgotten(stamps, min_cameras
 @pytest.mark.parametrize("max_delay_ms", [0.0, 60.0, 250.0])
 def test_complete_sets_are_those_of_message_filters(loss, max_delay_ms):
     """It gives out complete sets only; they must be ours, and ours have the partial ones, too."""
-    message_filters = pytest.importorskip("message_filters")
-    header = pytest.importorskip("std_msgs.msg").Header
+    elsewhere = "comes with ROS 2 and not with its wheels"
+    message_filters = pytest.importorskip("message_filters", reason=f"message_filters {elsewhere}")
+    header = pytest.importorskip("std_msgs.msg", reason="ROS 2 is not installed: make ros").Header
 
     class Message:
         def __init__(self, entry: CameraFrame) -> None:
