@@ -62,6 +62,8 @@ def _told(trainer: Trainer, keeper: CheckpointKeeper) -> Iterator[None]:
         yield
     except BevError as error:
         raise TrainingError(f"{_sentence(error)}; {_kept(keeper)}") from error
+    except (ConnectionError, EOFError) as error:  # it ended while it handed a batch over
+        raise TrainingError(_killed_loader(trainer, keeper, error)) from error
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -74,11 +76,15 @@ def _told(trainer: Trainer, keeper: CheckpointKeeper) -> Iterator[None]:
             raise TrainingError(f"{LOST_PROCESS}; {_kept(keeper)}") from error
         if not _KILLED_LOADER.search(str(error)):
             raise
-        raise TrainingError(
-            f"step {trainer.global_step}: a process that loads batches was killed ({error}); "
-            f"where memory ran out, give fewer data.workers or a smaller batch_size; "
-            f"{_kept(keeper)}"
-        ) from error
+        raise TrainingError(_killed_loader(trainer, keeper, error)) from error
+
+
+def _killed_loader(trainer: Trainer, keeper: CheckpointKeeper, error: Exception) -> str:
+    return (
+        f"step {trainer.global_step}: a process that loads batches was killed ({error}); "
+        f"where memory ran out, give fewer data.workers or a smaller batch_size; "
+        f"{_kept(keeper)}"
+    )
 
 
 def _kept(keeper: CheckpointKeeper) -> str:
