@@ -66,7 +66,7 @@ class CameraTopics:
         topic, fitting = self.image.topic, self._fitting()
         if fitting:
             return (
-                f"publisher {fitting[0].node} of {topic} has sent nothing yet; "
+                f"nothing has come yet from publisher {fitting[0].node} of {topic}; "
                 f"look at the camera and its driver"
             )
         others = ", ".join(name for name in self.image_topics if name != topic)
