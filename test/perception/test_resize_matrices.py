@@ -101,7 +101,8 @@ def largest_difference(size: tuple[int, int], target: tuple[int, int]) -> float:
 @pytest.mark.parametrize("target", [320, 336, 333, 479])
 def test_where_images_are_interpolated_every_pixel_counts(target):
     source = int(LINEAR_REACH * target)
-    assert interpolates(source, target) and not interpolates(source + 1, target)
+    assert interpolates(source, target)
+    assert not interpolates(source + 1, target)
     counts = linear_weights(source, target).sum(axis=0) * source / target
     assert counts.min() > 0.74
 
