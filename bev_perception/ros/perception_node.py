@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections import namedtuple
 from collections.abc import Callable, Sequence
@@ -31,6 +32,9 @@ MODULE = "bev_perception.ros.perception_node"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SWITCH_INTERVAL_S = 1e-4
 """Threads wait this long for the interpreter; Python's 5 ms are the node's whole budget."""
+_interrupted = threading.Event()
+"""A signal came while the node started. Compiled code may make another error of the exception:
+one that strikes in the import of OpenVINO says that it is not installed."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -52,6 +56,7 @@ def main(args: Sequence[str] | None = None) -> int:
         own = [part for part in arguments[1:] if part != STANDBY_OPTION]
         return run_with_standby([MODULE, *own], "perception_node")
     life = SupervisedLife.from_environment()
+    _interrupted.clear()
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -67,6 +72,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     except BevError as error:
+        if _interrupted.is_set():
+            return 0
         print(f"perception_node: error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     finally:
@@ -101,7 +108,10 @@ def _run(prepared: PreparedNode, life: SupervisedLife | None) -> int:
         prepared.is_there()
         memory = {} if life is None or life.takeover is None else life.takeover.memory
         node.restore(memory.get("parameters", {}))
-        if not node.start(memory.get("state", "")):
+        has_started = node.start(memory.get("state", ""))
+        if _interrupted.is_set():
+            return 0
+        if not has_started:
             return EXIT_BAD_INPUT
         if life is not None:
             _keep_told(life, node)
@@ -158,6 +168,7 @@ def _spin(executor: Executor, node: PerceptionNode, may_go_on: Callable[[], bool
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupted.set()
     raise KeyboardInterrupt
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
 from collections.abc import Callable
@@ -12,13 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from grid_messages import SECOND, cells, stamp_of, unknown_cells
+from ros_processes import PERCEPTION
 
 from bev_perception.geometry import Rig, load_rig_file
 from bev_perception.resources import config_path
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
-
-PERCEPTION = "bev_perception.ros.perception_node"
 
 
 @pytest.fixture
@@ -124,8 +124,15 @@ def test_arguments_that_ros_does_not_understand_are_told_in_one_line(
     assert "/no/such/file.yaml" in process.log.splitlines()[-1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda it: it.name)
-@pytest.mark.parametrize("moment", ["importing ROS", "importing torch", "configuring"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        *itertools.product(["importing ROS", "importing torch"], [signal.SIGINT, signal.SIGTERM]),
+        ("importing OpenVINO", signal.SIGINT),
+        ("configuring", signal.SIGTERM),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_a_signal_while_it_starts_ends_it_without_a_word(
     ros_process: Callable[..., Any],
     client: Any,
@@ -133,11 +140,14 @@ def test_a_signal_while_it_starts_ends_it_without_a_word(
     moment: str,
     number: signal.Signals,
 ) -> None:
+    if moment == "importing OpenVINO":
+        pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
     process = ros_process(PERCEPTION)
     memory = Path(f"/proc/{process.process.pid}/maps")
     has_come: dict[str, Callable[[], bool]] = {
         "importing ROS": lambda: "_rclpy_pybind11" in memory.read_text(),
         "importing torch": lambda: "libtorch_cpu" in memory.read_text(),
+        "importing OpenVINO": lambda: "_pyopenvino" in memory.read_text(),
         "configuring": lambda: "bev" in client.node.get_node_names(),
     }
     wait_until(has_come[moment], what=moment)
