@@ -11,6 +11,10 @@ from typing import Any
 from ros_handshake import Handshake
 from ros_processes import TIMEOUT_S, wait_for
 
+RESPONSE_S = 4.0
+"""After this long a service is asked once more: the first time it may have been a server that had
+ended and was not forgotten yet."""
+
 
 class Collected:
     """Messages of one topic, in order of arrival."""
@@ -124,8 +128,17 @@ class Client:
         caller = self.node.create_client(kind, service)
         self._handshake.wait_for_answer(service.rpartition("/")[0], end)
         wait_for(caller.service_is_ready, timeout_s, f"service {service}")
-        future = caller.call_async(request)
-        wait_for(future.done, timeout_s, f"response of {service}")
+        futures = [caller.call_async(request)]
+        asked = time.monotonic()
+
+        def answered() -> Any:
+            nonlocal asked
+            if time.monotonic() > asked + RESPONSE_S:
+                futures.append(caller.call_async(request))
+                asked = time.monotonic()
+            return next((future for future in futures if future.done()), None)
+
+        future = wait_for(answered, timeout_s, f"response of {service}")
         self._in_thread(lambda: self.node.destroy_client(caller))
         return future.result()
 

@@ -52,6 +52,8 @@ class Handshake:
                 continue
             own = {*self._node.publishers, *self._node.subscriptions}
             self.wait_for_answer(name, end, partial(self._is_stranger, name, endpoint))
+            while len(self._processes_of(name)) > 1:  # one has ended and is not forgotten yet
+                _pause(end, f"the end of all but one {name}")
             for participant, answered in self._strangers(endpoint).items():
                 if answered == name:
                     self._known[participant] = own
@@ -77,6 +79,11 @@ class Handshake:
                 asked = time.monotonic()
             _pause(end, f"an answer of {name}")
         self._destroy_client(caller)
+
+    def _processes_of(self, name: str) -> set[bytes]:
+        """Every node publishes its log."""
+        logs = self._node.get_publishers_info_by_topic("/rosout")
+        return {_participant(info) for info in logs if _name(info) == name}
 
     def _is_stranger(self, name: str, endpoint: Any) -> bool:
         return name in self._strangers(endpoint).values()
