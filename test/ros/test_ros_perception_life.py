@@ -148,8 +148,8 @@ def test_a_signal_while_it_starts_ends_it_without_a_word(
         "importing ROS": lambda: "_rclpy_pybind11" in memory.read_text(),
         "importing torch": lambda: "libtorch_cpu" in memory.read_text(),
         "importing OpenVINO": lambda: "_pyopenvino" in memory.read_text(),
-        "configuring": lambda: (  # the name alone may be that of a node that has ended
-            "libtorch_cpu" in memory.read_text() and "bev" in client.node.get_node_names()
+        "configuring": lambda: (
+            has_come["importing torch"]() and "bev" in client.node.get_node_names()
         ),
     }
     wait_until(has_come[moment], what=moment)
