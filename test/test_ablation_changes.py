@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from programs import load_program
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.resources import config_path
@@ -20,14 +19,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 @pytest.fixture(scope="module")
 def ablation_changes() -> ModuleType:
     """The module, which is no part of the package."""
-    path = BENCHMARKS / "ablation_changes.py"
-    spec = importlib.util.spec_from_file_location("ablation_changes", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["ablation_changes"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_program(BENCHMARKS / "ablation_changes.py")
 
 
 def test_the_small_ablation_changes_what_it_names(ablation_changes):

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import load_program
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "soak_verdict.py"
 WINDOWS, WINDOW_S = 360, 10.0
@@ -20,13 +19,7 @@ WINDOWS, WINDOW_S = 360, 10.0
 @pytest.fixture(scope="module")
 def soak_verdict() -> ModuleType:
     """The module, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("soak_verdict", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["soak_verdict"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_program(BENCHMARK)
 
 
 Quantity = Callable[[np.ndarray], np.ndarray]

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
+from programs import load_program
 from tiny_network import CONFIG
 
 from bev_perception.geometry import BevGrid
@@ -23,13 +22,7 @@ RECIPES = ("small", "large")
 @pytest.fixture(scope="module")
 def train_pieces() -> ModuleType:
     """The program, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("train_pieces", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["train_pieces"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_program(TOOL)
 
 
 class FakeBev:
