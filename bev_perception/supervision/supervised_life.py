@@ -71,12 +71,15 @@ class SupervisedLife:
         Returns:
             Whether it is to be active.
         """
+        try:
+            return self._waited(prepare, settling_s)
+        except KeyboardInterrupt:
+            return False
+
+    def _waited(self, prepare: Callable[[Order | None], str], settling_s: float) -> bool:
         problem: str | None = None
         while self.takeover is None:
-            try:
-                message = self._channel.receive(None if problem is None else settling_s)
-            except KeyboardInterrupt:
-                return False
+            message = self._channel.receive(None if problem is None else settling_s)
             if self._channel.is_closed:
                 return False  # the supervisor has ended
             if message is None:

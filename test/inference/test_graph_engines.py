@@ -66,6 +66,7 @@ def test_more_overlap_builds_a_larger_engine(
         make_room(engine, wide)
         np.testing.assert_array_equal(engine.infer(images, taps).probability, before)
         assert len(list(cache.folder.iterdir())) == 2
+        caplog.clear()
     with caplog.at_level(logging.INFO):
         found = engine.infer(images, wide).probability
     np.testing.assert_allclose(found, expected, atol=1e-4)
