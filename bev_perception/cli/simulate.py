@@ -22,6 +22,12 @@ from bev_perception.errors import ConfigurationError
 MAX_TOWNS = 100_000
 """In one range."""
 
+MOST_TRAFFIC = 10.0
+"""Streets are full before."""
+
+_NEW_SETTINGS = {"imu": False, "traffic": 1.0}
+"""What earlier versions, which do not tell these, recorded."""
+
 _RANGE = re.compile(r"(\d+)(?:\.\.(\d+))?")
 
 
@@ -70,6 +76,14 @@ def _add_arguments(parser: Parser) -> None:
         "pitch +-3, yaw +-5, roll +-1 degrees, focal length +-10 %",
     )
     parser.add_argument(
+        "--traffic",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="times as many moving vehicles as a town has otherwise, as far as there is room: 2.5 "
+        "for networks that learn velocities",
+    )
+    parser.add_argument(
         "--jpeg-quality", type=int, default=92, metavar="Q", help="1 to 100, or 0 for raw images"
     )
     parser.add_argument(
@@ -98,7 +112,8 @@ def _run(arguments: Arguments) -> None:
         TownJob(seed=seed, path=out / bag_name(seed), rig_file=Path(settings["rig"]),
                 num_sets=settings["sets"], rate_hz=settings["rate_hz"],
                 jpeg_quality=settings["jpeg_quality"] or None, storage=settings["storage"],
-                lidar=settings["lidar"], vary_rig=settings["vary_rig"], imu=settings["imu"])
+                lidar=settings["lidar"], vary_rig=settings["vary_rig"], imu=settings["imu"],
+                busier=settings["traffic"])
         for seed in seeds
         if not (out / bag_name(seed)).exists()
     ]  # fmt: skip
@@ -129,6 +144,10 @@ def _checked_settings(arguments: Arguments) -> dict[str, Any]:
         f"--vary-rig must not be negative, got {arguments.vary_rig}",
     )
     require(
+        0.0 < arguments.traffic <= MOST_TRAFFIC,
+        f"--traffic must be above 0 and at most {MOST_TRAFFIC:g}, got {arguments.traffic:g}",
+    )
+    require(
         0.1 <= arguments.rate_hz <= 100.0,
         f"--rate-hz must lie between 0.1 and 100, got {arguments.rate_hz:g}",
     )
@@ -143,7 +162,7 @@ def _checked_settings(arguments: Arguments) -> dict[str, Any]:
     )
     rig = Path(arguments.rig) if arguments.rig else config_path("rigs/default.yaml")
     check_renderable(load_rig(rig), rig)
-    names = ("sets", "rate_hz", "jpeg_quality", "storage", "lidar", "vary_rig", "imu")
+    names = ("sets", "rate_hz", "jpeg_quality", "storage", "lidar", "vary_rig", "imu", "traffic")
     digest = hashlib.sha256(rig.read_bytes()).hexdigest()
     chosen = {name: arguments[name] for name in names}
     return {"rig": str(rig.resolve()), "rig_sha256": digest, **chosen}
@@ -184,7 +203,7 @@ def _difference(earlier: dict[str, Any], settings: dict[str, Any]) -> str:
     return ", ".join(
         f"{name} {earlier.get(name)} there, {value} now"
         for name, value in compared.items()
-        if earlier.get(name, False if name == "imu" else None) != value
+        if earlier.get(name, _NEW_SETTINGS.get(name)) != value
     )
 
 
@@ -211,6 +230,10 @@ COMMAND = Command(
         (
             "every town with another mounting of the cameras, to train for many vehicles",
             "bev simulate --town 0..199 --vary-rig 1 --sets 25 --rate-hz 2 --out out/varied_towns",
+        ),
+        (
+            "busy streets, two sets per second, to learn velocities from",
+            "bev simulate --town 0..79 --sets 24 --rate-hz 2 --traffic 2.5 --out out/busy",
         ),
         (
             "own cameras, raw images, LiDAR",

@@ -33,6 +33,7 @@ class TownJob:
         imu: also record an IMU.
         vary_rig: seed of a rig drawn around the file's, see simulation.rig_variation; None takes
             the file's.
+        busier: times as many moving vehicles as otherwise.
     """
 
     seed: int
@@ -45,6 +46,7 @@ class TownJob:
     lidar: bool = False
     vary_rig: int | None = None
     imu: bool = False
+    busier: float = 1.0
 
 
 def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> None:
@@ -63,7 +65,7 @@ def record_town(job: TownJob, on_set: Callable[[], object] | None = None) -> Non
         rig = varied_rig(rig, job.vary_rig, job.seed)
     with (
         BagWriter(job.path, job.storage) as writer,
-        Simulator(job.seed, rig, job.rate_hz, lidar=job.lidar) as simulator,
+        Simulator(job.seed, rig, job.rate_hz, lidar=job.lidar, busier=job.busier) as simulator,
     ):
         others = {LIDAR_FRAME: lidar_mounting(rig)} if job.lidar else {}
         others |= {IMU_FRAME: IMU_MOUNTING} if job.imu else {}

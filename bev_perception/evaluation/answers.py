@@ -53,12 +53,12 @@ class EngineRespondent:
 
     Args:
         engine: the network.
-        settings: of the pipeline; default PipelineSettings().
+        settings: of the pipeline; default those of the node, which follows objects.
     """
 
     def __init__(self, engine: Engine, settings: PipelineSettings | None = None) -> None:
         self._engine = engine
-        self.settings = settings or PipelineSettings()
+        self.settings = settings or PipelineSettings(track=True)
         self.classes = engine.config.classes
         self.remembers = engine.config.memory.is_on
         self.points_of = engine.config.sensor

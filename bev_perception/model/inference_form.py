@@ -21,7 +21,7 @@ from bev_perception.model.lift_geometry import LiftGeometry
 from bev_perception.model.lifts import lifted
 from bev_perception.model.norm import InstanceNorm
 from bev_perception.model.resnet import BasicBlock, Bottleneck
-from bev_perception.model.segnet import IMAGENET_MEAN, IMAGENET_STD, Segnet
+from bev_perception.model.segnet import IMAGENET_MEAN, IMAGENET_STD, VELOCITY_UNIT_M_PER_S, Segnet
 from bev_perception.model.sensor_map import check_point_sensor
 from bev_perception.model.taps import GatherTable
 
@@ -70,7 +70,7 @@ class InferenceSegnet(nn.Module):
         self.memory = network.memory
         heads = [network.segmentation_head, network.center_head, network.offset_head]
         if network.velocity_head is not None:
-            heads.append(network.velocity_head)
+            heads.append(_in_metres_per_second(network.velocity_head))
         self.heads = merged_heads(heads)
         self.mean: Tensor
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN) * 255.0)
@@ -209,6 +209,14 @@ def merged_heads(heads: Sequence[nn.Sequential]) -> nn.Sequential:
     bias = torch.cat([conv.bias for conv in last if conv.bias is not None])
     answered = _with_weight(last[0], weight, bias)
     return nn.Sequential(mixed, InstanceNorm(), nn.ReLU(inplace=True), answered)
+
+
+def _in_metres_per_second(head: nn.Sequential) -> nn.Sequential:
+    """A head of velocities with their unit in its weights."""
+    last: nn.Conv2d = head[3]  # type: ignore[assignment]
+    unit = VELOCITY_UNIT_M_PER_S
+    bias = None if last.bias is None else unit * last.bias
+    return nn.Sequential(*list(head)[:3], _with_weight(last, unit * last.weight, bias))
 
 
 def _with_weight(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:

@@ -22,6 +22,9 @@ from bev_perception.model.memory_fusion import make_memory
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+VELOCITY_UNIT_M_PER_S = 10.0
+"""What the velocity head says 1 for: weights of usual size then reach the speeds of streets."""
+
 _INPUTS = {
     "none": "images alone",
     "radar": "a map of radar returns beside images",
@@ -175,8 +178,14 @@ class Segnet(nn.Module):
             segmentation=self.segmentation_head(raw).float(),
             center=self.center_head(raw).float().sigmoid(),
             offset=self.offset_head(raw).float(),
-            velocity=None if self.velocity_head is None else self.velocity_head(raw).float(),
+            velocity=self._velocity(raw),
         )
+
+    def _velocity(self, raw: Tensor) -> Tensor | None:
+        if self.velocity_head is None:
+            return None
+        velocity: Tensor = VELOCITY_UNIT_M_PER_S * self.velocity_head(raw).float()
+        return velocity
 
 
 def with_memory(model: Segnet, memory: MemoryConfig) -> Segnet:

@@ -63,9 +63,10 @@ class Simulator:
         weather: default is random_weather(town_seed).
         traffic_seed: default is the town's seed.
         lidar: also make LiDAR scans, which needs depth images.
+        busier: see Traffic.
 
     Raises:
-        ConfigurationError: the rate is not positive.
+        ConfigurationError: the rate or the factor of traffic is not positive.
         SystemLibraryError: EGL is not installed.
     """
 
@@ -77,6 +78,7 @@ class Simulator:
         weather: Weather | None = None,
         traffic_seed: int | None = None,
         lidar: bool = False,
+        busier: float = 1.0,
     ) -> None:
         if not rate_hz > 0.0:
             raise ConfigurationError(f"simulation rate must be positive, got {rate_hz} Hz")
@@ -84,7 +86,8 @@ class Simulator:
         self._period_ns = round(1e9 / rate_hz)
         self.weather = weather if weather is not None else random_weather(town_seed)
         self.town = Town(town_seed)
-        self.traffic = Traffic(self.town, town_seed if traffic_seed is None else traffic_seed)
+        drive = town_seed if traffic_seed is None else traffic_seed
+        self.traffic = Traffic(self.town, drive, busier=busier)
         self.renderer = Renderer(rig, self.town.static_mesh, self.weather, town_seed)
         self._lidar = DepthLidar(rig, seed=town_seed) if lidar else None
         self._count = 0

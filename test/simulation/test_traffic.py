@@ -49,6 +49,23 @@ def test_no_bodies_overlap_during_a_minute(town_seed: int, seed: int) -> None:
         assert _overlaps(traffic.state()) == 0
 
 
+def test_busier_streets_have_more_vehicles_that_move_and_none_overlap(town: Town) -> None:
+    moving = []
+    for traffic in (Traffic(town, 3), Traffic(town, 3, busier=2.5)):
+        moving.append(0)
+        for _ in range(8):
+            traffic.step(0.5)
+            state = traffic.state()
+            assert _overlaps(state) == 0
+            moving[-1] += sum(
+                np.linalg.norm(o.box.velocity) > 1.0 and o.box.label != "pedestrian"
+                for o in state.objects
+            )
+    assert moving[1] > 1.4 * moving[0] > 0
+    with pytest.raises(ConfigurationError, match="positive factor, got 0"):
+        Traffic(town, 0, busier=0.0)
+
+
 def test_equal_seeds_and_steps_give_equal_states(town: Town) -> None:
     first, second = Traffic(town, 4), Traffic(town, 4)
     for _ in range(20):

@@ -147,7 +147,11 @@ def test_moving_and_standing_vehicles_teach_velocity_alike() -> None:
     unknown = torch.full_like(target, 50.0) * (1.0 - known)
     guess = unknown + known * torch.tensor([1.0, 0.0]).reshape(2, 1, 1)
     moving, standing = 5.0 + 8.0, 1.0
-    assert velocity_loss(guess, target, known) == (0.5 * (moving + standing) + 0.5 * standing) / 2
+    plain = velocity_loss(guess, target, known, beta=1e-6)
+    assert float(plain) == pytest.approx((0.5 * (moving + standing) + 0.5 * standing) / 2)
+    moving, standing = (5.0 - 2.0) + (8.0 - 2.0), 1.0 / 8.0
+    smooth = velocity_loss(guess, target, known, beta=4.0)
+    assert float(smooth) == pytest.approx((0.5 * (moving + standing) + 0.5 * standing) / 2)
     assert velocity_loss(target + unknown, target, known) == 0.0
 
 

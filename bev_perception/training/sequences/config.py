@@ -19,13 +19,15 @@ class SequenceConfig:
             Backpropagation through time ends there.
         remember_s: vehicles that are hidden now, but were visible in a set of the window at most
             this many seconds ago, are taught like visible ones.
-        velocity_weight: factor of the velocity's balanced L1 loss, per metre per second.
+        velocity_weight: factor of the velocity's balanced smooth L1 loss, per metre per second.
+        velocity_beta: error from which that is linear, metres per second.
     """
 
     history: int = 0
     graded: int = 1
     remember_s: float = 2.0
     velocity_weight: float = 0.1
+    velocity_beta: float = 5.0
 
     def __post_init__(self) -> None:
         if self.history < 0 or self.graded < 1:
@@ -38,6 +40,10 @@ class SequenceConfig:
                 raise ConfigurationError(
                     f"sequences.{name} must not be negative, got {getattr(self, name)}"
                 )
+        if not self.velocity_beta > 0.0:
+            raise ConfigurationError(
+                f"sequences.velocity_beta must be positive, got {self.velocity_beta}"
+            )
 
     @property
     def length(self) -> int:

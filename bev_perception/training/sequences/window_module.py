@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchmetrics import MeanMetric
 
 from bev_perception.evaluation.velocity_error import MOVING_M_PER_S
@@ -17,6 +18,7 @@ from bev_perception.training.batch import Batch
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.losses import masked_mean
 from bev_perception.training.module import SegnetModule
+from bev_perception.training.sequences.config import SequenceConfig
 from bev_perception.training.sequences.window_batch import WindowBatch
 
 
@@ -46,8 +48,11 @@ class WindowModule(SegnetModule):
         window = cast(WindowBatch, batch)
         if output.velocity is None or window.velocity is None or window.velocity_known is None:
             return losses
-        term = velocity_loss(output.velocity, window.velocity, window.velocity_known)
-        total = losses["total"] + self.config.sequences.velocity_weight * term
+        sequences = self.config.sequences
+        term = velocity_loss(
+            output.velocity, window.velocity, window.velocity_known, sequences.velocity_beta
+        )
+        total = losses["total"] + sequences.velocity_weight * term
         return {**losses, "velocity": term, "total": total}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -82,17 +87,26 @@ def answers(model: Segnet, batch: WindowBatch) -> Iterator[SegnetOutput]:
         )
 
 
-def velocity_loss(velocity: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Balanced masked L1, scalar, metres per second.
+def velocity_loss(
+    velocity: Tensor, target: Tensor, known: Tensor, beta: float = SequenceConfig.velocity_beta
+) -> Tensor:
+    """Balanced masked smooth L1, scalar, metres per second.
 
-    half the mean over moving cells, and half that over standing ones, of  |vx - tx| + |vy - ty|.
+    half the mean over moving cells, and half that over standing ones, of  s(vx - tx) + s(vy - ty)
+    with s(e) = e^2 / (2 beta) up to beta, and |e| - beta / 2 beyond.
 
-    Most vehicles stand; so neither they nor the few that move decide alone.
+    Most vehicles stand; so neither they nor the few that move decide alone. The least L1 is that of
+    a median, and the median of a vehicle that may stand or move either way is to stand: a network
+    that cannot tell yet would learn nothing from it.
 
     Args:
         velocity, target: (B, 2, Y, X) metres per second.
         known: (B, 1, Y, X) of 0 and 1.
+        beta: metres per second.
     """
-    error = (velocity.float() - target.float()).abs().sum(dim=1, keepdim=True)
+    errors = functional.smooth_l1_loss(
+        velocity.float(), target.float(), reduction="none", beta=beta
+    )
+    error = errors.sum(dim=1, keepdim=True)
     moves = known * (target.float().norm(dim=1, keepdim=True) > MOVING_M_PER_S)
     return 0.5 * (masked_mean(error, moves) + masked_mean(error, known - moves))
