@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from tiny_network import CONFIG
 
 from bev_perception.bags import BagWriter
-from bev_perception.datasets import make_targets
+from bev_perception.datasets import Targets, make_targets
 from bev_perception.evaluation import Evaluator, evaluate_bags
 from bev_perception.evaluation.answers import EngineRespondent
 from bev_perception.evaluation.evaluate import evaluate
@@ -42,7 +43,7 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL
-from bev_perception.inference import TorchEngine
+from bev_perception.inference import RawOutput, TorchEngine
 from bev_perception.model import Segnet
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.segnet import SegnetConfig
@@ -135,7 +136,13 @@ def test_velocity_errors_are_those_of_matched_objects() -> None:
     assert np.isnan(velocity_error(silent))
 
 
-def write_drive(path: Path, seed: int) -> Path:
+WAITING_CAR = tuple(car(1, 5 - 0.5 * index, 1.0 if index < 2 else 0.0) for index in range(4))
+"""Passed by at half a metre per set, and hidden from the third one on."""
+
+
+def write_drive(
+    path: Path, seed: int, cars: Sequence[ObjectBox] = WAITING_CAR, rate_hz: int = 2
+) -> Path:
     camera = PinholeCamera.from_field_of_view(96, 64, 100.0)
     rig = Rig(
         {
@@ -150,8 +157,8 @@ def write_drive(path: Path, seed: int) -> Path:
     random = np.random.default_rng(seed)
     with BagWriter(path) as writer:
         writer.write_rig(rig, SECOND)
-        for index in range(4):
-            stamp_ns = SECOND + index * SECOND // 2
+        for index, each in enumerate(cars):
+            stamp_ns = SECOND + index * SECOND // rate_hz
             frames = {
                 name: CameraFrame(
                     name, stamp_ns, random.integers(0, 255, (64, 96, 3), dtype=np.uint8)
@@ -160,7 +167,7 @@ def write_drive(path: Path, seed: int) -> Path:
             }
             pose = RigidTransform.from_euler(translation=(0.5 * index, 0.0, 0.0))
             writer.write_frame_set(FrameSet(stamp_ns, frames, (), pose), rig)
-            writer.write_objects(stamp_ns, (car(1, 5 - 0.5 * index, 1.0 if index < 2 else 0.0),))
+            writer.write_objects(stamp_ns, (each,))
     return path
 
 
@@ -217,3 +224,26 @@ def test_pictures_show_what_was_said_with_all_that_came_before(
         [(_, single)] = respondent.answers(drive, [alone])
     assert np.array_equal(drawn[0].probability, last.probability)
     assert not np.array_equal(drawn[0].probability, single.probability)
+
+
+class _SaysWhatIs(TorchEngine):
+    """Answers set after set with what it is told to say."""
+
+    def __init__(self, said: Iterable[Targets]) -> None:
+        super().__init__(Segnet(CONFIG))
+        self._said = iter(said)
+
+    def infer(self, *arguments: object, **named: object) -> RawOutput:
+        targets = next(self._said)
+        occupied = targets.segmentation.astype(np.float32)
+        return RawOutput(occupied, targets.center, targets.offset)
+
+
+def test_velocities_of_a_network_that_tells_none_are_those_of_the_tracker(tmp_path: Path) -> None:
+    cars = [car(1, 0.5 * index - 3, velocity=(10.0, 0.0, 0.0)) for index in range(12)]
+    drive = write_drive(tmp_path / "drive", 1, cars, rate_hz=10)
+    said = [make_targets([each], CONFIG.grid) for each in cars]
+    velocity = evaluate_bags([drive], _SaysWhatIs(said), show_progress=False)["velocity"]
+    assert velocity["objects"] == velocity["moving"] == 12
+    assert velocity["moving_speed"] == pytest.approx(10.0)
+    assert 0.0 < velocity["moving_error"] < 3.0  # 10 while it is new, then less and less
