@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every lift, with and without memory: trained alike, judged alike, in one table.
 
-    bev simulate --town 0..199 --sets 24 --rate-hz 2 --jobs 2 --out out/drives/train
+    bev simulate --town 0..79 --sets 24 --rate-hz 2 --traffic 2.5 --jobs 2 --out out/drives/busy
     bev simulate --town 11000..11019 --sets 20 --rate-hz 2 --jobs 2 --out out/drives/test
-    python benchmarks/lift_table.py --train out/drives/train --test out/drives/test
+    python benchmarks/lift_table.py --train out/drives/busy --test out/drives/test
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
-with memory see a history before each. What is trained or judged already is not done again. The
+with memory judge two sets each of half as many windows, after a history. What is trained or judged already is not done again. The
 table is Markdown: what a network costs, what it knows by distance, of hidden vehicles and of how
 fast things move, with a pitch that nobody told it of, and without a camera. `--recipe
 config/recipes/label_fraction.yaml` makes it of small networks in an evening.
@@ -36,8 +36,8 @@ from bev_perception.model.memory_config import MEMORIES
 from bev_perception.perception import Pipeline
 from bev_perception.resources import config_path
 
-HISTORY = 3
-"""Sets before each judged one that a network with memory learns with."""
+HISTORY, GRADED = 2, 2
+"""Sets of a window that fill a memory, and those that are judged."""
 
 WITHOUT_MEMORY = ("ground_late",)
 """Lifts that have no BEV feature to remember."""
@@ -103,8 +103,15 @@ def network(lift: str, memory: str, options: argparse.Namespace) -> Network:
         "--model.lift", lift,
         "--data.cache_dir", options.out / "prepared",
     ]  # fmt: skip
+    batch_size = options.batch_size
     if memory != "none":
-        arguments += ["--model.memory.kind", memory, "--sequences.history", HISTORY]
+        batch_size //= GRADED
+        arguments += [
+            "--model.memory.kind", memory,
+            "--sequences.history", HISTORY,
+            "--sequences.graded", GRADED,
+        ]  # fmt: skip
+    arguments += ["--batch_size", batch_size]
     if options.steps:
         arguments += ["--max_steps", options.steps]
     training = TrainingRun(options.out / f"{lift}_{memory}", tuple(arguments))
@@ -175,6 +182,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--test", nargs="+", type=Path, required=True, help="others, to judge on")
     parser.add_argument("--lifts", nargs="+", choices=LIFTS, default=list(LIFTS))
     parser.add_argument("--memories", nargs="+", choices=MEMORIES, default=["none", "queue", "gru"])
+    parser.add_argument("--batch-size", type=int, default=4, help="judged sets of a step")
     parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
     parser.add_argument("--recipe", default=config_path("recipes/tiny.yaml"))
     parser.add_argument("--retention-stride", type=int, default=5)
