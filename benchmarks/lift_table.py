@@ -7,8 +7,8 @@
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
 with memory judge two sets each of half as many windows, after a history. What is trained or judged
-already is not done again. The table is Markdown: what a network costs, what it knows by distance, of
-hidden vehicles and of how fast things move, with a pitch that nobody told it of, and without a
+already is not done again. The table is Markdown: what a network costs, what it knows by distance,
+of hidden vehicles and of how fast things move, with a pitch that nobody told it of, and without a
 camera. `--recipe config/recipes/label_fraction.yaml` makes it of small networks in an evening.
 """
 
