@@ -5,7 +5,9 @@
 
 Trains once for every method, share and seed, all with the same steps, from the same recipe; then
 prints a table and draws a picture. What is finished is not trained again, so the command may be
-stopped and given again, and may run on several machines that share --out. With --unlabelled the
+stopped and given again, and may run on several machines that share --out; --finished trains nothing
+and tells of what is there. Seeds come one after the other, so that an early look has all methods
+once. With --unlabelled the
 labels come from --train and the images without labels from elsewhere: another town style, another
 rig, which --test is of, too.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +55,19 @@ def training(choice: Choice, seed: int, options: argparse.Namespace) -> Training
     return TrainingRun(options.out / f"{method}_{percent:g}_{seed}", tuple(arguments))
 
 
+def finished_ious(runs: Mapping[tuple[Choice, int], TrainingRun]) -> dict[Choice, list[float]]:
+    """IoU of the networks that are there, seeds of a choice together."""
+    found: dict[Choice, list[float]] = {}
+    for (choice, _), run in runs.items():
+        if run.weights.is_file():
+            found.setdefault(choice, []).append(run.metadata()["metrics"][METRIC])
+    return found
+
+
 def table(found: dict[Choice, list[float]], percents: list[float]) -> Iterator[str]:
-    """Lines of Markdown: mean over seeds, their standard deviation, share of all labels' IoU."""
+    """Lines of Markdown: mean over the seeds so far, their standard deviation, share of all
+    labels' IoU.
+    """
     full = found.get((SUPERVISED, 100.0))
     yield "| method | " + " | ".join(f"{percent:g} %" for percent in percents) + " |"
     yield "|---" * (len(percents) + 1) + "|"
@@ -65,7 +78,8 @@ def table(found: dict[Choice, list[float]], percents: list[float]) -> Iterator[s
             if not values:
                 cells.append("")
                 continue
-            cell = f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+            spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
+            cell = f"{np.mean(values):.3f}{spread}"
             if full:
                 cell += f" ({np.mean(values) / np.mean(full):.0%})"
             cells.append(cell)
@@ -117,6 +131,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
     parser.add_argument("--recipe", default=config_path("recipes/label_fraction.yaml"))
+    parser.add_argument("--finished", action="store_true", help="train nothing")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--out", type=Path, default=Path("out/label_fraction"))
     return parser.parse_args()
@@ -131,11 +146,11 @@ def main() -> None:
         for seed in options.seeds
         for choice in choices
     }
-    do_all([run.run for run in runs.values()], options.jobs, "training")
-    found = {
-        choice: [runs[choice, seed].metadata()["metrics"][METRIC] for seed in options.seeds]
-        for choice in choices
-    }
+    if not options.finished:
+        do_all([run.run for run in runs.values()], options.jobs, "training")
+    found = finished_ious(runs)
+    if not found:
+        raise SystemExit(f"nothing in {options.out} is finished yet; leave --finished out")
     values = {f"{method} {percent:g} %": ious for (method, percent), ious in found.items()}
     (options.out / "results.json").write_text(json.dumps(values, indent=1))
     draw(found, options.out / "label_fraction.png")
