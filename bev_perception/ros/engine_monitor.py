@@ -79,11 +79,11 @@ class EngineMonitor:
         with self._lock:
             self._hang = problem
 
-    def verdict(self, now_ns: int) -> Level:
-        """Level of status, for little work."""
+    def verdict(self, now_ns: int) -> tuple[Level, bool]:
+        """Level of status, and whether a failure is still told of, for little work."""
         with self._lock:
             self._done.advance(now_ns)
-            return self._judged()[0]
+            return self._judged()[0], self._failures.holds(self._done.now_ns)
 
     def status(self, now_ns: int) -> Status:
         """OK; WARN when sets are dropped; ERROR when they fail or hang; STALE when none come."""

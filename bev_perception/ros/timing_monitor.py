@@ -8,6 +8,7 @@ from threading import RLock
 
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.event_stream import EventStream
+from bev_perception.ros.lingering import Lingering
 from bev_perception.ros.watchdog import Hang
 
 OVERRUN_SHARE = 0.05
@@ -29,6 +30,7 @@ class TimingMonitor:
         self._budget_ms = budget_ms
         self._sets = EventStream(_WINDOW_S)
         self._by_stage = EventStream(_WINDOW_S)
+        self._overruns = Lingering()
         self._worst = (0.0, "")
         self._hang: Hang | None = None
         self._lock = RLock()
@@ -64,6 +66,7 @@ class TimingMonitor:
         self._sets.arrive()
         if is_overrun:
             self._sets.count("overrun")
+            self._overruns.note(now_ns)
             self._by_stage.count(stage)
             self._worst = max(self._worst, (total_ms, stage))
 
@@ -73,7 +76,7 @@ class TimingMonitor:
         if not self._budget_ms:
             return Level.OK, "no latency budget; set latency_budget_ms to be told of overruns"
         share = self._sets.share("overrun", 1)
-        if share > OVERRUN_SHARE:
+        if share > OVERRUN_SHARE and self._overruns.holds(self._sets.now_ns):
             return Level.WARN, (
                 f"{100 * share:.0f} % of the sets of the last {_WINDOW_S:g} s took longer than "
                 f"latency_budget_ms ({self._budget_ms}), most of it in the stage "

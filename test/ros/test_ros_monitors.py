@@ -76,6 +76,19 @@ def test_an_engine_error_is_told_of_for_a_while_after_sets_succeed_again() -> No
     assert engine.status(11 * PERIOD).level is Level.OK
 
 
+def test_the_verdict_changes_when_a_failure_is_over_and_leaves_a_warning() -> None:
+    facts = {"device": "cuda:0"}
+    engine = EngineMonitor(lambda: facts)
+    engine.set_published({}, PERIOD)
+    engine.failed("out of memory")
+    facts["device"] = "cpu"
+    engine.set_published({}, 2 * PERIOD)
+    just_now, later = engine.verdict(2 * PERIOD), engine.verdict(2 * PERIOD + SECOND)
+    assert just_now[0] is later[0] is Level.WARN
+    assert just_now != later  # so diagnostics are published at once
+    assert "memory was short" in engine.status(2 * PERIOD + SECOND).message
+
+
 def test_an_engine_that_took_over_is_named() -> None:
     facts = {"model": "tiny", "device": "cuda:0", "precision": "bf16"}
     engine = EngineMonitor(lambda: facts)
