@@ -6,10 +6,10 @@
     python benchmarks/lift_table.py --train out/drives/busy --test out/drives/test
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
-with memory judge two sets each of half as many windows, after a history. What is trained or judged
-already is not done again. The table is Markdown: what a network costs, what it knows by distance,
-of hidden vehicles and of how fast things move, with a pitch that nobody told it of, and without a
-camera. `--recipe config/recipes/label_fraction.yaml` makes it of small networks in an evening.
+with memory see a history before each. What is trained or judged already is not done again. The
+table is Markdown: what a network costs, what it knows by distance, of hidden vehicles and of how
+fast things move, with a pitch that nobody told it of, and without a camera. `--recipe
+config/recipes/label_fraction.yaml` makes it of small networks in an evening.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from bev_perception.model.memory_config import MEMORIES
 from bev_perception.perception import Pipeline
 from bev_perception.resources import config_path
 
-HISTORY, GRADED = 2, 2
-"""Sets of a window that fill a memory, and those that are judged."""
+HISTORY = 3
+"""Sets before each judged one that a network with memory learns with."""
 
 WITHOUT_MEMORY = ("ground_late",)
 """Lifts that have no BEV feature to remember."""
@@ -103,15 +103,8 @@ def network(lift: str, memory: str, options: argparse.Namespace) -> Network:
         "--model.lift", lift,
         "--data.cache_dir", options.out / "prepared",
     ]  # fmt: skip
-    batch_size = options.batch_size
     if memory != "none":
-        batch_size //= GRADED
-        arguments += [
-            "--model.memory.kind", memory,
-            "--sequences.history", HISTORY,
-            "--sequences.graded", GRADED,
-        ]  # fmt: skip
-    arguments += ["--batch_size", batch_size]
+        arguments += ["--model.memory.kind", memory, "--sequences.history", HISTORY]
     if options.steps:
         arguments += ["--max_steps", options.steps]
     training = TrainingRun(options.out / f"{lift}_{memory}", tuple(arguments))
@@ -182,7 +175,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--test", nargs="+", type=Path, required=True, help="others, to judge on")
     parser.add_argument("--lifts", nargs="+", choices=LIFTS, default=list(LIFTS))
     parser.add_argument("--memories", nargs="+", choices=MEMORIES, default=["none", "queue", "gru"])
-    parser.add_argument("--batch-size", type=int, default=4, help="judged sets of a step")
     parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
     parser.add_argument("--recipe", default=config_path("recipes/tiny.yaml"))
     parser.add_argument("--retention-stride", type=int, default=5)

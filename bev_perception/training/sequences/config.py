@@ -26,7 +26,7 @@ class SequenceConfig:
     history: int = 0
     graded: int = 1
     remember_s: float = 2.0
-    velocity_weight: float = 0.3
+    velocity_weight: float = 0.1
     velocity_beta: float = 5.0
 
     def __post_init__(self) -> None:
