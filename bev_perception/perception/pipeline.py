@@ -230,14 +230,14 @@ class Pipeline:
         level_T_base: RigidTransform,
         settings: PipelineSettings,
     ) -> tuple[ObjectBox, ...]:
-        """Objects, tracked if chosen, with the network's velocities where it has any."""
+        """Objects with the network's velocities where it has any, tracked if chosen."""
         objects, pose = self._found(raw, settings), frame_set.world_T_base
-        if settings.track:
-            world_T_level = None if pose is None else pose @ level_T_base.inverse()
-            objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
         if raw.velocity is not None:
             grid = self.engine.config.grid
             objects = with_velocities(objects, grid, raw.velocity, raw.probability)
+        if settings.track:
+            world_T_level = None if pose is None else pose @ level_T_base.inverse()
+            objects = self._tracker.update(objects, frame_set.stamp_ns, world_T_level)
         return objects
 
     def _found(self, raw: RawOutput, settings: PipelineSettings) -> tuple[ObjectBox, ...]:

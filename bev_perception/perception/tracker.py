@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ids and velocities of objects over time.
 
-A constant-velocity alpha-beta filter per object in the world frame; objects are assigned to
-predictions by least total distance inside a gate. It knows nothing of appearance.
+A Kalman filter of position and velocity per object in the world frame (constant velocity disturbed
+by random accelerations; Bar-Shalom et al., "Estimation with Applications to Tracking and
+Navigation", 2001, section 6.3); objects are assigned to predictions by least total distance
+inside a gate. It knows nothing of appearance.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ class TrackerSettings:
         new_gate_m_per_s: how much an object seen once may have moved per second on top, as
             its velocity is not known yet.
         max_age_s: an object not seen for this long is forgotten.
-        position_gain, velocity_gain: of the alpha-beta filter, 0 to 1.
+        position_m: standard deviation of where objects are seen, per axis, metres.
+        speed_m_per_s: that of the velocity of an object that was never seen before, per axis.
+        acceleration_m_per_s2: that of accelerations, constant from one moment to the next.
+        told_m_per_s: that of a velocity that a network tells, per axis.
         heading_speed: metres per second from which the motion decides between the two
             headings that a rectangle leaves open.
     """
@@ -37,22 +42,49 @@ class TrackerSettings:
     gate_m: float = 2.5
     new_gate_m_per_s: float = 10.0
     max_age_s: float = 1.0
-    position_gain: float = 0.6
-    velocity_gain: float = 0.3
+    position_m: float = 0.5
+    speed_m_per_s: float = 4.0
+    acceleration_m_per_s2: float = 2.5
+    told_m_per_s: float = 3.0
     heading_speed: float = 1.0
 
 
 DEFAULT_SETTINGS = TrackerSettings()
 _HALF_TURN = RigidTransform.from_euler(yaw=np.pi)
+_POSITION, _VELOCITY = np.array([1.0, 0.0]), np.array([0.0, 1.0])
 
 
 @dataclass
 class _Track:
+    """An object that is followed.
+
+    Attributes:
+        object_id: of its boxes.
+        state: (2, 2) position and velocity, by axis of the world.
+        covariance: (2, 2) of position and velocity, the same for both axes.
+        seen_ns: when it was seen last.
+        hits: how often it was seen.
+    """
+
     object_id: int
-    position: NDArray[np.float64]
-    velocity: NDArray[np.float64]
+    state: NDArray[np.float64]
+    covariance: NDArray[np.float64]
     seen_ns: int
     hits: int = 1
+
+    def advance(self, elapsed_s: float, acceleration: float) -> None:
+        """To what is expected so much later."""
+        motion = np.array([[1.0, elapsed_s], [0.0, 1.0]])
+        pushed = np.array([0.5 * elapsed_s**2, elapsed_s]) * acceleration
+        self.state = motion @ self.state
+        self.covariance = motion @ self.covariance @ motion.T + np.outer(pushed, pushed)
+
+    def correct(self, seen: NDArray[np.float64], of: NDArray[np.float64], deviation: float) -> None:
+        """By a measurement (2,) of position or velocity."""
+        spread = self.covariance @ of
+        gain = spread / (of @ spread + deviation**2)
+        self.state = self.state + np.outer(gain, seen - of @ self.state)
+        self.covariance = self.covariance - np.outer(gain, spread)
 
 
 class Tracker:
@@ -78,10 +110,11 @@ class Tracker:
         """The same objects with ids, velocities over ground, and headings along the motion.
 
         Args:
-            objects: of one moment, in one frame, usually levelled base_link.
+            objects: of one moment, in one frame, usually levelled base_link. A velocity over
+                ground that is not zero was told by a network and is one more measurement.
             stamp_ns: of that moment, nanoseconds.
             world_T_frame: pose of that frame in a world at rest. When None the ids hold but
-                velocities stay zero: they would be relative to the moving vehicle.
+                velocities stay what they are: they would be relative to the moving vehicle.
         """
         has_pose = world_T_frame is not None
         if has_pose != self._has_pose or (self._stamp_ns or 0) > stamp_ns:
@@ -92,13 +125,16 @@ class Tracker:
         self._tracks = [track for track in self._tracks if track.seen_ns >= oldest]
         centers = np.array([box.center for box in objects]).reshape(-1, 3)
         positions = pose.apply(centers)[:, :2]
-        owners = self._assign(positions, stamp_ns)
+        told = np.array([box.velocity for box in objects]).reshape(-1, 3)
+        is_told = has_pose & told.any(axis=1) & np.isfinite(told).all(axis=1)
+        told = pose.rotate(told)[:, :2]
         tracks = [
-            self._observed(owner, position, stamp_ns) for owner, position in zip(owners, positions)
+            self._observed(owner, positions[row], told[row] if is_told[row] else None, stamp_ns)
+            for row, owner in enumerate(self._assign(positions, stamp_ns))
         ]
         flat = np.zeros((len(tracks), 3))
         for row, track in zip(flat, tracks):
-            row[:2] = track.velocity
+            row[:2] = track.state[1]
         velocities = pose.inverse().rotate(flat)
         return tuple(map(self._described, objects, tracks, velocities))
 
@@ -108,8 +144,8 @@ class Tracker:
         if not self._tracks or len(positions) == 0:
             return owners
         elapsed = np.array([(stamp_ns - track.seen_ns) / NANOSECONDS for track in self._tracks])
-        predicted = np.array([track.position for track in self._tracks])
-        predicted += np.array([track.velocity for track in self._tracks]) * elapsed[:, None]
+        states = np.array([track.state for track in self._tracks])
+        predicted = states[:, 0] + states[:, 1] * elapsed[:, None]
         is_new = np.array([track.hits == 1 for track in self._tracks])
         gates = self.settings.gate_m + is_new * elapsed * self.settings.new_gate_m_per_s
         distance = np.linalg.norm(predicted[:, None] - positions[None], axis=-1)
@@ -121,25 +157,29 @@ class Tracker:
         return owners
 
     def _observed(
-        self, track: _Track | None, position: NDArray[np.float64], stamp_ns: int
+        self,
+        track: _Track | None,
+        position: NDArray[np.float64],
+        velocity: NDArray[np.float64] | None,
+        stamp_ns: int,
     ) -> _Track:
+        settings = self.settings
         if track is None:
-            track = _Track(self._next_id, position.copy(), np.zeros(2), stamp_ns)
+            state = np.stack([position, np.zeros(2)])
+            covariance = np.diag([settings.position_m**2, settings.speed_m_per_s**2])
+            track = _Track(self._next_id, state, covariance, stamp_ns)
             self._next_id += 1
             self._tracks.append(track)
-            return track
-        elapsed = (stamp_ns - track.seen_ns) / NANOSECONDS
-        if elapsed <= 0.0:
-            return track
-        predicted = track.position + track.velocity * elapsed
-        residual = position - predicted
-        if track.hits == 1:
-            track.position, track.velocity = position.copy(), residual / elapsed
         else:
-            track.position = predicted + self.settings.position_gain * residual
-            track.velocity = track.velocity + self.settings.velocity_gain * residual / elapsed
-        track.hits += 1
-        track.seen_ns = stamp_ns
+            elapsed_s = (stamp_ns - track.seen_ns) / NANOSECONDS
+            if elapsed_s <= 0.0:
+                return track
+            track.advance(elapsed_s, settings.acceleration_m_per_s2)
+            track.correct(position, _POSITION, settings.position_m)
+            track.hits += 1
+            track.seen_ns = stamp_ns
+        if velocity is not None:
+            track.correct(velocity, _VELOCITY, settings.told_m_per_s)
         return track
 
     def _described(self, box: ObjectBox, track: _Track, velocity: NDArray[np.float64]) -> ObjectBox:
