@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
@@ -32,6 +33,9 @@ LATE_S = 0.1
 """A player so far behind the recording says so."""
 
 _TELL_EVERY_S = 5.0
+
+_DELIVERY_S = 2.0
+_DELIVERY_SLICE = Duration(seconds=0.05)
 
 
 class Player:
@@ -151,6 +155,7 @@ class Player:
                 self._publish(pace, entry)
         finally:
             reader.close()
+        self._deliver(stopping)
         return self.state
 
     def close(self) -> None:
@@ -162,6 +167,16 @@ class Player:
             self._node.destroy_publisher(self._clock)
             self._clock = None
         self._bag.close()
+
+    def _deliver(self, stopping: Callable[[], bool]) -> None:
+        """Waits until reliable subscribers have all: a publisher that ends takes the rest along."""
+        end_s = time.monotonic() + _DELIVERY_S
+        late = list(self._publishers.values())
+        while late and not stopping() and time.monotonic() < end_s:
+            late = [each for each in late if not each.wait_for_all_acked(_DELIVERY_SLICE)]
+        if late and not stopping():
+            names = ", ".join(each.topic_name for each in late)
+            self._warn(f"subscribers of {names} have not taken all of it after {_DELIVERY_S:g} s")
 
     def _advertise(self) -> None:
         unplayable: dict[str, str] = {}
