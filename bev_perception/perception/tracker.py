@@ -45,7 +45,7 @@ class TrackerSettings:
     position_m: float = 0.5
     speed_m_per_s: float = 4.0
     acceleration_m_per_s2: float = 2.5
-    told_m_per_s: float = 3.0
+    told_m_per_s: float = 5.0
     heading_speed: float = 1.0
 
 
