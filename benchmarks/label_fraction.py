@@ -7,9 +7,8 @@ Trains once for every method, share and seed, all with the same steps, from the 
 prints a table and draws a picture. What is finished is not trained again, so the command may be
 stopped and given again, and may run on several machines that share --out; --finished trains nothing
 and tells of what is there. Seeds come one after the other, so that an early look has all methods
-once. With --unlabelled the
-labels come from --train and the images without labels from elsewhere: another town style, another
-rig, which --test is of, too.
+once. With --unlabelled the labels come from --train and the images without labels from elsewhere:
+another town style, another rig, which --test is of, too.
 """
 
 from __future__ import annotations

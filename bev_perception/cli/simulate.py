@@ -80,7 +80,7 @@ def _add_arguments(parser: Parser) -> None:
         type=float,
         default=1.0,
         metavar="FACTOR",
-        help="times as many moving vehicles as a town has otherwise, as far as there is room: 2.5 "
+        help="times as many vehicles drive as in a town otherwise, as far as there is room: 2.5 "
         "for networks that learn velocities",
     )
     parser.add_argument(

@@ -35,7 +35,7 @@ class Respondent(Protocol):
 
     @property
     def remembers(self) -> bool:
-        """Whether what it says of a set depends on the sets before."""
+        """Whether the map that it gives of a set depends on the sets before."""
         ...
 
     @property

@@ -17,11 +17,14 @@ from torch import Tensor
 
 from bev_perception.errors import ConfigurationError, WeightsError
 from bev_perception.model.config import SegnetConfig
-from bev_perception.model.segnet import Segnet
+from bev_perception.model.segnet import VELOCITY_UNIT_M_PER_S, Segnet
 from bev_perception.resources import PACKAGE_ROOT
 from bev_perception.untrusted import parse_json
 
 FORMAT = "bev_perception.segnet/1"
+_VELOCITY_UNIT = "velocity_unit_m_per_s"
+"""Key of what a velocity head says 1 for; heads of files without it say metres per second."""
+
 SHOWN = 3
 """How many tensors an error names."""
 
@@ -80,6 +83,8 @@ def save_weights(
         "metadata": json.dumps(dict(metadata or {})),
         "sha256": _digest(tensors),
     }
+    if model.velocity_head is not None:
+        header[_VELOCITY_UNIT] = repr(VELOCITY_UNIT_M_PER_S)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -131,6 +136,10 @@ def load_weights(path: str | os.PathLike[str]) -> tuple[Segnet, dict[str, Any]]:
         )
     model = Segnet(config)
     model.load_state_dict(tensors)
+    if model.velocity_head is not None and _VELOCITY_UNIT not in header:
+        with torch.no_grad():
+            for parameter in model.velocity_head[-1].parameters():
+                parameter.div_(VELOCITY_UNIT_M_PER_S)
     return model.eval(), metadata
 
 

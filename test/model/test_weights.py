@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from segnet_samples import small_config
 
 from bev_perception.errors import WeightsError
 from bev_perception.model import Segnet, load_weights, save_weights, shipped_weights
+from bev_perception.model.memory_config import MemoryConfig
+from bev_perception.model.segnet import VELOCITY_UNIT_M_PER_S
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,19 @@ def test_files_from_before_there_were_classes_are_vehicle_networks(model, path):
     assert loaded.config == model.config
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_velocity_heads_from_before_their_unit_still_say_metres_per_second(tmp_path):
+    path, config = tmp_path / "gru.safetensors", replace(small_config(), memory=MemoryConfig("gru"))
+    model = Segnet(config)
+    raw = torch.randn(1, config.latent_dim, *config.grid.shape)
+    said = model.velocity_head(raw)  # what an earlier version took for metres per second
+    save_weights(path, model)
+    rewrite(path, velocity_unit_m_per_s=None)
+    old, _ = load_weights(path)
+    torch.testing.assert_close(VELOCITY_UNIT_M_PER_S * old.velocity_head(raw), said)
+    save_weights(path, old)  # and with the unit it is not converted again
+    torch.testing.assert_close(load_weights(path)[0].velocity_head(raw), old.velocity_head(raw))
 
 
 def test_saving_leaves_one_file_and_makes_its_folder(model, tmp_path):
