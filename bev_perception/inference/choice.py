@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
+from bev_perception import processor
 from bev_perception.errors import EngineError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-_CPU_INFO = Path("/proc/cpuinfo")
 
 
 def chosen_device(name: str = "auto") -> str:
@@ -47,8 +44,7 @@ def chosen_precision(name: str, device: torch.device) -> str:
     """The name itself, or for "auto" the quickest that leaves the accuracy as it is.
 
     On CUDA that is bf16, with which networks are trained, and fp16 on GPUs that only emulate
-    it. On a CPU it is bf16 with AMX, which takes less than half the time of fp32 there. With
-    AVX512_BF16 alone it took longer than fp32, and without either four times as long.
+    it. On a CPU it is bf16 where that is quick (processor.is_quick_in_bf16).
     docs/engines.md has what each costs in accuracy.
 
     Raises:
@@ -62,26 +58,4 @@ def chosen_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
-    return "bf16" if "amx_bf16" in cpu_flags() else "fp32"
-
-
-def cpu_flags(cpu_info: Path = _CPU_INFO) -> frozenset[str]:
-    """Instruction sets of the first processor as Linux names them; none where it does not say."""
-    return frozenset(_cpu_entry("flags", cpu_info).split())
-
-
-def cpu_name(cpu_info: Path = _CPU_INFO) -> str:
-    """The first processor's model as Linux names it; empty where it does not say."""
-    return _cpu_entry("model name", cpu_info)
-
-
-def _cpu_entry(wanted: str, cpu_info: Path) -> str:
-    try:
-        lines = cpu_info.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == wanted:
-            return value.strip()
-    return ""
+    return "bf16" if processor.is_quick_in_bf16() else "fp32"

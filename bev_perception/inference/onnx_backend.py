@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from bev_perception.errors import EngineError
-from bev_perception.inference.choice import cpu_name
 from bev_perception.inference.engine import EngineMemoryError
 from bev_perception.inference.engine_cache import cache_folder
 from bev_perception.inference.graph_engine import Runner
+from bev_perception.processor import cpu_name
 
 _TENSORRT, _CUDA, _CPU = (f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU"))
 

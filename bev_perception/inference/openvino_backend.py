@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from bev_perception.errors import EngineError
-from bev_perception.inference.choice import cpu_name
 from bev_perception.inference.graph_engine import Runner
+from bev_perception.processor import cpu_name
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
+from bev_perception import processor
 from bev_perception.errors import ConfigurationError
 from bev_perception.training.callbacks import AveragedWeights
 from bev_perception.training.checkpoint_file import DurableCheckpointIO
@@ -114,12 +115,6 @@ def precision_for(config: TrainConfig) -> Literal["32-true", "bf16-mixed"]:
     """Lightning's precision: bf16 autocast where asked for, or where the hardware has it."""
     if config.precision == "auto":
         on_gpu = runs_on_gpu(config)
-        quick = torch.cuda.is_bf16_supported() if on_gpu else _cpu_has_bf16()
+        quick = torch.cuda.is_bf16_supported() if on_gpu else processor.is_quick_in_bf16()
         return "bf16-mixed" if quick else "32-true"
     return "bf16-mixed" if config.precision == "bf16" else "32-true"
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether matrix products in bf16 are quicker than in fp32 on this processor."""
-    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from engine_samples import CONFIG, rig_of
 
 from bev_perception.errors import EngineError
 from bev_perception.geometry import BevGrid
-from bev_perception.inference import TorchEngine, choice, load_engine
+from bev_perception.inference import TorchEngine, load_engine
 from bev_perception.inference.choice import chosen_precision
 from bev_perception.model import SegnetConfig, TapTable, build_tap_table, save_weights
 
@@ -58,26 +57,6 @@ def test_what_was_chosen_can_be_read(model, tmp_path):
     assert engine.device == ("cuda" if torch.cuda.is_available() else "cpu")
     assert engine.precision == chosen_precision("auto", torch.device(engine.device))
     assert TorchEngine(model, precision="bf16").precision == "bf16"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("processor\t: 0\nflags\t\t: fpu sse avx512_bf16 amx_bf16 amx_tile\n", "bf16"),
-        ("processor\t: 0\nflags\t\t: fpu sse avx512f avx512_bf16\n", "fp32"),
-        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", "fp32"),
-        (None, "fp32"),
-    ],
-)
-def test_a_processor_without_matrix_units_for_bf16_stays_with_fp32(
-    text, expected, tmp_path, monkeypatch
-):
-    cpu_info = tmp_path / "cpuinfo"
-    if text is not None:
-        cpu_info.write_text(text)
-    monkeypatch.setattr(choice, "cpu_flags", partial(choice.cpu_flags, cpu_info))
-    assert chosen_precision("auto", torch.device("cpu")) == expected
-    assert chosen_precision("fp32", torch.device("cpu")) == "fp32"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

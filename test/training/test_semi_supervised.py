@@ -18,7 +18,7 @@ from bev_perception.training import DataConfig, TrainConfig
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.batch import collate
 from bev_perception.training.dataset import SegnetDataset
-from bev_perception.training.losses import UncertaintyWeighting
+from bev_perception.training.losses import UncertaintyWeighting, segmentation_loss
 from bev_perception.training.semi_supervised.config import METHODS, SemiSupervisedConfig
 from bev_perception.training.semi_supervised.guess_loss import guess_loss
 from bev_perception.training.semi_supervised.guesses import (
@@ -92,6 +92,30 @@ def test_guesses_get_the_rates_of_the_labels_in_every_ring_of_distance():
     mean = rates.aligned(guesses).mean(dim=(0, 1))
     assert mean[far].mean() == pytest.approx(float(labels[:, 0, far].mean()), rel=0.02)
     assert mean[~far].mean() == pytest.approx(float(labels[:, 0, ~far].mean()), rel=0.02)
+
+
+def test_a_network_that_the_weighted_loss_has_taught_all_it_can_know_keeps_its_guesses():
+    """Such a network gives the weight times the odds; its boundary of 0.5 must not move."""
+    grid, rate, weight = BevGrid.centered(20.0, 1.0), 0.1, 2.13
+    network = torch.zeros((), requires_grad=True)
+    optimizer = torch.optim.LBFGS([network], max_iter=100, line_search_fn="strong_wolfe")
+    labels = torch.zeros(8, 1, *grid.shape)
+    labels.view(-1, 10)[:, 0] = 1.0
+    everywhere = torch.ones_like(labels)
+
+    def loss():
+        optimizer.zero_grad()
+        value = segmentation_loss(network.expand_as(labels), labels, everywhere, weight)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    guesses = network.detach().sigmoid().expand_as(labels)
+    assert float(guesses.mean()) > 1.8 * rate
+    rates = OccupancyRates(grid, num_classes=1, positive_weight=weight)
+    rates.update(labels, everywhere, guesses, everywhere)
+    rates.labelled.fill_(rate)  # chance gives each ring a slightly different one
+    torch.testing.assert_close(rates.aligned(guesses), guesses, atol=1e-3, rtol=0.0)
 
 
 def test_only_sure_cells_teach():

@@ -8,6 +8,8 @@ are about images of one class; here every cell of every class is a question of y
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -48,10 +50,13 @@ class OccupancyRates(nn.Module):
     """How often cells are occupied, by class and distance: by labels, and as the teacher guesses.
 
     Rates fall with distance, where vehicles hide each other, so no single one would fit the grid.
+    A loss that weighs occupied cells by w makes a network give w times the odds that it knows of;
+    rates are of what it knows, guesses stay in its own odds, so that 0.5 remains its boundary.
 
     Args:
         grid: of the network.
         num_classes: channels of its segmentation.
+        positive_weight: of the labels' loss, w.
         ring_m: width of the rings of equal distance, metres.
         decay: of the running means, per update, once there were many.
     """
@@ -62,9 +67,15 @@ class OccupancyRates(nn.Module):
     updates: Tensor
 
     def __init__(
-        self, grid: BevGrid, num_classes: int, ring_m: float = 10.0, decay: float = 0.99
+        self,
+        grid: BevGrid,
+        num_classes: int,
+        positive_weight: float = 1.0,
+        ring_m: float = 10.0,
+        decay: float = 0.99,
     ) -> None:
         super().__init__()
+        self._log_weight = math.log(positive_weight)
         self._decay = decay
         numbers = (np.linalg.norm(grid.cell_centers, axis=-1) // ring_m).astype(np.int64)
         self.register_buffer("rings", torch.from_numpy(numbers), persistent=False)
@@ -79,13 +90,14 @@ class OccupancyRates(nn.Module):
 
         Args:
             labels, valid: (B, K, Y, X) of labelled moments.
-            guesses: (B, K, Y, X) probabilities for moments without labels.
+            guesses: (B, K, Y, X) a network's probabilities for moments without labels.
             seen: (B, 1, Y, X) of 0 and 1, cells of which those can tell anything.
         """
         self.updates += 1
         share = max(1.0 - self._decay, 1.0 / int(self.updates))
         self.labelled.copy_(_moved(self.labelled, self._means(labels, valid), share))
-        self.guessed.copy_(_moved(self.guessed, self._means(guesses, seen), share))
+        known = torch.sigmoid(_logit(guesses) - self._log_weight)
+        self.guessed.copy_(_moved(self.guessed, self._means(known, seen), share))
 
     def aligned(self, guesses: Tensor) -> Tensor:
         """Guesses (B, K, Y, X) whose rates are moved to those of the labels; see aligned."""

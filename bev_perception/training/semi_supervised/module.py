@@ -42,7 +42,9 @@ class SemiSupervisedModule(SegnetModule):
         self.settings = config.semi_supervised
         uses = self.settings.uses_unlabelled
         self.teacher = Teacher(model, self.settings.teacher_decay) if uses else None
-        self.rates = OccupancyRates(model.config.grid, model.config.num_classes)
+        self.rates = OccupancyRates(
+            model.config.grid, model.config.num_classes, config.losses.positive_weight
+        )
         self.turn_task = TurnTask(model.config) if self.settings.turn_weight else None
         self._steps: dict[str, Callable[[SemiSupervisedBatch], tuple[SegnetOutput, Losses]]] = {
             "mixup": self._mixup,
