@@ -139,10 +139,15 @@ class PreparedBag:
         """Whether it was prepared with ego poses; those of earlier versions were not."""
         return "world_poses" in self._labels
 
-    def sample(self, index: int) -> Sample:
-        """One moment; its images are a read-only view of the file."""
+    def sample(self, index: int, with_objects: bool = True) -> Sample:
+        """One moment; its images are a read-only view of the file.
+
+        Args:
+            index: of the set.
+            with_objects: False leaves the labels alone, there are none in the result.
+        """
         level_T_base = RigidTransform(self._labels["level_rotations"][index], np.zeros(3))
-        chosen = np.flatnonzero(self._labels["box_sets"] == index)
+        chosen = np.flatnonzero(self._labels["box_sets"] == index) if with_objects else ()
         return Sample(
             images=self._images[index],
             present=self._labels["present"][index],

@@ -8,6 +8,7 @@ the Gaussian's width in metres instead of cells, offsets once and towards the ce
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid, ObjectBox
 from bev_perception.geometry.class_sets import VEHICLES, checked_class_set, class_index
 from bev_perception.geometry.rasterize import cells_in_convex_polygon
+
+_GAUSSIAN_REACH = 6.0
+"""Standard deviations from a centre up to which its Gaussian is drawn; beyond it is under 2e-8."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,17 @@ def make_targets(
     valid = np.ones(grid.shape, dtype=bool)
     center = np.zeros(grid.shape, dtype=np.float32)
     offset = np.zeros((2, *grid.shape), dtype=np.float32)
+    gaussian_reach = _GAUSSIAN_REACH * settings.center_sigma_m
     # Large first, so that where footprints touch the small one keeps its cells.
     for box in sorted(objects, key=lambda box: -float(box.size[0] * box.size[1])):
         number = class_index(box.label, settings.classes)
         if number is None:
             continue
-        x, y = box.center[:2]
-        _raise_to_gaussian(center, grid, float(x), float(y), settings.center_sigma_m)
+        x, y = box.center[:2].tolist()
+        half_diagonal = math.hypot(*box.size.tolist()) / 2.0
+        if not grid.is_near(x, y, max(gaussian_reach, half_diagonal)):
+            continue  # most boxes of a drive lie far from a small grid
+        _raise_to_gaussian(center, grid, x, y, settings.center_sigma_m)
         rows, columns = cells_in_convex_polygon(grid, box.footprint)
         classes[:, rows, columns] = False
         classes[number, rows, columns] = True
@@ -112,9 +120,9 @@ def _raise_to_gaussian(
 ) -> None:
     """In place: maximum of the map and exp(-d^2 / (2 sigma^2)), d metres from (x, y).
 
-    Beyond six sigma, where the Gaussian is under 2e-8, nothing is computed.
+    Beyond _GAUSSIAN_REACH nothing is computed.
     """
-    reach = 6.0 * sigma_m
+    reach = _GAUSSIAN_REACH * sigma_m
     columns = slice(*np.searchsorted(grid.x_centers, (x - reach, x + reach)))
     rows = slice(*np.searchsorted(grid.y_centers, (y - reach, y + reach)))
     along_x = np.exp(-((grid.x_centers[columns] - x) ** 2) / (2.0 * sigma_m**2))

@@ -106,6 +106,11 @@ class BevGrid:
         """(num_y, num_x, 2) metres, last axis x, y."""
         return np.stack(np.meshgrid(self.x_centers, self.y_centers), axis=-1)
 
+    def is_near(self, x: float, y: float, reach: float) -> bool:
+        """Whether a point lies in the grid's extent grown by reach metres on every side."""
+        along_x = self.x_min - reach <= x <= self.x_max + reach
+        return along_x and self.y_min - reach <= y <= self.y_max + reach
+
     def to_cells(self, points: ArrayLike) -> NDArray[np.float64]:
         """Points (..., 2) x, y in metres to continuous (row, column); centres are integers."""
         values = np.asarray(points, dtype=np.float64)

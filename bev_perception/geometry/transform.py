@@ -74,7 +74,7 @@ class RigidTransform:
     def from_matrix(cls, matrix: ArrayLike) -> RigidTransform:
         """From a homogeneous (4, 4) matrix whose last row is 0, 0, 0, 1."""
         values = np.asarray(matrix, dtype=np.float64)
-        if values.shape != (4, 4) or not np.allclose(values[3], (0, 0, 0, 1)):
+        if values.shape != (4, 4) or not _is_homogeneous_row(*values[3].tolist()):
             raise TransformError(f"not a homogeneous 4x4 matrix: {values.tolist()}")
         return cls(values[:3, :3], values[:3, 3])
 
@@ -218,6 +218,11 @@ def _quaternion(
         x, y, z, w = a[2] + c[0], b[2] + c[1], squares[2], b[0] - a[1]
     scale = math.copysign(1.0 / math.sqrt(x * x + y * y + z * z + w * w), w)
     return x * scale, y * scale, z * scale, w * scale
+
+
+def _is_homogeneous_row(a: float, b: float, c: float, d: float) -> bool:
+    """Whether it is 0, 0, 0, 1 up to single precision."""
+    return all(abs(value) <= 1e-5 for value in (a, b, c, d - 1.0))
 
 
 def _deviation(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> float:

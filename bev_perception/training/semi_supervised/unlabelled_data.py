@@ -249,7 +249,7 @@ class SemiSupervisedDataset(Dataset[SemiSupervisedExample]):
         index = int(random.integers(self._ends[-1]))
         bag = int(np.searchsorted(self._ends, index, side="right"))
         first = int(self._ends[bag - 1]) if bag else 0
-        sample = replace(self._bags[bag].sample(index - first), objects=())
+        sample = self._bags[bag].sample(index - first, with_objects=False)
         steps = self._frame.turn_steps
         sample = turned(sample, 2.0 * np.pi * int(random.integers(steps)) / steps)
         if self._frame.mirror and random.random() < 0.5:
