@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Vehicle IoU against the share of drives that have labels, for every way of learning without.
 
-    python benchmarks/label_fraction.py --train out/towns/train --test out/towns/test
+    python benchmarks/label_fraction.py --train out/towns/train --test out/towns/test \\
+        --steps 600 --more-steps 600
 
 Trains once for every method, share and seed, all with the same steps, from the same recipe; then
-prints a table and draws a picture. What is finished is not trained again, so the command may be
-stopped and given again, and may run on several machines that share --out; --finished trains nothing
-and tells of what is there. Seeds come one after the other, so that an early look has all methods
-once. With --unlabelled the labels come from --train and the images without labels from elsewhere:
-another town style, another rig, which --test is of, too.
+prints a table and draws a picture. With --more-steps every method, labels alone too, goes on from
+a network that learned --steps from the same labels, as one goes on when recordings without labels
+come in; the table then has those networks, too. With --unlabelled the labels come from --train and
+the images without labels from elsewhere: another town style, another rig, which --test is of, too.
+
+What is finished is not trained again, so the command may be stopped and given again, and may run
+on several machines that share --out. --results FILE keeps the figures apart from the networks: what
+it holds of another machine or day counts as finished. --finished trains nothing and tells of what
+is there. Seeds come one after the other, so that an early look has all methods once.
 """
 
 from __future__ import annotations
@@ -16,8 +21,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from training_runs import TrainingRun, do_all
@@ -27,53 +34,112 @@ from bev_perception.training.semi_supervised.config import METHODS, SemiSupervis
 
 METRIC = "iou_within_25m"
 SUPERVISED = "none"
+BEFORE = "before"
+"""Name of the networks that methods go on from."""
+NAMES = {BEFORE: "labels alone, before", SUPERVISED: "labels alone"}
 GOAL = 0.95
 """Share of the IoU with all labels that 10 % of them should reach."""
 
 
-Choice = tuple[str, float]
-"""Method, and percent of the drives that keep their labels."""
+@dataclass(frozen=True)
+class Choice:
+    """What one network was taught by.
+
+    Attributes:
+        method: one of METHODS, or BEFORE.
+        percent: of the drives, those that keep their labels.
+        seed: of weights, order of the samples, and which drives those are.
+    """
+
+    method: str
+    percent: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return f"{self.method}_{self.percent:g}_{self.seed}"
 
 
-def training(choice: Choice, seed: int, options: argparse.Namespace) -> TrainingRun:
+def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
     """One training."""
-    method, percent = choice
+    goes_on = options.more_steps and choice.method != BEFORE
+    method = SUPERVISED if choice.method == BEFORE else choice.method
     arguments = [
         "--labelled", *options.train,
         "--config", options.recipe,
-        "--seed", seed,
+        "--seed", choice.seed,
         "--data.validation", json.dumps([str(options.test)]),
         "--data.cache_dir", options.out / "prepared",
-        "--data.labelled_fraction", percent / 100.0,
+        "--data.labelled_fraction", choice.percent / 100.0,
         "--semi_supervised.method", method,
     ]  # fmt: skip
     if options.unlabelled and SemiSupervisedConfig(method).uses_unlabelled:
         arguments += ["--unlabelled", *options.unlabelled]
-    if options.steps:
-        arguments += ["--max_steps", options.steps, "--validate_every", options.steps]
-    return TrainingRun(options.out / f"{method}_{percent:g}_{seed}", tuple(arguments))
+    steps = options.more_steps if goes_on else options.steps
+    if steps:
+        arguments += ["--max_steps", steps, "--validate_every", steps]
+    if goes_on:
+        before = training(Choice(BEFORE, choice.percent, choice.seed), options)
+        arguments += ["--init_weights", before.weights]
+    return TrainingRun(options.out / choice.name, tuple(arguments))
 
 
-def finished_ious(runs: Mapping[tuple[Choice, int], TrainingRun]) -> dict[Choice, list[float]]:
-    """IoU of the networks that are there, seeds of a choice together."""
-    found: dict[Choice, list[float]] = {}
-    for (choice, _), run in runs.items():
-        if run.weights.is_file():
-            found.setdefault(choice, []).append(run.metadata()["metrics"][METRIC])
-    return found
+@dataclass
+class Results:
+    """IoU of the networks that are finished.
+
+    Attributes:
+        settings: what all of them share.
+        ious: by choice.
+    """
+
+    settings: dict[str, Any]
+    ious: dict[Choice, float] = field(default_factory=dict)
+
+    def read(self, path: Path) -> None:
+        """Takes in those of a file, if it is there.
+
+        Raises:
+            SystemExit: they are of other settings.
+        """
+        if not path.exists():
+            return
+        kept = json.loads(path.read_text())
+        if kept["settings"] != self.settings:
+            raise SystemExit(
+                f"{path} is of other settings: {kept['settings']}, now {self.settings}; "
+                f"name another file"
+            )
+        self.ious |= {Choice(**row["choice"]): row["iou"] for row in kept["networks"]}
+
+    def write(self, path: Path) -> None:
+        """Keeps them, one line each."""
+        rows = [{"choice": vars(choice), "iou": round(iou, 5)} for choice, iou in self.ious.items()]
+        lines = ",\n  ".join(json.dumps(row) for row in rows)
+        settings = json.dumps(self.settings)
+        path.write_text(f'{{"settings": {settings}, "networks": [\n  {lines}\n]}}\n')
+
+    def of(self, method: str, percent: float) -> list[float]:
+        """Those of all seeds."""
+        return [
+            iou
+            for choice, iou in sorted(self.ious.items(), key=lambda row: row[0].seed)
+            if (choice.method, choice.percent) == (method, percent)
+        ]
 
 
-def table(found: dict[Choice, list[float]], percents: list[float]) -> Iterator[str]:
+def table(results: Results, percents: list[float]) -> Iterator[str]:
     """Lines of Markdown: mean over the seeds so far, their standard deviation, share of all
     labels' IoU.
     """
-    full = found.get((SUPERVISED, 100.0))
+    full = results.of(SUPERVISED, 100.0)
     yield "| method | " + " | ".join(f"{percent:g} %" for percent in percents) + " |"
     yield "|---" * (len(percents) + 1) + "|"
-    for method in METHODS:
+    for method in (BEFORE, *METHODS):
         cells = []
         for percent in percents:
-            values = found.get((method, percent))
+            values = results.of(method, percent)
             if not values:
                 cells.append("")
                 continue
@@ -83,27 +149,25 @@ def table(found: dict[Choice, list[float]], percents: list[float]) -> Iterator[s
                 cell += f" ({np.mean(values) / np.mean(full):.0%})"
             cells.append(cell)
         if any(cells):
-            name = "labels alone" if method == SUPERVISED else method
-            yield f"| {name} | " + " | ".join(cells) + " |"
+            yield f"| {NAMES.get(method, method)} | " + " | ".join(cells) + " |"
 
 
-def draw(found: dict[Choice, list[float]], path: Path) -> None:
+def draw(results: Results, path: Path) -> None:
     """The curves, one per method, seeds as bars."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5), dpi=120)
-    for method in METHODS:
-        percents = sorted(percent for name, percent in found if name == method)
+    styles = {BEFORE: "k:", SUPERVISED: "k--"}
+    for method in (BEFORE, *METHODS):
+        percents = sorted({choice.percent for choice in results.ious if choice.method == method})
         if not percents:
             continue
-        values = [found[method, percent] for percent in percents]
-        label = "labels alone" if method == SUPERVISED else method
-        style = "k--" if method == SUPERVISED else "-"
+        values = [results.of(method, percent) for percent in percents]
         axes.errorbar(
             percents, [np.mean(v) for v in values], [np.std(v) for v in values],
-            fmt=style, marker="o", capsize=3, label=label,
+            fmt=styles.get(method, "-"), marker="o", capsize=3, label=NAMES.get(method, method),
         )  # fmt: skip
-    full = found.get((SUPERVISED, 100.0))
+    full = results.of(SUPERVISED, 100.0)
     if full:
         goal = GOAL * float(np.mean(full))
         axes.axhline(goal, color="0.6", linewidth=1)
@@ -111,7 +175,7 @@ def draw(found: dict[Choice, list[float]], path: Path) -> None:
         label = f"{GOAL:.0%} of the IoU with all labels"
         axes.text(0.02, goal, label, va="bottom", transform=place)
     axes.set(xscale="log", xlabel="drives with labels, %", ylabel="vehicle IoU within 25 m")
-    axes.set_xticks(sorted({percent for _, percent in found}))
+    axes.set_xticks(sorted({choice.percent for choice in results.ious}))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.grid(alpha=0.3)
@@ -129,32 +193,60 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
-    parser.add_argument("--recipe", default=config_path("recipes/label_fraction.yaml"))
+    parser.add_argument("--more-steps", type=int, help="in which methods go on from labels alone")
+    parser.add_argument("--recipe", type=Path, default=config_path("recipes/label_fraction.yaml"))
     parser.add_argument("--finished", action="store_true", help="train nothing")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--out", type=Path, default=Path("out/label_fraction"))
+    parser.add_argument("--results", type=Path, help="default: results.json in --out")
     return parser.parse_args()
 
 
 def main() -> None:
     """Trains what is missing, then tells."""
     options = parsed()
-    choices = list(itertools.product(options.methods, options.percents))
-    runs = {
-        (choice, seed): training(choice, seed, options)
-        for seed in options.seeds
-        for choice in choices
-    }
+    path = options.results or options.out / "results.json"
+    results = Results(
+        {
+            "recipe": options.recipe.stem,
+            "steps": options.steps,
+            "more_steps": options.more_steps,
+            "unlabelled": bool(options.unlabelled),
+        }
+    )
+    results.read(path)
+    methods = ([BEFORE] if options.more_steps else []) + options.methods
+    choices = [
+        Choice(method, percent, seed)
+        for seed, method, percent in itertools.product(options.seeds, methods, options.percents)
+    ]
+    runs = {choice: training(choice, options) for choice in choices}
+    missing = [choice for choice in choices if choice not in results.ious]
     if not options.finished:
-        do_all([run.run for run in runs.values()], options.jobs, "training")
-    found = finished_ious(runs)
-    if not found:
+        train(missing, runs, options)
+    for choice in missing:
+        if runs[choice].weights.is_file():
+            results.ious[choice] = runs[choice].metadata()["metrics"][METRIC]
+    if not results.ious:
         raise SystemExit(f"nothing in {options.out} is finished yet; leave --finished out")
-    values = {f"{method} {percent:g} %": ious for (method, percent), ious in found.items()}
-    (options.out / "results.json").write_text(json.dumps(values, indent=1))
-    draw(found, options.out / "label_fraction.png")
-    print("\n".join(table(found, options.percents)))
-    print(f"{options.out / 'label_fraction.png'}, {options.out / 'results.json'}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    results.write(path)
+    draw(results, options.out / "label_fraction.png")
+    print("\n".join(table(results, options.percents)))
+    print(f"{options.out / 'label_fraction.png'}, {path}")
+
+
+def train(
+    missing: list[Choice], runs: dict[Choice, TrainingRun], options: argparse.Namespace
+) -> None:
+    """All that is missing, what others go on from first."""
+    for seed in options.seeds:
+        of_seed = [choice for choice in missing if choice.seed == seed]
+        percents = {choice.percent for choice in of_seed} if options.more_steps else set()
+        before = [Choice(BEFORE, percent, seed) for percent in sorted(percents)]
+        after = [choice for choice in of_seed if choice.method != BEFORE]
+        for part in (before, after):
+            do_all([runs[choice].run for choice in part], options.jobs, f"network, seed {seed}")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,11 @@ class LossConfig:
         return {name: getattr(self, name) for name in ("cross_entropy", "focal", "dice", "iou")}
 
     @property
+    def odds_weight(self) -> float:
+        """How many times the true odds of an occupied cell the cross entropy asks for."""
+        return self.positive_weight if self.cross_entropy > 0.0 else 1.0
+
+    @property
     def weights(self) -> tuple[float, float, float]:
         """Factors of segmentation, centre and offset."""
         return self.segmentation_weight, self.center_weight, self.offset_weight

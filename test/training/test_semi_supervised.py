@@ -25,6 +25,7 @@ from bev_perception.training.semi_supervised.guesses import (
     OccupancyRates,
     aligned,
     confident,
+    known,
     sharpened,
 )
 from bev_perception.training.semi_supervised.label_split import labelled_part
@@ -112,6 +113,7 @@ def test_a_network_that_the_weighted_loss_has_taught_all_it_can_know_keeps_its_g
     optimizer.step(loss)
     guesses = network.detach().sigmoid().expand_as(labels)
     assert float(guesses.mean()) > 1.8 * rate
+    assert float(known(guesses, weight).mean()) == pytest.approx(rate, rel=1e-2)
     rates = OccupancyRates(grid, num_classes=1, positive_weight=weight)
     rates.update(labels, everywhere, guesses, everywhere)
     rates.labelled.fill_(rate)  # chance gives each ring a slightly different one

@@ -38,9 +38,9 @@ class SemiSupervisedConfig:
         ratio: samples without labels per labelled one, in every step.
         weight: factor of their loss.
         ramp_steps: optimiser steps over which that factor rises from 0.
-        occupied_threshold: fixmatch learns "occupied" from cells that the teacher gives at least
-            this probability.
-        free_threshold: and "free" from those that it gives at most this one.
+        occupied_threshold: fixmatch learns "occupied" from cells for which the teacher knows of
+            at least this probability, see guesses.known.
+        free_threshold: and "free" from those with at most this one.
         sharpening: temperature by which mixmatch and remixmatch sharpen guesses, sharper below 1.
         mix_alpha: both parameters of the Beta distribution that mixing weights are drawn from.
         copies: how many weak (mixmatch) or strong (remixmatch) variations of a sample are used.
@@ -56,7 +56,7 @@ class SemiSupervisedConfig:
     ratio: int = 1
     weight: float = 1.0
     ramp_steps: int = 500
-    occupied_threshold: float = 0.7
+    occupied_threshold: float = 0.8
     free_threshold: float = 0.05
     sharpening: float = 0.5
     mix_alpha: float = 0.75

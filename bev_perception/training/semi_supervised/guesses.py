@@ -37,6 +37,14 @@ def aligned(probability: Tensor, wanted: Tensor, found: Tensor) -> Tensor:
     return torch.sigmoid(_logit(probability) + _logit(wanted) - _logit(found))
 
 
+def known(probability: Tensor, positive_weight: float) -> Tensor:
+    """What a network knows that was taught with occupied cells weighed by w: 1 / w of its odds.
+
+    The minimum of the weighted cross entropy lies at w times the true odds.
+    """
+    return torch.sigmoid(_logit(probability) - math.log(positive_weight))
+
+
 def confident(probability: Tensor, occupied_from: float, free_to: float) -> Tensor:
     """1.0 where a probability is at least the first bound or at most the second, else 0.0."""
     return ((probability >= occupied_from) | (probability <= free_to)).float()
@@ -50,13 +58,12 @@ class OccupancyRates(nn.Module):
     """How often cells are occupied, by class and distance: by labels, and as the teacher guesses.
 
     Rates fall with distance, where vehicles hide each other, so no single one would fit the grid.
-    A loss that weighs occupied cells by w makes a network give w times the odds that it knows of;
-    rates are of what it knows, guesses stay in its own odds, so that 0.5 remains its boundary.
+    They are of what a network knows; guesses stay in its own odds, so 0.5 remains their boundary.
 
     Args:
         grid: of the network.
         num_classes: channels of its segmentation.
-        positive_weight: of the labels' loss, w.
+        positive_weight: of the labels' loss, see known.
         ring_m: width of the rings of equal distance, metres.
         decay: of the running means, per update, once there were many.
     """
@@ -75,7 +82,7 @@ class OccupancyRates(nn.Module):
         decay: float = 0.99,
     ) -> None:
         super().__init__()
-        self._log_weight = math.log(positive_weight)
+        self._positive_weight = positive_weight
         self._decay = decay
         numbers = (np.linalg.norm(grid.cell_centers, axis=-1) // ring_m).astype(np.int64)
         self.register_buffer("rings", torch.from_numpy(numbers), persistent=False)
@@ -96,14 +103,14 @@ class OccupancyRates(nn.Module):
         self.updates += 1
         share = max(1.0 - self._decay, 1.0 / int(self.updates))
         self.labelled.copy_(_moved(self.labelled, self._means(labels, valid), share))
-        known = torch.sigmoid(_logit(guesses) - self._log_weight)
-        self.guessed.copy_(_moved(self.guessed, self._means(known, seen), share))
+        found = self._means(known(guesses, self._positive_weight), seen)
+        self.guessed.copy_(_moved(self.guessed, found, share))
 
     def aligned(self, guesses: Tensor) -> Tensor:
         """Guesses (B, K, Y, X) whose rates are moved to those of the labels; see aligned."""
-        known = torch.isfinite(self.labelled) & torch.isfinite(self.guessed)
-        wanted = torch.where(known, self.labelled, 0.5)[:, self.rings]
-        found = torch.where(known, self.guessed, 0.5)[:, self.rings]
+        there = torch.isfinite(self.labelled) & torch.isfinite(self.guessed)
+        wanted = torch.where(there, self.labelled, 0.5)[:, self.rings]
+        found = torch.where(there, self.guessed, 0.5)[:, self.rings]
         return aligned(guesses, wanted, found)
 
     def _means(self, values: Tensor, counted: Tensor) -> Tensor:

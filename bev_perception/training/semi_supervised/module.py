@@ -15,7 +15,12 @@ from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.losses import total_losses
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.semi_supervised.guess_loss import guess_loss
-from bev_perception.training.semi_supervised.guesses import OccupancyRates, confident, sharpened
+from bev_perception.training.semi_supervised.guesses import (
+    OccupancyRates,
+    confident,
+    known,
+    sharpened,
+)
 from bev_perception.training.semi_supervised.labels import TaughtCells, rows_of
 from bev_perception.training.semi_supervised.mixing import Mix, bev_features, drawn_mix
 from bev_perception.training.semi_supervised.teacher import Teacher
@@ -43,7 +48,7 @@ class SemiSupervisedModule(SegnetModule):
         uses = self.settings.uses_unlabelled
         self.teacher = Teacher(model, self.settings.teacher_decay) if uses else None
         self.rates = OccupancyRates(
-            model.config.grid, model.config.num_classes, config.losses.positive_weight
+            model.config.grid, model.config.num_classes, config.losses.odds_weight
         )
         self.turn_task = TurnTask(model.config) if self.settings.turn_weight else None
         self._steps: dict[str, Callable[[SemiSupervisedBatch], tuple[SegnetOutput, Losses]]] = {
@@ -85,7 +90,8 @@ class SemiSupervisedModule(SegnetModule):
         """The teacher's sure answers to weak variations, taught on strong ones."""
         guess = self._teacher.guess(batch.weak)
         bounds = self.settings.occupied_threshold, self.settings.free_threshold
-        sure = confident(guess.segmentation, *bounds).amin(dim=1, keepdim=True)
+        probability = known(guess.segmentation, self.config.losses.odds_weight)
+        sure = confident(probability, *bounds).amin(dim=1, keepdim=True)
         taught = guess.valid * sure * batch.strong[0].seen
         labelled, strong = bev_features(self.model, [batch.labelled, batch.strong[0]])
         output = self.model.decode(torch.cat([labelled, strong]), with_feature=False)
