@@ -39,9 +39,6 @@ from bev_perception.resources import config_path
 HISTORY = 3
 """Sets before each judged one that a network with memory learns with."""
 
-WITHOUT_MEMORY = ("ground_late",)
-"""Lifts that have no BEV feature to remember."""
-
 WARM_UP = 3
 """Sets of a drive whose latency is not counted."""
 
@@ -88,11 +85,7 @@ class Network:
 def networks_of(options: argparse.Namespace) -> list[Network]:
     """All that are asked for and that there can be."""
     choices = itertools.product(options.memories, options.lifts)
-    return [
-        network(lift, memory, options)
-        for memory, lift in choices
-        if memory == "none" or lift not in WITHOUT_MEMORY
-    ]
+    return [network(lift, memory, options) for memory, lift in choices]
 
 
 def network(lift: str, memory: str, options: argparse.Namespace) -> Network:

@@ -145,15 +145,10 @@ class SegnetConfig:
                 f"sampling {self.sampling} is the lift bilinear's of imported checkpoints, got "
                 f"lift {self.lift}"
             )
-        if self.lift == "ground_late" and self.sensor != "none":
+        if self.lift in GROUND_LIFTS and self.sensor != "none":
             raise ConfigurationError(
-                f"lift ground_late judges each camera alone and takes no sensor beside them, got "
-                f"{self.sensor}"
-            )
-        if self.lift == "ground_late" and self.memory.is_on:
-            raise ConfigurationError(
-                f"lift ground_late judges each camera alone and has no BEV feature to remember, "
-                f"got memory {self.memory.kind}"
+                f"lift {self.lift} knows one height alone and cannot tell the voxels of points, "
+                f"got sensor {self.sensor}; take another lift or sensor none"
             )
 
     @property

@@ -110,10 +110,17 @@ def test_graphs_of_other_libraries_answer_what_the_network_does_for_several_rigs
     assert len(list(tmp_path.iterdir())) <= 2, "one engine for all rigs, or one larger one"
 
 
-@pytest.mark.parametrize(("sensor", "backend"), [("lidar", "openvino"), ("radar_features", "onnx")])
-def test_graphs_take_what_a_sensor_measured(sensor, backend, tmp_path):
+@pytest.mark.parametrize(
+    ("lift", "sensor", "backend"),
+    [
+        ("bilinear", "lidar", "openvino"),
+        ("bilinear", "radar_features", "onnx"),
+        ("attention", "radar", "onnx"),
+    ],
+)
+def test_graphs_take_what_a_sensor_measured(lift, sensor, backend, tmp_path):
     skip_without(backend)
-    model = network("bilinear", sensor)
+    model = network(lift, sensor)
     torch.nn.init.normal_(model.sensor_convolution.weight, std=0.3)
     engine = make_engine(model, backend=backend, cache=EngineCache(tmp_path), **CPU)
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)

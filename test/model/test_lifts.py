@@ -302,7 +302,8 @@ def test_weights_from_before_there_were_lifts_have_the_bilinear_one():
         ({"lift": "magic"}, "unknown lift 'magic', expected one of bilinear, ground"),
         ({"lift": "depth", "sampling": "simple_bev"}, "sampling simple_bev is the lift bilinear's"),
         ({"lift": "attention", "latent_dim": 7}, "divides latent_dim by its heads, got 7 and 4"),
-        ({"lift": "ground_late", "sensor": "radar"}, "takes no sensor beside them, got radar"),
+        ({"lift": "ground", "sensor": "lidar"}, "knows one height alone .* got sensor lidar"),
+        ({"lift": "ground_late", "sensor": "radar"}, "knows one height alone .* sensor radar"),
     ],
 )
 def test_configurations_that_make_no_lift_are_refused(changes, reason):

@@ -12,7 +12,6 @@ import torch
 from memory_samples import GRID, at, blob, memory_config, place_of, rigid
 from segnet_samples import random_images, ring_rig
 
-from bev_perception.errors import ConfigurationError
 from bev_perception.geometry.planar import EgoMoment
 from bev_perception.model import Segnet, SegnetConfig, build_lift_geometry, build_tap_table
 from bev_perception.model.alignment import aligned
@@ -224,7 +223,7 @@ def test_a_trained_network_gets_a_memory_that_changes_nothing_yet() -> None:
     assert with_memory(remembering, MemoryConfig()).config == trained.config
 
 
-@pytest.mark.parametrize("lift", [name for name in LIFTS if name != "ground_late"])
+@pytest.mark.parametrize("lift", LIFTS)
 def test_every_lift_may_remember(lift: str) -> None:
     torch.manual_seed(0)
     config = replace(memory_config("gru"), lift=lift, lift_settings=LiftSettings(heads=2))
@@ -240,8 +239,3 @@ def test_every_lift_may_remember(lift: str) -> None:
         ]
     assert memory.recalled
     assert not torch.equal(answers[0], answers[2])
-
-
-def test_a_lift_without_a_feature_for_the_plane_refuses_a_memory() -> None:
-    with pytest.raises(ConfigurationError, match="ground_late judges each camera alone"):
-        replace(memory_config("gru"), lift="ground_late")
