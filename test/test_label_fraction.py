@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The label curve: what methods go on from, and figures that outlive their networks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from programs import load_program
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def curve() -> ModuleType:
+    """The program, which is no part of the package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        return load_program(BENCHMARKS / "label_fraction.py")
+
+
+def options_of(curve, monkeypatch, tmp_path, *arguments):
+    monkeypatch.setattr(sys, "argv", ["", "--train", "a", "--test", "b", *arguments])
+    options = curve.parsed()
+    options.out = tmp_path
+    return options
+
+
+def test_every_method_goes_on_from_the_network_of_the_same_labels(curve, monkeypatch, tmp_path):
+    options = options_of(curve, monkeypatch, tmp_path, "--steps", "7", "--more-steps", "5")
+    before = curve.training(curve.Choice(curve.BEFORE, 10.0, 2), options)
+    assert "--init_weights" not in before.arguments
+    for method in curve.METHODS:
+        run = curve.training(curve.Choice(method, 10.0, 2), options)
+        given = dict(zip(run.arguments[::2], run.arguments[1::2]))
+        assert given["--init_weights"] == before.weights
+        assert given["--semi_supervised.method"] == method
+        assert (given["--seed"], given["--data.labelled_fraction"]) == (2, 0.1)
+        assert given["--max_steps"] == 5
+    alone = options_of(curve, monkeypatch, tmp_path, "--steps", "7")
+    run = curve.training(curve.Choice("fixmatch", 10.0, 2), alone)
+    assert "--init_weights" not in run.arguments
+
+
+def test_figures_of_another_day_are_taken_in_and_those_of_other_settings_refused(curve, tmp_path):
+    path = tmp_path / "results.json"
+    first = curve.Results({"steps": 7})
+    first.ious[curve.Choice("none", 10.0, 0)] = 0.25
+    first.write(path)
+    second = curve.Results({"steps": 7})
+    second.ious[curve.Choice("none", 10.0, 1)] = 0.75
+    second.read(path)
+    assert second.of("none", 10.0) == [0.25, 0.75]
+    (row,) = [line for line in curve.table(second, [10.0, 100.0]) if line.startswith("| labels")]
+    assert row == "| labels alone | 0.500 ± 0.250 |  |"
+    with pytest.raises(SystemExit, match=r"is of other settings: .*7.* now .*8"):
+        curve.Results({"steps": 8}).read(path)
