@@ -12,8 +12,9 @@ the images without labels from elsewhere: another town style, another rig, which
 
 What is finished is not trained again, so the command may be stopped and given again, and may run
 on several machines that share --out. --results FILE keeps the figures apart from the networks: what
-it holds of another machine or day counts as finished. --finished trains nothing and tells of what
-is there. Seeds come one after the other, so that an early look has all methods once.
+it holds of another machine or day, which must be of the same drives, counts as finished. --finished
+trains nothing and tells of what is there. Seeds come one after the other, so that an early look has
+all methods once.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ class Results:
     def write(self, path: Path) -> None:
         """Keeps them, one line each."""
         rows = [{"choice": vars(choice), "iou": round(iou, 5)} for choice, iou in self.ious.items()]
+        path.parent.mkdir(parents=True, exist_ok=True)
         lines = ",\n  ".join(json.dumps(row) for row in rows)
         settings = json.dumps(self.settings)
         path.write_text(f'{{"settings": {settings}, "networks": [\n  {lines}\n]}}\n')

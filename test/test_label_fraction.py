@@ -45,7 +45,7 @@ def test_every_method_goes_on_from_the_network_of_the_same_labels(curve, monkeyp
 
 
 def test_figures_of_another_day_are_taken_in_and_those_of_other_settings_refused(curve, tmp_path):
-    path = tmp_path / "results.json"
+    path = tmp_path / "new" / "results.json"
     first = curve.Results({"steps": 7})
     first.ious[curve.Choice("none", 10.0, 0)] = 0.25
     first.write(path)

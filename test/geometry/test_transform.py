@@ -126,3 +126,15 @@ def test_equal_values_are_equal_and_hash_alike() -> None:
     assert one == same
     assert hash(one) == hash(same)
     assert one != RigidTransform.identity()
+
+
+@pytest.mark.parametrize("column", range(4))
+@pytest.mark.parametrize("change", [1e-9, 9e-9, 2e-8, 1e-6, 9e-6, 2e-5, -2e-5, np.nan, np.inf])
+def test_the_last_row_of_a_matrix_is_judged_as_numpy_judges_it(column, change):
+    matrix = np.eye(4)
+    matrix[3, column] += change
+    if np.allclose(matrix[3], (0, 0, 0, 1)):
+        assert RigidTransform.from_matrix(matrix) == RigidTransform.identity()
+    else:
+        with pytest.raises(TransformError, match="not a homogeneous 4x4 matrix"):
+            RigidTransform.from_matrix(matrix)
