@@ -2,11 +2,12 @@
 """Every lift in every engine of this machine's processor: time of one set, and how exact it is.
 
     python benchmarks/lift_engines.py [--preset tiny] [--cameras 4] [--repetitions 7]
-        [--lifts depth attention] [--backends cpu onnx openvino]
+        [--lifts depth attention] [--backends cpu onnx openvino] [--precisions fp32 bf16]
 
 All engines are loaded and then take turns, so that ratios of medians hold on a busy machine, too.
-Time is the processor's, of all threads. Networks have random weights; what is told of their
-exactness is the mean difference of the offsets from PyTorch's in fp32, in metres.
+Processor time is of all threads; what a set waits for is the wall's. Networks have random weights;
+what is told of their exactness is the mean difference of the offsets from PyTorch's in fp32, in
+metres.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -33,11 +33,15 @@ from bev_perception.model import LIFTS, Segnet, build_lift_geometry, preset
 PRECISIONS = {"cpu": ("fp32", "bf16"), "onnx": ("fp32",), "openvino": ("fp32", "bf16")}
 
 
-def engines_of(model: Segnet, backends: list[str], cache: EngineCache) -> dict[str, Engine]:
+def engines_of(
+    model: Segnet, arguments: argparse.Namespace, cache: EngineCache
+) -> dict[str, Engine]:
     """By backend and precision, with a line for each that there is not."""
     engines = {}
-    for backend in backends:
+    for backend in arguments.backends:
         for precision in PRECISIONS[backend]:
+            if precision not in arguments.precisions:
+                continue
             try:
                 engine = make_engine(model, "cpu", precision, backend, cache)
             except EngineError as error:
@@ -57,19 +61,23 @@ def measure(lift: str, arguments: argparse.Namespace) -> None:
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     expected = TorchEngine(model).infer(images, geometry).offset
     with tempfile.TemporaryDirectory() as folder:
-        engines = engines_of(model, arguments.backends, EngineCache(Path(folder)))
+        engines = engines_of(model, arguments, EngineCache(Path(folder)))
         found = {name: engine.infer(images, geometry) for name, engine in engines.items()}
-        times: dict[str, list[float]] = {name: [] for name in engines}
+        clocks = (time.process_time, time.perf_counter)
+        times: dict[str, list[np.ndarray]] = {name: [] for name in engines}
         for _ in range(arguments.repetitions):
             for name, engine in engines.items():
-                before = time.process_time()
+                before = np.array([clock() for clock in clocks])
                 engine.infer(images, geometry)
-                times[name].append(1e3 * (time.process_time() - before))
-    first = median(next(iter(times.values())))
-    for name, values in times.items():
+                times[name].append(np.array([clock() for clock in clocks]) - before)
+    medians = {name: 1e3 * np.median(values, axis=0) for name, values in times.items()}
+    first = next(iter(medians.values()))
+    for name, middle in medians.items():
         difference = np.abs(found[name].offset - expected).mean()
-        middle = median(values)
-        print(f"| `{lift}` | {name} | {middle:.0f} | {middle / first:.2f} | {difference:.1e} |")
+        columns = " | ".join(
+            f"{ms:.0f} | {ratio:.2f}" for ms, ratio in zip(middle, middle / first, strict=True)
+        )
+        print(f"| `{lift}` | {name} | {columns} | {difference:.1e} |", flush=True)
 
 
 def main() -> None:
@@ -80,9 +88,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--lifts", nargs="+", choices=LIFTS, default=LIFTS)
     parser.add_argument("--backends", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     arguments = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, {arguments.preset}, {arguments.cameras} cameras")
-    print("| lift | engine | ms | ratio | difference |\n|---|---|---|---|---|")
+    print("| lift | engine | processor ms | ratio | ms | ratio | difference |")
+    print("|---|---|---|---|---|---|---|")
     for lift in arguments.lifts:
         measure(lift, arguments)
 

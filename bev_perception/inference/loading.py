@@ -166,13 +166,11 @@ def _with_cpu(engine: Engine, model: Segnet, cache: EngineCache | None) -> Engin
 def _built_engine(
     model: Segnet, device: torch.device, precision: str, cache: EngineCache | None
 ) -> Engine:
-    """TensorRT where an engine is built already, or OpenVINO on a CPU in bf16.
+    """TensorRT where an engine is built already, or OpenVINO on a CPU.
 
     Raises:
         EngineError: why PyTorch is to be taken here.
     """
-    if device.type == "cpu" and chosen_precision(precision, device) != "bf16":
-        raise EngineError("OpenVINO is quicker in bf16 alone, see docs/engines.md")
     name = "tensorrt" if device.type == "cuda" else "openvino"
     backend = _graph_backend(name, device, precision)
     engine = GraphEngine(ModelSource(model), backend, cache)
