@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vehicle IoU against the share of drives that have labels, for every way of learning without.
+"""Vehicle IoU against the share of labels, for every way of learning without.
 
     python benchmarks/label_fraction.py --train out/towns/train --test out/towns/test \\
         --steps 600 --more-steps 600
@@ -7,8 +7,10 @@
 Trains once for every method, share and seed, all with the same steps, from the same recipe; then
 prints a table and draws a picture. With --more-steps every method, labels alone too, goes on from
 a network that learned --steps from the same labels, as one goes on when recordings without labels
-come in; the table then has those networks, too. With --unlabelled the labels come from --train and
-the images without labels from elsewhere: another town style, another rig, which --test is of, too.
+come in; the table then has those networks, too. With --units drive set there are rows, too, where a
+few sets of every drive have labels instead of all sets of few drives. With --unlabelled the labels
+come from --train and the images without labels from elsewhere: another town style, another rig,
+which --test is of, too.
 
 What is finished is not trained again, so the command may be stopped and given again, and may run
 on several machines that share --out. --results FILE keeps the figures apart from the networks: what
@@ -23,7 +25,7 @@ import argparse
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,14 @@ from training_runs import TrainingRun, do_all
 
 from bev_perception.resources import config_path
 from bev_perception.training.semi_supervised.config import METHODS, SemiSupervisedConfig
+from bev_perception.training.semi_supervised.label_split import LABELLED_UNITS
 
 METRIC = "iou_within_25m"
 SUPERVISED = "none"
 BEFORE = "before"
 """Name of the networks that methods go on from."""
 NAMES = {BEFORE: "labels alone, before", SUPERVISED: "labels alone"}
+OF_UNITS = {"drive": "", "set": ", sets of all drives"}
 GOAL = 0.95
 """Share of the IoU with all labels that 10 % of them should reach."""
 
@@ -48,18 +52,21 @@ class Choice:
 
     Attributes:
         method: one of METHODS, or BEFORE.
-        percent: of the drives, those that keep their labels.
-        seed: of weights, order of the samples, and which drives those are.
+        percent: of the drives or sets, those that keep their labels.
+        seed: of weights, order of the samples, and which drives or sets those are.
+        unit: one of LABELLED_UNITS; with all labels they are the same, "drive".
     """
 
     method: str
     percent: float
     seed: int
+    unit: str = "drive"
 
     @property
     def name(self) -> str:
         """Its folder."""
-        return f"{self.method}_{self.percent:g}_{self.seed}"
+        unit = "" if self.unit == "drive" else f"_{self.unit}"
+        return f"{self.method}_{self.percent:g}_{self.seed}{unit}"
 
 
 def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
@@ -73,6 +80,7 @@ def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
         "--data.validation", json.dumps([str(options.test)]),
         "--data.cache_dir", options.out / "prepared",
         "--data.labelled_fraction", choice.percent / 100.0,
+        "--data.labelled_unit", choice.unit,
         "--semi_supervised.method", method,
     ]  # fmt: skip
     if options.unlabelled and SemiSupervisedConfig(method).uses_unlabelled:
@@ -81,7 +89,7 @@ def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
     if steps:
         arguments += ["--max_steps", steps, "--validate_every", steps]
     if goes_on:
-        before = training(Choice(BEFORE, choice.percent, choice.seed), options)
+        before = training(replace(choice, method=BEFORE), options)
         arguments += ["--init_weights", before.weights]
     return TrainingRun(options.out / choice.name, tuple(arguments))
 
@@ -122,13 +130,21 @@ class Results:
         settings = json.dumps(self.settings)
         path.write_text(f'{{"settings": {settings}, "networks": [\n  {lines}\n]}}\n')
 
-    def of(self, method: str, percent: float) -> list[float]:
+    def of(self, method: str, percent: float, unit: str = "drive") -> list[float]:
         """Those of all seeds."""
+        unit = "drive" if percent == 100.0 else unit
         return [
             iou
             for choice, iou in sorted(self.ious.items(), key=lambda row: row[0].seed)
-            if (choice.method, choice.percent) == (method, percent)
+            if (choice.method, choice.percent, choice.unit) == (method, percent, unit)
         ]
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Methods and units that there are, in their order."""
+        found = {(choice.unit, choice.method) for choice in self.ious}
+        for unit, method in itertools.product(LABELLED_UNITS, (BEFORE, *METHODS)):
+            if (unit, method) in found:
+                yield unit, method
 
 
 def table(results: Results, percents: list[float]) -> Iterator[str]:
@@ -138,10 +154,10 @@ def table(results: Results, percents: list[float]) -> Iterator[str]:
     full = results.of(SUPERVISED, 100.0)
     yield "| method | " + " | ".join(f"{percent:g} %" for percent in percents) + " |"
     yield "|---" * (len(percents) + 1) + "|"
-    for method in (BEFORE, *METHODS):
+    for unit, method in results.lines():
         cells = []
         for percent in percents:
-            values = results.of(method, percent)
+            values = results.of(method, percent, unit)
             if not values:
                 cells.append("")
                 continue
@@ -151,23 +167,29 @@ def table(results: Results, percents: list[float]) -> Iterator[str]:
                 cell += f" ({np.mean(values) / np.mean(full):.0%})"
             cells.append(cell)
         if any(cells):
-            yield f"| {NAMES.get(method, method)} | " + " | ".join(cells) + " |"
+            yield f"| {line_name(unit, method)} | " + " | ".join(cells) + " |"
+
+
+def line_name(unit: str, method: str) -> str:
+    """As a person reads it."""
+    return NAMES.get(method, method) + OF_UNITS[unit]
 
 
 def draw(results: Results, path: Path) -> None:
-    """The curves, one per method, seeds as bars."""
+    """The curves, one per method and unit, seeds as bars."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5), dpi=120)
-    styles = {BEFORE: "k:", SUPERVISED: "k--"}
-    for method in (BEFORE, *METHODS):
-        percents = sorted({choice.percent for choice in results.ious if choice.method == method})
-        if not percents:
-            continue
-        values = [results.of(method, percent) for percent in percents]
+    colours = {BEFORE: "0.5", SUPERVISED: "k"}
+    colours |= {method: f"C{number}" for number, method in enumerate(METHODS[1:])}
+    for unit, method in results.lines():
+        rows = (choice for choice in results.ious if choice.method == method)
+        percents = sorted({row.percent for row in rows if row.unit == unit or row.percent == 100})
+        values = [results.of(method, percent, unit) for percent in percents]
         axes.errorbar(
             percents, [np.mean(v) for v in values], [np.std(v) for v in values],
-            fmt=styles.get(method, "-"), marker="o", capsize=3, label=NAMES.get(method, method),
+            fmt="-o" if unit == "drive" else "--s", color=colours[method], capsize=3,
+            label=line_name(unit, method),
         )  # fmt: skip
     full = results.of(SUPERVISED, 100.0)
     if full:
@@ -176,7 +198,7 @@ def draw(results: Results, path: Path) -> None:
         place = axes.get_yaxis_transform()
         label = f"{GOAL:.0%} of the IoU with all labels"
         axes.text(0.02, goal, label, va="bottom", transform=place)
-    axes.set(xscale="log", xlabel="drives with labels, %", ylabel="vehicle IoU within 25 m")
+    axes.set(xscale="log", xlabel="labels, %", ylabel="vehicle IoU within 25 m")
     axes.set_xticks(sorted({choice.percent for choice in results.ious}))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
@@ -193,6 +215,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--test", type=Path, required=True, help="labelled bags to judge on")
     parser.add_argument("--percents", nargs="+", type=float, default=[1, 5, 10, 25, 100])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--units", nargs="+", choices=LABELLED_UNITS, default=["drive"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
     parser.add_argument("--more-steps", type=int, help="in which methods go on from labels alone")
@@ -219,8 +242,11 @@ def main() -> None:
     results.read(path)
     methods = ([BEFORE] if options.more_steps else []) + options.methods
     choices = [
-        Choice(method, percent, seed)
-        for seed, method, percent in itertools.product(options.seeds, methods, options.percents)
+        Choice(method, percent, seed, unit)
+        for seed, unit, method, percent in itertools.product(
+            options.seeds, options.units, methods, options.percents
+        )
+        if unit == "drive" or percent < 100.0
     ]
     runs = {choice: training(choice, options) for choice in choices}
     missing = [choice for choice in choices if choice not in results.ious]
@@ -244,9 +270,9 @@ def train(
     """All that is missing, what others go on from first."""
     for seed in options.seeds:
         of_seed = [choice for choice in missing if choice.seed == seed]
-        percents = {choice.percent for choice in of_seed} if options.more_steps else set()
-        before = [Choice(BEFORE, percent, seed) for percent in sorted(percents)]
         after = [choice for choice in of_seed if choice.method != BEFORE]
+        before = [replace(choice, method=BEFORE) for choice in of_seed if options.more_steps]
+        before = list(dict.fromkeys(before))
         for part in (before, after):
             do_all([runs[choice].run for choice in part], options.jobs, f"network, seed {seed}")
 

@@ -39,6 +39,11 @@ def test_every_method_goes_on_from_the_network_of_the_same_labels(curve, monkeyp
         assert given["--semi_supervised.method"] == method
         assert (given["--seed"], given["--data.labelled_fraction"]) == (2, 0.1)
         assert given["--max_steps"] == 5
+    of_sets = curve.training(curve.Choice("mixup", 10.0, 2, "set"), options)
+    given = dict(zip(of_sets.arguments[::2], of_sets.arguments[1::2]))
+    assert given["--data.labelled_unit"] == "set"
+    assert given["--init_weights"].parent.name == "before_10_2_set"
+    assert of_sets.folder.name == "mixup_10_2_set"
     alone = options_of(curve, monkeypatch, tmp_path, "--steps", "7")
     run = curve.training(curve.Choice("fixmatch", 10.0, 2), alone)
     assert "--init_weights" not in run.arguments
@@ -55,5 +60,9 @@ def test_figures_of_another_day_are_taken_in_and_those_of_other_settings_refused
     assert second.of("none", 10.0) == [0.25, 0.75]
     (row,) = [line for line in curve.table(second, [10.0, 100.0]) if line.startswith("| labels")]
     assert row == "| labels alone | 0.500 ± 0.250 |  |"
+    second.ious[curve.Choice("none", 10.0, 1, "set")] = 0.25
+    second.ious[curve.Choice("none", 100.0, 1)] = 1.0
+    rows = [line for line in curve.table(second, [10.0, 100.0]) if line.startswith("| labels")]
+    assert rows[1] == "| labels alone, sets of all drives | 0.250 (25%) | 1.000 (100%) |"
     with pytest.raises(SystemExit, match=r"is of other settings: .*7.* now .*8"):
         curve.Results({"steps": 8}).read(path)

@@ -31,7 +31,7 @@ def make_data(bags: Splits, config: TrainConfig) -> SegnetData:
     if config.sequences.uses_windows:
         return window_data(bags, config)
     labelled = SegnetDataset(
-        bags.train, config.model, config.targets, config.augmentation, config.seed
+        bags.train, config.model, config.targets, config.augmentation, config.seed, bags.labelled
     )
     validation = SegnetDataset(bags.validation, config.model, config.targets)
     if config.semi_supervised.method == "none":

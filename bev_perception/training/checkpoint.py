@@ -129,7 +129,7 @@ def _facts(config: TrainConfig, num_samples: int | None, processes: int | None) 
     parts = ("model", "targets", *learning)
     numbers = ("max_steps", "batch_size", "accumulate", "seed")
     facts = _flat({name: values[name] for name in (*parts, *numbers)})
-    for name in ("labelled_fraction", "unlabelled"):
+    for name in ("labelled_fraction", "labelled_unit", "unlabelled"):
         facts[f"data.{name}"] = values["data"][name]
     return {**facts, "training sets": num_samples, "processes": processes}
 

@@ -15,6 +15,7 @@ from bev_perception.model.sensor_map import check_point_sensor
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.loss_config import LossConfig
 from bev_perception.training.semi_supervised.config import SemiSupervisedConfig
+from bev_perception.training.semi_supervised.label_split import LABELLED_UNITS
 from bev_perception.training.sequences.config import SequenceConfig
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -29,8 +30,10 @@ class DataConfig:
         train: bags or folders of bags to learn from.
         validation: bags or folders of bags to watch; none is allowed.
         unlabelled: bags or folders of bags to learn from without labels; see semi_supervised.
-        labelled_fraction: share of the drives of train whose labels are used, drawn by the
-            seed; the others count as unlabelled.
+        labelled_fraction: share of train whose labels are used, drawn by the seed; the rest
+            counts as unlabelled.
+        labelled_unit: "drive", a share of the drives; "set", that of the camera sets of all
+            drives, evenly far apart.
         cache_dir: where prepared bags are kept; default "prepared" in the output folder.
         rig_file: rig file for bags that need one.
         stride: use every stride-th camera set.
@@ -43,6 +46,7 @@ class DataConfig:
     validation: tuple[Path, ...] = ()
     unlabelled: tuple[Path, ...] = ()
     labelled_fraction: float = 1.0
+    labelled_unit: str = "drive"
     cache_dir: Path | None = None
     rig_file: Path | None = None
     stride: int = 1
@@ -57,6 +61,11 @@ class DataConfig:
         if not 0.0 < self.labelled_fraction <= 1.0:
             raise ConfigurationError(
                 f"labelled_fraction must be more than 0 and at most 1, got {self.labelled_fraction}"
+            )
+        if self.labelled_unit not in LABELLED_UNITS:
+            raise ConfigurationError(
+                f"unknown labelled_unit {self.labelled_unit!r}, expected one of "
+                f"{', '.join(LABELLED_UNITS)}"
             )
         if self.workers < 0:
             raise ConfigurationError(f"workers must not be negative, got {self.workers}")
@@ -232,6 +241,15 @@ class TrainConfig:
             raise ConfigurationError(
                 f"semi_supervised.method {self.semi_supervised.method} takes single sets, and "
                 f"sequences asks for windows of {self.sequences.length}; choose one of them"
+            )
+        if (
+            self.sequences.uses_windows
+            and self.data.labelled_unit == "set"
+            and self.data.labelled_fraction < 1.0
+        ):
+            raise ConfigurationError(
+                f"sequences asks for windows of {self.sequences.length} consecutive sets, and "
+                f"data.labelled_unit set leaves labels to sets far apart; use labelled_unit drive"
             )
 
     def to_dict(self) -> dict[str, Any]:

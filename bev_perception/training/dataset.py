@@ -54,7 +54,7 @@ class TapTableCache:
 
 
 class SegnetDataset(Dataset[Example]):
-    """All sets of prepared bags.
+    """Sets of prepared bags.
 
     Args:
         bags: all with the model's image size.
@@ -62,6 +62,7 @@ class SegnetDataset(Dataset[Example]):
         targets: how boxes become targets.
         augmentation: variations to draw; None for evaluation.
         seed: of the variations.
+        chosen: (K,) indices of the sets that are used, counted through all bags; None for all.
 
     Raises:
         ConfigurationError: targets and model have other classes.
@@ -74,6 +75,7 @@ class SegnetDataset(Dataset[Example]):
         targets: TargetSettings | None = None,
         augmentation: AugmentationConfig | None = None,
         seed: int = 0,
+        chosen: NDArray[np.int64] | None = None,
     ) -> None:
         self._bags = tuple(bags)
         self._config = config
@@ -89,16 +91,19 @@ class SegnetDataset(Dataset[Example]):
         repeated = augmentation is None or augmentation.repeats_rigs
         self._tables = TapTableCache(config) if repeated else TapTableCache(config, max_bytes=0)
         self._ends = np.cumsum([len(bag) for bag in bags])
+        num_sets = int(self._ends[-1]) if len(self._ends) else 0
+        self._chosen = np.arange(num_sets) if chosen is None else chosen
         self._num_cameras = max((bag.num_cameras for bag in bags), default=0)
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return len(self._chosen)
 
     def sample(self, index: int) -> Sample:
         """The index-th moment as recorded."""
-        bag = int(np.searchsorted(self._ends, index, side="right"))
+        number = int(self._chosen[index])
+        bag = int(np.searchsorted(self._ends, number, side="right"))
         first = int(self._ends[bag - 1]) if bag else 0
-        return self._bags[bag].sample(index - first)
+        return self._bags[bag].sample(number - first)
 
     def variation(self, index: int, position: int) -> Sample:
         """The index-th moment as training sees it at a position; as recorded for evaluation."""

@@ -40,6 +40,7 @@ def describe_run(
     described_start's, where the run began with other weights.
     """
     data = {"train": _describe(bags.train), "validation": _describe(bags.validation)}
+    data["train"]["sets"] = len(bags.labelled)
     if bags.unlabelled:
         data["unlabelled"] = _describe(bags.unlabelled)
     return {

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.errors import ConfigurationError
 from bev_perception.training.configuration import TrainConfig
-from bev_perception.training.semi_supervised.label_split import labelled_part
+from bev_perception.training.semi_supervised.label_split import labelled_part, labelled_sets
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,14 @@ class Splits:
 
     Attributes:
         train: whose labels are learned from.
+        labelled: (K,) indices of the sets whose labels those are, counted through all of train.
         validation: to watch.
         unlabelled: whose images are learned from and whose boxes are not looked at; with those
             of train, as their images teach, too.
     """
 
     train: list[PreparedBag]
+    labelled: NDArray[np.int64]
     validation: list[PreparedBag]
     unlabelled: list[PreparedBag]
 
@@ -43,7 +48,9 @@ def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
     validation_paths = find_bags(data.validation) if data.validation else []
     unlabelled_paths = find_bags(data.unlabelled) if data.unlabelled else []
     _check_disjoint(validation_paths, {"train": train_paths, "unlabelled": unlabelled_paths})
-    labelled_paths = labelled_part(train_paths, data.labelled_fraction, config.seed)
+    labelled_paths = train_paths
+    if data.labelled_unit == "drive":
+        labelled_paths = labelled_part(train_paths, data.labelled_fraction, config.seed)
     if not config.semi_supervised.uses_unlabelled:
         train_paths = labelled_paths
     settings = ExtractionSettings(
@@ -66,8 +73,11 @@ def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
         images_alone = replace(settings, labelled_only=False)
         unlabelled = [of_path[path] for path in train_paths]
         unlabelled += prepared(unlabelled_paths, images_alone)
+    labelled = [of_path[path] for path in labelled_paths]
+    fraction = data.labelled_fraction if data.labelled_unit == "set" else 1.0
     return Splits(
-        [of_path[path] for path in labelled_paths],
+        labelled,
+        labelled_sets(sum(len(bag) for bag in labelled), fraction, config.seed),
         [of_path[path] for path in validation_paths],
         unlabelled,
     )

@@ -111,7 +111,7 @@ def _train(
     stopper: Stopper,
     further_callbacks: Sequence[Callback],
 ) -> TrainResult:
-    num_samples = sum(len(bag) for bag in bags.train)
+    num_samples = len(bags.labelled)
     count = process_count(config, processes)
     checkpoint, first_step = None, 0
     if config.resume:

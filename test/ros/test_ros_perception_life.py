@@ -142,10 +142,7 @@ def test_a_signal_while_it_starts_ends_it_without_a_word(
 ) -> None:
     if moment == "importing OpenVINO":
         pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
-        # By itself the node takes it only where the processor is quick in bf16.
-        process = ros_process(PERCEPTION, "--ros-args", "-p", "backend:=openvino")
-    else:
-        process = ros_process(PERCEPTION)
+    process = ros_process(PERCEPTION)
     memory = Path(f"/proc/{process.process.pid}/maps")
     has_come: dict[str, Callable[[], bool]] = {
         "importing ROS": lambda: "_rclpy_pybind11" in memory.read_text(),

@@ -15,6 +15,7 @@ from bev_perception.errors import BagError, ConfigurationError
 from bev_perception.geometry import BevGrid
 from bev_perception.model import Segnet, load_weights
 from bev_perception.training import DataConfig, TrainConfig
+from bev_perception.training.assembly import make_data
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.batch import collate
 from bev_perception.training.dataset import SegnetDataset
@@ -28,7 +29,7 @@ from bev_perception.training.semi_supervised.guesses import (
     known,
     sharpened,
 )
-from bev_perception.training.semi_supervised.label_split import labelled_part
+from bev_perception.training.semi_supervised.label_split import labelled_part, labelled_sets
 from bev_perception.training.semi_supervised.labels import TaughtCells
 from bev_perception.training.semi_supervised.mixing import bev_features, drawn_mix
 from bev_perception.training.semi_supervised.teacher import Teacher
@@ -37,6 +38,8 @@ from bev_perception.training.semi_supervised.unlabelled_data import (
     SemiSupervisedDataset,
     collate_semi_supervised,
 )
+from bev_perception.training.sequences.config import SequenceConfig
+from bev_perception.training.splits import prepared_splits
 from bev_perception.training.train import train
 from bev_perception.training.views import ViewConfig
 
@@ -329,6 +332,44 @@ def test_a_larger_share_of_labels_holds_the_smaller_one(tmp_path):
     assert few != labelled_part(drives, 0.05, seed=3)
     assert len(labelled_part(drives, 0.001, seed=0)) == 1
     assert labelled_part(drives, 1.0, seed=0) == drives
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sets_with_labels_are_evenly_far_apart(seed):
+    few, more = (labelled_sets(2400, fraction, seed) for fraction in (0.05, 0.1))
+    assert (len(few), len(more)) == (120, 240)
+    assert set(few) < set(more)
+    assert np.max(np.diff(few)) <= 40
+    assert np.max(np.diff(more)) <= 20
+    assert np.min(np.diff(more)) >= 4
+    assert not np.array_equal(more, labelled_sets(2400, 0.1, seed + 5))
+    assert len(labelled_sets(2400, 1e-6, seed)) == 1
+    np.testing.assert_array_equal(labelled_sets(7, 1.0, seed), np.arange(7))
+
+
+def test_a_share_of_the_sets_of_all_drives_is_learned_from(tmp_path, bags, cache):
+    config = a_config(tmp_path, bags, cache, max_steps=1)
+    config = replace(config, data=replace(config.data, labelled_fraction=0.5, labelled_unit="set"))
+    splits = prepared_splits(config, show_progress=False)
+    counts = [len(bag) for bag in splits.train]
+    kept = labelled_sets(sum(counts), 0.5, config.seed)
+    np.testing.assert_array_equal(splits.labelled, kept)
+    whole = [bag.sample(index) for bag in splits.train for index in range(len(bag))]
+    dataset = make_data(splits, config).train_dataloader().dataset
+    assert len(dataset) == len(kept)
+    for index, number in enumerate(kept):
+        np.testing.assert_array_equal(dataset.sample(index).images, whole[number].images)
+    _, metadata = load_weights(train(config, show_progress=False).weights)
+    assert metadata["data"]["train"]["sets"] == len(kept)
+
+
+def test_shares_of_sets_are_no_windows(tmp_path, bags, cache):
+    config = a_config(tmp_path, bags, cache)
+    data = replace(config.data, labelled_fraction=0.5, labelled_unit="set")
+    with pytest.raises(ConfigurationError, match="use labelled_unit drive"):
+        replace(config, data=data, sequences=SequenceConfig(history=1))
+    with pytest.raises(ConfigurationError, match="'town', expected one of drive, set"):
+        replace(data, labelled_unit="town")
 
 
 def test_bags_without_labels_are_refused_where_labels_are_needed(tmp_path, cache, recording):
