@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablation_changes import BASE, Ablation, Change, load_ablation, train_config
+from ablation_changes import BASE, Ablation, Change, load_ablation
 from ablation_table import Row, conditions, draw, table
 from common_grid import CommonGridRespondent
 from judged_training import Judging, kept, num_parameters
@@ -186,7 +186,7 @@ def prepare(runs: list[Run]) -> None:
     configs: dict[object, TrainConfig] = {}
     for run in runs:
         if not run.training.weights.is_file():
-            config = train_config(run.training.arguments)
+            config = run.training.config
             configs.setdefault(config.model.image_size, config)
     for config in configs.values():
         prepared_splits(config, show_progress=True)

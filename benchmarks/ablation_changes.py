@@ -6,16 +6,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
+from training_runs import train_config
 
-from bev_perception.cli.parser import Parser
-from bev_perception.cli.train import COMMAND, configuration
 from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.geometry.strict_yaml import StrictLoader
 from bev_perception.training.configuration import TrainConfig
@@ -85,15 +83,6 @@ class Ablation:
         return train_config(["--config", self.recipe, *change.arguments])
 
 
-def train_config(arguments: Sequence[object]) -> TrainConfig:
-    """What ``bev train`` would do with these arguments.
-
-    Raises:
-        ConfigurationError: they make no training.
-    """
-    return configuration(_train_parser().parse_args([str(word) for word in arguments]))[0]
-
-
 def load_ablation(path: Path) -> Ablation:
     """Reads and checks a file such as benchmarks/ablation_small.yaml.
 
@@ -148,20 +137,6 @@ def _check_different(ablation: Ablation, path: Path) -> None:
             raise ConfigurationError(f"{path}: {where}: {error}") from error
         same = seen.setdefault(json.dumps(config.to_dict(), sort_keys=True), change)
         _require(same is change, path, f"{where} trains the same as {same.name!r}")
-
-
-class _RaisingParser(Parser):
-    """Raises what it would have said before it ended the program."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ConfigurationError(" ".join(message.split()))
-
-
-@cache
-def _train_parser() -> Parser:
-    parser = _RaisingParser(prog="bev train")
-    COMMAND.add_arguments(parser)
-    return parser
 
 
 def _typed(value: Any) -> str:

@@ -25,11 +25,11 @@ import argparse
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from kept_figures import KeptFigures
 from training_runs import TrainingRun, do_all
 
 from bev_perception.resources import config_path
@@ -94,54 +94,21 @@ def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
     return TrainingRun(options.out / choice.name, tuple(arguments))
 
 
-@dataclass
-class Results:
-    """IoU of the networks that are finished.
-
-    Attributes:
-        settings: what all of them share.
-        ious: by choice.
-    """
-
-    settings: dict[str, Any]
-    ious: dict[Choice, float] = field(default_factory=dict)
-
-    def read(self, path: Path) -> None:
-        """Takes in those of a file, if it is there.
-
-        Raises:
-            SystemExit: they are of other settings.
-        """
-        if not path.exists():
-            return
-        kept = json.loads(path.read_text())
-        if kept["settings"] != self.settings:
-            raise SystemExit(
-                f"{path} is of other settings: {kept['settings']}, now {self.settings}; "
-                f"name another file"
-            )
-        self.ious |= {Choice(**row["choice"]): row["iou"] for row in kept["networks"]}
-
-    def write(self, path: Path) -> None:
-        """Keeps them, one line each."""
-        rows = [{"choice": vars(choice), "iou": round(iou, 5)} for choice, iou in self.ious.items()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = ",\n  ".join(json.dumps(row) for row in rows)
-        settings = json.dumps(self.settings)
-        path.write_text(f'{{"settings": {settings}, "networks": [\n  {lines}\n]}}\n')
+class Results(KeptFigures[Choice]):
+    """IoU of the networks that are finished."""
 
     def of(self, method: str, percent: float, unit: str = "drive") -> list[float]:
         """Those of all seeds."""
         unit = "drive" if percent == 100.0 else unit
         return [
-            iou
-            for choice, iou in sorted(self.ious.items(), key=lambda row: row[0].seed)
+            self.rows[choice]["iou"]
+            for choice in sorted(self.rows, key=lambda choice: choice.seed)
             if (choice.method, choice.percent, choice.unit) == (method, percent, unit)
         ]
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Methods and units that there are, in their order."""
-        found = {(choice.unit, choice.method) for choice in self.ious}
+        found = {(choice.unit, choice.method) for choice in self.rows}
         for unit, method in itertools.product(LABELLED_UNITS, (BEFORE, *METHODS)):
             if (unit, method) in found:
                 yield unit, method
@@ -183,7 +150,7 @@ def draw(results: Results, path: Path) -> None:
     colours = {BEFORE: "0.5", SUPERVISED: "k"}
     colours |= {method: f"C{number}" for number, method in enumerate(METHODS[1:])}
     for unit, method in results.lines():
-        rows = (choice for choice in results.ious if choice.method == method)
+        rows = (choice for choice in results.rows if choice.method == method)
         percents = sorted({row.percent for row in rows if row.unit == unit or row.percent == 100})
         values = [results.of(method, percent, unit) for percent in percents]
         axes.errorbar(
@@ -199,7 +166,7 @@ def draw(results: Results, path: Path) -> None:
         label = f"{GOAL:.0%} of the IoU with all labels"
         axes.text(0.02, goal, label, va="bottom", transform=place)
     axes.set(xscale="log", xlabel="labels, %", ylabel="vehicle IoU within 25 m")
-    axes.set_xticks(sorted({choice.percent for choice in results.ious}))
+    axes.set_xticks(sorted({choice.percent for choice in results.rows}))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.grid(alpha=0.3)
@@ -232,12 +199,13 @@ def main() -> None:
     options = parsed()
     path = options.results or options.out / "results.json"
     results = Results(
+        Choice,
         {
             "recipe": options.recipe.stem,
             "steps": options.steps,
             "more_steps": options.more_steps,
             "unlabelled": bool(options.unlabelled),
-        }
+        },
     )
     results.read(path)
     methods = ([BEFORE] if options.more_steps else []) + options.methods
@@ -249,13 +217,13 @@ def main() -> None:
         if unit == "drive" or percent < 100.0
     ]
     runs = {choice: training(choice, options) for choice in choices}
-    missing = [choice for choice in choices if choice not in results.ious]
+    missing = [choice for choice in choices if choice not in results.rows]
     if not options.finished:
         train(missing, runs, options)
     for choice in missing:
         if runs[choice].weights.is_file():
-            results.ious[choice] = runs[choice].metadata()["metrics"][METRIC]
-    if not results.ious:
+            results.rows[choice] = {"iou": runs[choice].metadata()["metrics"][METRIC]}
+    if not results.rows:
         raise SystemExit(f"nothing in {options.out} is finished yet; leave --finished out")
     options.out.mkdir(parents=True, exist_ok=True)
     results.write(path)

@@ -6,9 +6,11 @@
     python benchmarks/lift_table.py --train out/drives/busy --test out/drives/test
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
-with memory see a history before each. What is trained or judged already is not done again. The
-table is Markdown: what a network costs, what it knows by distance, of hidden vehicles and of how
-fast things move, with a pitch that nobody told it of, and without a camera. `--recipe
+with memory see a history before each. What is trained or judged already is not done again, nor what
+--results FILE holds of another day, which must be of the same drives. --finished trains nothing
+and tells of what is there. The table is Markdown: what a network costs, what it knows by
+distance, of hidden vehicles and of how fast things move, with a pitch that nobody told it of, and
+without a camera. Latencies are of networks with random weights, measured anew in turns. `--recipe
 config/recipes/label_fraction.yaml` makes it of small networks in an evening.
 """
 
@@ -18,19 +20,22 @@ import argparse
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from judged_training import Judging, kept, num_parameters, shown_share
+from judged_training import Judging, kept, shown_share
+from kept_figures import KeptFigures
 from tqdm import tqdm
 from training_runs import TrainingRun, do_all
 
 from bev_perception.datasets.drives import find_bags, open_drive
 from bev_perception.evaluation.regions import NEAR, WIDE
-from bev_perception.inference import load_engine
-from bev_perception.model import load_weights
+from bev_perception.geometry import BevGrid
+from bev_perception.inference import make_engine
+from bev_perception.model import Segnet
 from bev_perception.model.lift_config import LIFTS
 from bev_perception.model.memory_config import MEMORIES
 from bev_perception.perception import Pipeline
@@ -46,113 +51,106 @@ FAR = ("within_25m", "within_50m", "ring_0_20m", "ring_20_35m", "ring_35_50m")
 CLOSE = ("within_25m", "ring_0_10m", "ring_10_20m", "ring_20_25m")
 """Regions of evaluation/regions.py for grids that reach 50 m, and for others."""
 
-FURTHER = (
-    "hidden known", "hidden IoU", "velocity error, moving", "pitch 2° untold", "worst camera lost",
-)  # fmt: skip
+FURTHER = {
+    "hidden_known": "hidden known",
+    "hidden_iou": "hidden IoU",
+    "moving_error": "velocity error, moving",
+    "kept_pitched": "pitch 2° untold",
+    "kept_camera_lost": "worst camera lost",
+}
+"""Figures and their columns."""
 
 
 @dataclass(frozen=True)
-class Network:
-    """One row.
+class Choice:
+    """What one network is.
 
     Attributes:
         lift: of LIFTS.
         memory: of MEMORIES.
-        training: that makes it.
-        judging: of all networks.
     """
 
     lift: str
     memory: str
-    training: TrainingRun
-    judging: Judging
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return self.training.folder.name
-
-    def make(self) -> None:
-        """Trains and judges it unless that is done."""
-        self.training.run()
-        self.judging.judge(self.training)
-
-    def metrics(self) -> dict[str, Any]:
-        """What it is worth."""
-        return self.judging.metrics(self.training)
 
 
-def networks_of(options: argparse.Namespace) -> list[Network]:
-    """All that are asked for and that there can be."""
-    choices = itertools.product(options.memories, options.lifts)
-    return [network(lift, memory, options) for memory, lift in choices]
-
-
-def network(lift: str, memory: str, options: argparse.Namespace) -> Network:
-    """The network and how it is trained."""
+def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
+    """How it is trained."""
     arguments: list[object] = [
         *options.train,
         "--config", options.recipe,
-        "--model.lift", lift,
+        "--model.lift", choice.lift,
         "--data.cache_dir", options.out / "prepared",
     ]  # fmt: skip
-    if memory != "none":
-        arguments += ["--model.memory.kind", memory, "--sequences.history", HISTORY]
+    if choice.memory != "none":
+        arguments += ["--model.memory.kind", choice.memory, "--sequences.history", HISTORY]
     if options.steps:
         arguments += ["--max_steps", options.steps]
-    training = TrainingRun(options.out / f"{lift}_{memory}", tuple(arguments))
-    judging = Judging(tuple(options.test), 1, options.retention_stride)
-    return Network(lift, memory, training, judging)
+    return TrainingRun(options.out / f"{choice.lift}_{choice.memory}", tuple(arguments))
 
 
-def latencies_ms(networks: list[Network], drive: Path, sets: int) -> dict[str, float]:
+def figures_of(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+    """What a judged network is worth, by region and by column."""
+    hidden, velocity = metrics["hidden"][NEAR.name]["all"], metrics["velocity"]
+    regions = dict.fromkeys((*FAR, *CLOSE))
+    return {
+        **{region: metrics["iou"].get(region) for region in regions},
+        "hidden_known": hidden["known"],
+        "hidden_iou": hidden["iou"],
+        "hidden_objects": hidden["objects"],
+        "moving_error": velocity["moving_error"],
+        "moving_speed": velocity["moving_speed"],
+        "kept_pitched": kept(metrics, "unknown", "pitch +2°"),
+        "kept_camera_lost": kept(metrics, "lost"),
+    }
+
+
+def latencies_ms(models: dict[Choice, Segnet], drive: Path, sets: int) -> dict[Choice, float]:
     """Median of each one's engine over the same sets, one after the other in turns."""
-    samples: dict[str, list[float]] = {each.name: [] for each in networks}
+    samples: dict[Choice, list[float]] = {choice: [] for choice in models}
     with open_drive(drive) as opened:
         pipelines = {
-            each.name: Pipeline(load_engine(each.training.weights, backend="cpu"), opened.rig)
-            for each in networks
+            choice: Pipeline(make_engine(model, backend="cpu"), opened.rig)
+            for choice, model in models.items()
         }
         moments = itertools.islice(opened.sets(), sets)
         for number, labelled in enumerate(tqdm(moments, total=sets, desc="latency", unit="set")):
-            for name, pipeline in pipelines.items():
+            for choice, pipeline in pipelines.items():
                 output = pipeline.process(labelled.frame_set)
                 if number >= WARM_UP:
-                    samples[name].append(output.timings_ms["engine"])
-    return {name: float(np.median(values)) for name, values in samples.items()}
+                    samples[choice].append(output.timings_ms["engine"])
+    return {choice: float(np.median(values)) for choice, values in samples.items()}
 
 
-def table(networks: list[Network], latency: Mapping[str, float]) -> Iterator[str]:
+def table(
+    rows: Mapping[Choice, Mapping[str, float | None]],
+    models: Mapping[Choice, Segnet],
+    latency: Mapping[Choice, float],
+) -> Iterator[str]:
     """Lines of Markdown."""
-    regions = FAR if reach_m(networks[0]) >= WIDE.outer_m else CLOSE
+    grid = next(iter(models.values())).config.grid
+    regions = FAR if reach_m(grid) >= WIDE.outer_m else CLOSE
     titles = [_title(name) for name in regions]
-    headings = ("lift", "memory", "parameters", "ms", *titles, *FURTHER)
+    headings = ("lift", "memory", "parameters", "ms", *titles, *FURTHER.values())
     yield "| " + " | ".join(headings) + " |"
     yield "|---" * len(headings) + "|"
-    for each in networks:
-        metrics = each.metrics()
-        iou, hidden = metrics["iou"], metrics["hidden"][NEAR.name]["all"]
-        velocity = metrics["velocity"]
+    for choice, model in models.items():
+        shown = {name: shown_share(value) for name, value in rows[choice].items()}
+        shown["moving_error"] += f" of {shown['moving_speed']}"
         cells = [
-            each.lift,
-            each.memory,
-            f"{num_parameters(each.training.weights) / 1e3:.0f} k",
-            f"{latency[each.name]:.1f}",
-            *(shown_share(iou[region]) for region in regions),
-            shown_share(hidden["known"]),
-            shown_share(hidden["iou"]),
-            f"{shown_share(velocity['moving_error'])} of {shown_share(velocity['moving_speed'])}",
-            shown_share(kept(metrics, "unknown", "pitch +2°")),
-            shown_share(kept(metrics, "lost")),
+            choice.lift,
+            choice.memory,
+            f"{sum(parameter.numel() for parameter in model.parameters()) / 1e3:.0f} k",
+            f"{latency[choice]:.1f}",
+            *(shown[name] for name in (*regions, *FURTHER)),
         ]
         yield "| " + " | ".join(cells) + " |"
     yield ""
-    yield f"{hidden['objects']} hidden vehicles"
+    yield f"{next(iter(rows.values()))['hidden_objects']:g} hidden vehicles"
 
 
-def reach_m(network: Network) -> float:
-    """How far its grid reaches to the side that it reaches least."""
-    grid = load_weights(network.training.weights)[0].config.grid
+def reach_m(grid: BevGrid) -> float:
+    """How far it reaches to the side that it reaches least."""
     return min(-grid.x_min, -grid.y_min, grid.x_max, grid.y_max)
 
 
@@ -160,6 +158,17 @@ def _title(region: str) -> str:
     """ "IoU ±25 m" of within_25m, "10-20 m" of ring_10_20m."""
     kind, _, bounds = region.removesuffix("m").partition("_")
     return f"IoU ±{bounds} m" if kind == "within" else f"{bounds.replace('_', '-')} m"
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What all networks of a table share."""
+    return {
+        "recipe": Path(options.recipe).stem,
+        "steps": options.steps,
+        "train": [Path(drives).name for drives in options.train],
+        "test": [drives.name for drives in options.test],
+        "retention-stride": options.retention_stride,
+    }
 
 
 def parsed() -> argparse.Namespace:
@@ -172,18 +181,43 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--recipe", default=config_path("recipes/tiny.yaml"))
     parser.add_argument("--retention-stride", type=int, default=5)
     parser.add_argument("--sets", type=int, default=20, help="whose latency is measured")
+    parser.add_argument("--finished", action="store_true", help="train nothing")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--out", type=Path, default=Path("out/lift_table"))
+    parser.add_argument("--results", type=Path, help="default: results.json in --out")
     return parser.parse_args()
 
 
 def main() -> None:
     """Trains and judges what is missing, then prints the table."""
     options = parsed()
-    networks = networks_of(options)
-    do_all([each.make for each in networks], options.jobs, "network")
-    latency = latencies_ms(networks, find_bags(options.test)[0], options.sets)
-    lines = [*table(networks, latency), "", f"{torch.get_num_threads()} threads; {options.recipe}"]
+    path = options.results or options.out / "results.json"
+    results = KeptFigures(Choice, settings(options))
+    results.read(path)
+    both = itertools.product(options.memories, options.lifts)
+    choices = [Choice(lift, memory) for memory, lift in both]
+    runs = {choice: training(choice, options) for choice in choices}
+    judging = Judging(tuple(options.test), 1, options.retention_stride)
+
+    def make(choice: Choice) -> None:
+        runs[choice].run()
+        judging.judge(runs[choice])
+
+    missing = [choice for choice in choices if choice not in results.rows]
+    if not options.finished:
+        do_all([partial(make, choice) for choice in missing], options.jobs, "network")
+    for choice in missing:
+        if judging.is_done(runs[choice]):
+            results.rows[choice] = figures_of(judging.metrics(runs[choice]))
+    done = [choice for choice in choices if choice in results.rows]
+    if not done:
+        raise SystemExit(f"nothing in {options.out} is finished yet; leave --finished out")
+    options.out.mkdir(parents=True, exist_ok=True)
+    results.write(path)
+    models = {choice: Segnet(runs[choice].config.model).eval() for choice in done}
+    latency = latencies_ms(models, find_bags(options.test)[0], options.sets)
+    lines = [*table(results.rows, models, latency), ""]
+    lines.append(f"{torch.get_num_threads()} threads; {options.recipe}")
     (options.out / "table.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

@@ -8,13 +8,18 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from bev_perception.cli.parser import Parser
+from bev_perception.cli.train import COMMAND, configuration
+from bev_perception.errors import ConfigurationError
 from bev_perception.model import load_weights
 from bev_perception.training.checkpoint_file import has_checkpoint
+from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.train import WEIGHTS_NAME
 
 
@@ -34,6 +39,15 @@ class TrainingRun:
     def weights(self) -> Path:
         """Its result, there when it is finished."""
         return self.folder / WEIGHTS_NAME
+
+    @property
+    def config(self) -> TrainConfig:
+        """What it trains.
+
+        Raises:
+            ConfigurationError: its arguments make no training.
+        """
+        return train_config(self.arguments)
 
     def metadata(self) -> dict[str, Any]:
         """What its weights tell of themselves."""
@@ -65,3 +79,26 @@ def do_all(tasks: Sequence[Callable[[], None]], jobs: int, unit: str) -> None:
     """Does all of them, several at a time, with a bar."""
     with ThreadPoolExecutor(jobs) as pool:
         list(tqdm(pool.map(lambda task: task(), tasks), total=len(tasks), unit=unit))
+
+
+def train_config(arguments: Sequence[object]) -> TrainConfig:
+    """What ``bev train`` would do with these arguments.
+
+    Raises:
+        ConfigurationError: they make no training.
+    """
+    return configuration(_train_parser().parse_args([str(word) for word in arguments]))[0]
+
+
+class _RaisingParser(Parser):
+    """Raises what it would have said before it ended the program."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ConfigurationError(" ".join(message.split()))
+
+
+@cache
+def _train_parser() -> Parser:
+    parser = _RaisingParser(prog="bev train")
+    COMMAND.add_arguments(parser)
+    return parser

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from programs import load_program
+from programs import load_benchmark
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.resources import config_path
@@ -19,7 +19,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 @pytest.fixture(scope="module")
 def ablation_changes() -> ModuleType:
     """The module, which is no part of the package."""
-    return load_program(BENCHMARKS / "ablation_changes.py")
+    return load_benchmark("ablation_changes.py")
 
 
 def test_the_small_ablation_changes_what_it_names(ablation_changes):

@@ -4,21 +4,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
-from programs import load_program
-
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+from programs import load_benchmark
 
 
 @pytest.fixture(scope="module")
 def curve() -> ModuleType:
     """The program, which is no part of the package."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        return load_program(BENCHMARKS / "label_fraction.py")
+    return load_benchmark("label_fraction.py")
 
 
 def options_of(curve, monkeypatch, tmp_path, *arguments):
@@ -51,18 +46,18 @@ def test_every_method_goes_on_from_the_network_of_the_same_labels(curve, monkeyp
 
 def test_figures_of_another_day_are_taken_in_and_those_of_other_settings_refused(curve, tmp_path):
     path = tmp_path / "new" / "results.json"
-    first = curve.Results({"steps": 7})
-    first.ious[curve.Choice("none", 10.0, 0)] = 0.25
+    first = curve.Results(curve.Choice, {"steps": 7})
+    first.rows[curve.Choice("none", 10.0, 0)] = {"iou": 0.25}
     first.write(path)
-    second = curve.Results({"steps": 7})
-    second.ious[curve.Choice("none", 10.0, 1)] = 0.75
+    second = curve.Results(curve.Choice, {"steps": 7})
+    second.rows[curve.Choice("none", 10.0, 1)] = {"iou": 0.75}
     second.read(path)
     assert second.of("none", 10.0) == [0.25, 0.75]
     (row,) = [line for line in curve.table(second, [10.0, 100.0]) if line.startswith("| labels")]
     assert row == "| labels alone | 0.500 ± 0.250 |  |"
-    second.ious[curve.Choice("none", 10.0, 1, "set")] = 0.25
-    second.ious[curve.Choice("none", 100.0, 1)] = 1.0
+    second.rows[curve.Choice("none", 10.0, 1, "set")] = {"iou": 0.25}
+    second.rows[curve.Choice("none", 100.0, 1)] = {"iou": 1.0}
     rows = [line for line in curve.table(second, [10.0, 100.0]) if line.startswith("| labels")]
     assert rows[1] == "| labels alone, sets of all drives | 0.250 (25%) | 1.000 (100%) |"
     with pytest.raises(SystemExit, match=r"is of other settings: .*7.* now .*8"):
-        curve.Results({"steps": 8}).read(path)
+        curve.Results(curve.Choice, {"steps": 8}).read(path)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of lifts: what is trained, and figures of another day in the right columns."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+from programs import load_benchmark
+from tiny_network import CONFIG
+
+from bev_perception.geometry import BevGrid
+from bev_perception.model import Segnet
+from bev_perception.model.lift_config import LIFTS
+from bev_perception.model.memory_config import MEMORIES
+from bev_perception.resources import config_path
+
+
+@pytest.fixture(scope="module")
+def lift_table() -> ModuleType:
+    """The program, which is no part of the package."""
+    return load_benchmark("lift_table.py")
+
+
+def test_every_lift_can_be_trained_with_every_memory(lift_table, monkeypatch):
+    recipe = str(config_path("recipes/label_fraction.yaml"))
+    words = ["", "--train", "a", "--test", "b", "--recipe", recipe, "--steps", "7"]
+    monkeypatch.setattr(sys, "argv", words)
+    options = lift_table.parsed()
+    for lift in LIFTS:
+        for memory in MEMORIES:
+            run = lift_table.training(lift_table.Choice(lift, memory), options)
+            model = run.config.model
+            assert (model.lift, model.memory.kind, run.config.max_steps) == (lift, memory, 7)
+            assert run.config.sequences.history == (0 if memory == "none" else 3)
+
+
+def test_figures_of_another_day_are_in_their_columns(lift_table, tmp_path):
+    choice = lift_table.Choice("bilinear", "none")
+    names = (*lift_table.FAR, *lift_table.FURTHER, "moving_speed")
+    figures = {name: number / 100.0 for number, name in enumerate(names)}
+    figures |= {"hidden_iou": None, "hidden_objects": 9.0}
+    first = lift_table.KeptFigures(lift_table.Choice, {"steps": 7}, {choice: figures})
+    first.write(tmp_path / "kept.json")
+    second = lift_table.KeptFigures(lift_table.Choice, {"steps": 7})
+    second.read(tmp_path / "kept.json")
+    models = {choice: Segnet(replace(CONFIG, grid=BevGrid.centered(50.0, 1.0)))}
+    head, _, row, _, note = lift_table.table(second.rows, models, {choice: 12.34})
+    cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    assert cells["ms"] == "12.3"
+    assert cells["IoU ±25 m"] == "0.000"
+    assert cells["IoU ±50 m"] == "0.010"
+    assert cells["35-50 m"] == "0.040"
+    assert cells["hidden known"] == "0.050"
+    assert cells["hidden IoU"] == "-"
+    assert cells["velocity error, moving"] == "0.070 of 0.100"
+    assert cells["worst camera lost |"] == "0.090 |"
+    assert note == "9 hidden vehicles"
