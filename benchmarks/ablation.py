@@ -35,6 +35,7 @@ from bev_perception.evaluation.evaluate import evaluate
 from bev_perception.evaluation.regions import NEAR
 from bev_perception.geometry import BevGrid
 from bev_perception.inference import load_engine
+from bev_perception.model import load_weights
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.splits import prepared_splits
 
@@ -94,7 +95,7 @@ class Run:
             "kept_untold_pitch": kept(metrics, "unknown", "pitch -2°", "pitch +2°"),
             "kept_camera_lost": kept(metrics, "lost"),
             "seconds_per_step": None if resumed else 60.0 * metadata["minutes"] / metadata["steps"],
-            "parameters": num_parameters(self.training.weights),
+            "parameters": num_parameters(load_weights(self.training.weights)[0]),
             "steps": metadata["steps"],
             "sets": metrics["sets"],
             "retention_sets": metrics["retention"]["sets"],

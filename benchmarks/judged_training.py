@@ -11,7 +11,7 @@ from typing import Any
 
 from training_runs import TrainingRun, run_bev
 
-from bev_perception.model import load_weights
+from bev_perception.model import Segnet
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,6 @@ def shown_share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def num_parameters(weights: Path) -> int:
-    """Numbers that were learned."""
-    model, _ = load_weights(weights)
+def num_parameters(model: Segnet) -> int:
+    """Numbers that are learned."""
     return sum(parameter.numel() for parameter in model.parameters())

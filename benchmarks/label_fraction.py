@@ -7,16 +7,16 @@
 Trains once for every method, share and seed, all with the same steps, from the same recipe; then
 prints a table and draws a picture. With --more-steps every method, labels alone too, goes on from
 a network that learned --steps from the same labels, as one goes on when recordings without labels
-come in; the table then has those networks, too. With --units drive set there are rows, too, where a
-few sets of every drive have labels instead of all sets of few drives. With --unlabelled the labels
-come from --train and the images without labels from elsewhere: another town style, another rig,
-which --test is of, too.
+come in; the table then has those networks, too. With --units drive set there are rows, too, where
+as many sets have labels, spread over all drives, instead of all sets of few drives. With
+--unlabelled the labels come from --train and the images without labels from elsewhere: another
+town style, another rig, which --test is of, too.
 
 What is finished is not trained again, so the command may be stopped and given again, and may run
 on several machines that share --out. --results FILE keeps the figures apart from the networks: what
-it holds of another machine or day, which must be of the same drives, counts as finished. --finished
-trains nothing and tells of what is there. Seeds come one after the other, so that an early look has
-all methods once.
+it holds of another machine or day, of drives and a recipe of these names, counts as finished.
+--finished trains nothing and tells of what is there. Seeds come one after the other, so that an
+early look has all methods once.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from kept_figures import KeptFigures
+from kept_figures import Figures, KeptFigures
 from training_runs import TrainingRun, do_all
 
 from bev_perception.resources import config_path
@@ -198,51 +200,64 @@ def main() -> None:
     """Trains what is missing, then tells."""
     options = parsed()
     path = options.results or options.out / "results.json"
-    results = Results(
-        Choice,
-        {
-            "recipe": options.recipe.stem,
-            "steps": options.steps,
-            "more_steps": options.more_steps,
-            "unlabelled": bool(options.unlabelled),
-        },
-    )
-    results.read(path)
+    results = Results(Choice, settings(options), path)
     methods = ([BEFORE] if options.more_steps else []) + options.methods
+    asked = itertools.product(options.seeds, options.units, methods, options.percents)
     choices = [
-        Choice(method, percent, seed, unit)
-        for seed, unit, method, percent in itertools.product(
-            options.seeds, options.units, methods, options.percents
-        )
-        if unit == "drive" or percent < 100.0
+        Choice(method, percent, seed, unit if percent < 100.0 else "drive")
+        for seed, unit, method, percent in asked
     ]
+    choices = list(dict.fromkeys(choices))
     runs = {choice: training(choice, options) for choice in choices}
-    missing = [choice for choice in choices if choice not in results.rows]
-    if not options.finished:
-        train(missing, runs, options)
-    for choice in missing:
-        if runs[choice].weights.is_file():
-            results.rows[choice] = {"iou": runs[choice].metadata()["metrics"][METRIC]}
-    if not results.rows:
-        raise SystemExit(f"nothing in {options.out} is finished yet; leave --finished out")
+
+    def found(choice: Choice) -> Figures | None:
+        if not runs[choice].weights.is_file():
+            return None
+        runs[choice].check()
+        return {"iou": runs[choice].metadata()["metrics"][METRIC]}
+
+    def make_all(missing: list[Choice], done: Callable[[Choice], None]) -> None:
+        train(missing, done, runs, options)
+
+    results.gather(choices, found, None if options.finished else make_all)
     options.out.mkdir(parents=True, exist_ok=True)
-    results.write(path)
     draw(results, options.out / "label_fraction.png")
     print("\n".join(table(results, options.percents)))
     print(f"{options.out / 'label_fraction.png'}, {path}")
 
 
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What all networks of a curve share."""
+    return {
+        "recipe": options.recipe.stem,
+        "steps": options.steps,
+        "more_steps": options.more_steps,
+        "train": [Path(drives).name for drives in options.train],
+        "unlabelled": [Path(drives).name for drives in options.unlabelled],
+        "test": options.test.name,
+    }
+
+
 def train(
-    missing: list[Choice], runs: dict[Choice, TrainingRun], options: argparse.Namespace
+    missing: list[Choice],
+    done: Callable[[Choice], None],
+    runs: dict[Choice, TrainingRun],
+    options: argparse.Namespace,
 ) -> None:
-    """All that is missing, what others go on from first."""
+    """All that is missing, what others go on from first; says of each when it is done."""
+
+    def make(choice: Choice) -> None:
+        runs[choice].run()
+        done(choice)
+
     for seed in options.seeds:
         of_seed = [choice for choice in missing if choice.seed == seed]
         after = [choice for choice in of_seed if choice.method != BEFORE]
         before = [replace(choice, method=BEFORE) for choice in of_seed if options.more_steps]
         before = list(dict.fromkeys(before))
         for part in (before, after):
-            do_all([runs[choice].run for choice in part], options.jobs, f"network, seed {seed}")
+            tasks = [partial(make, choice) for choice in part]
+            do_all(tasks, options.jobs, f"network, seed {seed}")
 
 
 if __name__ == "__main__":

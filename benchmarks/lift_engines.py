@@ -28,6 +28,7 @@ from lift import ring
 from bev_perception.errors import EngineError
 from bev_perception.inference import Engine, TorchEngine, make_engine
 from bev_perception.inference.engine_cache import EngineCache
+from bev_perception.inference.memory import settle_memory
 from bev_perception.model import LIFTS, Segnet, build_lift_geometry, preset
 
 PRECISIONS = {"cpu": ("fp32", "bf16"), "onnx": ("fp32",), "openvino": ("fp32", "bf16")}
@@ -62,6 +63,9 @@ def measure(lift: str, arguments: argparse.Namespace) -> None:
     expected = TorchEngine(model).infer(images, geometry).offset
     with tempfile.TemporaryDirectory() as folder:
         engines = engines_of(model, arguments, EngineCache(Path(folder)))
+        settle_memory()  # as load_engine does
+        if not engines:
+            raise SystemExit("no engine is left; name other --backends or --precisions")
         found = {name: engine.infer(images, geometry) for name, engine in engines.items()}
         clocks = (time.process_time, time.perf_counter)
         times: dict[str, list[np.ndarray]] = {name: [] for name in engines}
@@ -88,7 +92,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--lifts", nargs="+", choices=LIFTS, default=LIFTS)
     parser.add_argument("--backends", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
-    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    names = sorted({precision for each in PRECISIONS.values() for precision in each})
+    parser.add_argument("--precisions", nargs="+", choices=names, default=names)
     arguments = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, {arguments.preset}, {arguments.cameras} cameras")
     print("| lift | engine | processor ms | ratio | ms | ratio | difference |")

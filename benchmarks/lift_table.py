@@ -7,8 +7,8 @@
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
 with memory see a history before each. What is trained or judged already is not done again, nor what
---results FILE holds of another day, which must be of the same drives. --finished trains nothing
-and tells of what is there. The table is Markdown: what a network costs, what it knows by
+--results FILE holds of another day, of drives and a recipe of these names. --finished trains
+nothing and tells of what is there. The table is Markdown: what a network costs, what it knows by
 distance, of hidden vehicles and of how fast things move, with a pitch that nobody told it of, and
 without a camera. Latencies are of networks with random weights, measured anew in turns. `--recipe
 config/recipes/label_fraction.yaml` makes it of small networks in an evening.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from judged_training import Judging, kept, shown_share
-from kept_figures import KeptFigures
+from judged_training import Judging, kept, num_parameters, shown_share
+from kept_figures import Figures, KeptFigures
 from tqdm import tqdm
 from training_runs import TrainingRun, do_all
 
@@ -35,7 +35,8 @@ from bev_perception.datasets.drives import find_bags, open_drive
 from bev_perception.evaluation.regions import NEAR, WIDE
 from bev_perception.geometry import BevGrid
 from bev_perception.inference import make_engine
-from bev_perception.model import Segnet
+from bev_perception.inference.memory import settle_memory
+from bev_perception.model import Segnet, SegnetConfig
 from bev_perception.model.lift_config import LIFTS
 from bev_perception.model.memory_config import MEMORIES
 from bev_perception.perception import Pipeline
@@ -89,12 +90,12 @@ def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
     return TrainingRun(options.out / f"{choice.lift}_{choice.memory}", tuple(arguments))
 
 
-def figures_of(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+def figures_of(metrics: Mapping[str, Any]) -> Figures:
     """What a judged network is worth, by region and by column."""
     hidden, velocity = metrics["hidden"][NEAR.name]["all"], metrics["velocity"]
     regions = dict.fromkeys((*FAR, *CLOSE))
     return {
-        **{region: metrics["iou"].get(region) for region in regions},
+        **{region: metrics["iou"][region] for region in regions},
         "hidden_known": hidden["known"],
         "hidden_iou": hidden["iou"],
         "hidden_objects": hidden["objects"],
@@ -105,6 +106,17 @@ def figures_of(metrics: Mapping[str, Any]) -> dict[str, float | None]:
     }
 
 
+def new_network(config: SegnetConfig) -> Segnet:
+    """With random weights, none of which make an operation cheaper than trained ones do."""
+    torch.manual_seed(0)
+    model = Segnet(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("weight") and not parameter.any():
+                parameter.normal_(std=0.1)
+    return model
+
+
 def latencies_ms(models: dict[Choice, Segnet], drive: Path, sets: int) -> dict[Choice, float]:
     """Median of each one's engine over the same sets, one after the other in turns."""
     samples: dict[Choice, list[float]] = {choice: [] for choice in models}
@@ -113,6 +125,7 @@ def latencies_ms(models: dict[Choice, Segnet], drive: Path, sets: int) -> dict[C
             choice: Pipeline(make_engine(model, backend="cpu"), opened.rig)
             for choice, model in models.items()
         }
+        settle_memory()  # as load_engine does
         moments = itertools.islice(opened.sets(), sets)
         for number, labelled in enumerate(tqdm(moments, total=sets, desc="latency", unit="set")):
             for choice, pipeline in pipelines.items():
@@ -123,7 +136,7 @@ def latencies_ms(models: dict[Choice, Segnet], drive: Path, sets: int) -> dict[C
 
 
 def table(
-    rows: Mapping[Choice, Mapping[str, float | None]],
+    rows: Mapping[Choice, Figures],
     models: Mapping[Choice, Segnet],
     latency: Mapping[Choice, float],
 ) -> Iterator[str]:
@@ -140,13 +153,13 @@ def table(
         cells = [
             choice.lift,
             choice.memory,
-            f"{sum(parameter.numel() for parameter in model.parameters()) / 1e3:.0f} k",
+            f"{num_parameters(model) / 1e3:.0f} k",
             f"{latency[choice]:.1f}",
             *(shown[name] for name in (*regions, *FURTHER)),
         ]
         yield "| " + " | ".join(cells) + " |"
     yield ""
-    yield f"{next(iter(rows.values()))['hidden_objects']:g} hidden vehicles"
+    yield f"{rows[next(iter(models))]['hidden_objects']:g} hidden vehicles"
 
 
 def reach_m(grid: BevGrid) -> float:
@@ -192,29 +205,29 @@ def main() -> None:
     """Trains and judges what is missing, then prints the table."""
     options = parsed()
     path = options.results or options.out / "results.json"
-    results = KeptFigures(Choice, settings(options))
-    results.read(path)
+    results = KeptFigures(Choice, settings(options), path)
     both = itertools.product(options.memories, options.lifts)
     choices = [Choice(lift, memory) for memory, lift in both]
     runs = {choice: training(choice, options) for choice in choices}
     judging = Judging(tuple(options.test), 1, options.retention_stride)
 
-    def make(choice: Choice) -> None:
+    def make(choice: Choice, done: Callable[[Choice], None]) -> None:
         runs[choice].run()
         judging.judge(runs[choice])
+        done(choice)
 
-    missing = [choice for choice in choices if choice not in results.rows]
-    if not options.finished:
-        do_all([partial(make, choice) for choice in missing], options.jobs, "network")
-    for choice in missing:
-        if judging.is_done(runs[choice]):
-            results.rows[choice] = figures_of(judging.metrics(runs[choice]))
-    done = [choice for choice in choices if choice in results.rows]
-    if not done:
-        raise SystemExit(f"nothing in {options.out} is finished yet; leave --finished out")
+    def found(choice: Choice) -> Figures | None:
+        if not judging.is_done(runs[choice]):
+            return None
+        runs[choice].check()
+        return figures_of(judging.metrics(runs[choice]))
+
+    def make_all(missing: list[Choice], done: Callable[[Choice], None]) -> None:
+        do_all([partial(make, choice, done) for choice in missing], options.jobs, "network")
+
+    there = results.gather(choices, found, None if options.finished else make_all)
     options.out.mkdir(parents=True, exist_ok=True)
-    results.write(path)
-    models = {choice: Segnet(runs[choice].config.model).eval() for choice in done}
+    models = {choice: new_network(runs[choice].config.model) for choice in there}
     latency = latencies_ms(models, find_bags(options.test)[0], options.sets)
     lines = [*table(results.rows, models, latency), ""]
     lines.append(f"{torch.get_num_threads()} threads; {options.recipe}")

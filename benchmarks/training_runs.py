@@ -18,6 +18,7 @@ from bev_perception.cli.parser import Parser
 from bev_perception.cli.train import COMMAND, configuration
 from bev_perception.errors import ConfigurationError
 from bev_perception.model import load_weights
+from bev_perception.training.checkpoint import decisive_options
 from bev_perception.training.checkpoint_file import has_checkpoint
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.train import WEIGHTS_NAME
@@ -52,6 +53,21 @@ class TrainingRun:
     def metadata(self) -> dict[str, Any]:
         """What its weights tell of themselves."""
         return load_weights(self.weights)[1]
+
+    def check(self) -> None:
+        """Looks at finished weights, whether they were trained as this run trains.
+
+        Raises:
+            SystemExit: they were not.
+        """
+        there = decisive_options(self.metadata()["recipe"])
+        here = decisive_options(self.config.to_dict())
+        for name, value in here.items():
+            if there.get(name, value) != value:
+                raise SystemExit(
+                    f"{self.folder} holds a network of other settings: {name} {there[name]} "
+                    f"there, {value} now; name another --out"
+                )
 
     def run(self) -> None:
         """Trains, or goes on, unless the weights are there."""

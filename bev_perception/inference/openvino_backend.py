@@ -51,7 +51,9 @@ class OpenVinoBackend:
             )
             stored = compiled.export_model()
         except RuntimeError as error:
-            raise EngineError(f"{self.library} cannot build the network: {error}") from error
+            raise EngineError(
+                f"{self.library} cannot build the network: {error}; choose backend cpu"
+            ) from error
         return bytes(stored.getvalue() if hasattr(stored, "getvalue") else stored)
 
     def load(self, engine: bytes) -> Runner:

@@ -108,6 +108,7 @@ def resumable_checkpoint(
     saved = checkpoint.get(FACTS_KEY)
     if not isinstance(saved, Mapping):
         raise ConfigurationError(f"checkpoint {path} is damaged or not one of bev train")
+    saved = {"data.labelled_unit": "drive", **saved}  # there was no other before
     changed = [
         f"{name} {saved.get(name)} there, {value} here"
         for name, value in _facts(config, num_samples, processes).items()
@@ -125,13 +126,24 @@ def resumable_checkpoint(
 def _facts(config: TrainConfig, num_samples: int | None, processes: int | None) -> dict[str, Any]:
     """What decides schedule, order, variations and shapes, as plain values."""
     values = config.to_dict()
+    facts = decisive_options(values)
+    facts["data.unlabelled"] = values["data"]["unlabelled"]
+    return {**facts, "training sets": num_samples, "processes": processes}
+
+
+def decisive_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that decide what is learned from given bags, by their names on the command line.
+
+    Args:
+        values: of TrainConfig.to_dict, or the recipe in the metadata of weights.
+    """
     learning = ("optimizer", "augmentation", "losses", "semi_supervised", "sequences")
     parts = ("model", "targets", *learning)
     numbers = ("max_steps", "batch_size", "accumulate", "seed")
-    facts = _flat({name: values[name] for name in (*parts, *numbers)})
-    for name in ("labelled_fraction", "labelled_unit", "unlabelled"):
-        facts[f"data.{name}"] = values["data"][name]
-    return {**facts, "training sets": num_samples, "processes": processes}
+    chosen = {name: values[name] for name in (*parts, *numbers) if name in values}
+    of_data = ("labelled_fraction", "labelled_unit")
+    chosen["data"] = {name: values["data"][name] for name in of_data if name in values["data"]}
+    return _flat(chosen)
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

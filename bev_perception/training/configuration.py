@@ -32,8 +32,8 @@ class DataConfig:
         unlabelled: bags or folders of bags to learn from without labels; see semi_supervised.
         labelled_fraction: share of train whose labels are used, drawn by the seed; the rest
             counts as unlabelled.
-        labelled_unit: "drive", a share of the drives; "set", that of the camera sets of all
-            drives, evenly far apart.
+        labelled_unit: "drive", a share of the drives; "set", as many camera sets, evenly far
+            apart, spread over all drives.
         cache_dir: where prepared bags are kept; default "prepared" in the output folder.
         rig_file: rig file for bags that need one.
         stride: use every stride-th camera set.

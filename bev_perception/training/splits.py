@@ -22,8 +22,9 @@ class Splits:
     """Prepared bags.
 
     Attributes:
-        train: whose labels are learned from.
-        labelled: (K,) indices of the sets whose labels those are, counted through all of train.
+        train: from whose labels is learned.
+        labelled: (K,) indices, counted through all of train, of the sets whose labels those are;
+            all of them unless data.labelled_unit is "set".
         validation: to watch.
         unlabelled: whose images are learned from and whose boxes are not looked at; with those
             of train, as their images teach, too.
@@ -75,12 +76,23 @@ def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
         unlabelled += prepared(unlabelled_paths, images_alone)
     labelled = [of_path[path] for path in labelled_paths]
     fraction = data.labelled_fraction if data.labelled_unit == "set" else 1.0
+    chosen = labelled_sets(sum(len(bag) for bag in labelled), fraction, config.seed)
     return Splits(
-        labelled,
-        labelled_sets(sum(len(bag) for bag in labelled), fraction, config.seed),
+        *_reached(labelled, chosen),
         [of_path[path] for path in validation_paths],
         unlabelled,
     )
+
+
+def _reached(
+    bags: Sequence[PreparedBag], chosen: NDArray[np.int64]
+) -> tuple[list[PreparedBag], NDArray[np.int64]]:
+    """Bags of which some set is chosen, and indices of the same sets through these bags."""
+    counts = np.array([len(bag) for bag in bags], dtype=np.int64)
+    bag_of_set = np.repeat(np.arange(len(bags)), counts)
+    reached = np.unique(bag_of_set[chosen])
+    kept = np.isin(bag_of_set, reached)
+    return [bags[number] for number in reached], (np.cumsum(kept) - 1)[chosen]
 
 
 def _check_disjoint(validation: Iterable[Path], others: dict[str, list[Path]]) -> None:

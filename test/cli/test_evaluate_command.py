@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from programs import load_benchmark
 
 from bev_perception.inference import load_engine
 from bev_perception.inference.engine import any_table
@@ -42,6 +43,9 @@ def test_an_evaluation_has_figures_frames_pictures_and_a_page(evaluated: Path) -
     assert max(lost) < subsets[0]["seen"]
     assert set(metrics["center_ap"]["within_25m"]) == {"0.5", "1", "2", "4", "mean"}
     assert len(metrics["calibration"]["cells"]) == 15
+    of_table = load_benchmark("lift_table.py").figures_of(metrics)
+    assert of_table["ring_0_20m"] == metrics["iou"]["ring_0_20m"]
+    assert of_table["hidden_objects"] == 0
     frames = json.loads((evaluated / "frames.json").read_text())
     assert [frame["drive"] for frame in frames["frames"]] == ["bag"] * 3
     files = [picture["file"] for picture in frames["pictures"]]

@@ -347,20 +347,46 @@ def test_sets_with_labels_are_evenly_far_apart(seed):
     np.testing.assert_array_equal(labelled_sets(7, 1.0, seed), np.arange(7))
 
 
-def test_a_share_of_the_sets_of_all_drives_is_learned_from(tmp_path, bags, cache):
-    config = a_config(tmp_path, bags, cache, max_steps=1)
-    config = replace(config, data=replace(config.data, labelled_fraction=0.5, labelled_unit="set"))
-    splits = prepared_splits(config, show_progress=False)
-    counts = [len(bag) for bag in splits.train]
-    kept = labelled_sets(sum(counts), 0.5, config.seed)
-    np.testing.assert_array_equal(splits.labelled, kept)
-    whole = [bag.sample(index) for bag in splits.train for index in range(len(bag))]
-    dataset = make_data(splits, config).train_dataloader().dataset
-    assert len(dataset) == len(kept)
-    for index, number in enumerate(kept):
-        np.testing.assert_array_equal(dataset.sample(index).images, whole[number].images)
-    _, metadata = load_weights(train(config, show_progress=False).weights)
-    assert metadata["data"]["train"]["sets"] == len(kept)
+def of_both_bags(tmp_path, bags, cache, fraction, seed=0, **changes):
+    """A run whose labels are those of a share of five sets, three of one bag, two of another."""
+    config = a_config(tmp_path, bags, cache, seed=seed, **changes)
+    data = replace(config.data, train=tuple(bags), validation=())
+    return replace(config, data=replace(data, labelled_fraction=fraction, labelled_unit="set"))
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.4, 1.0])
+def test_a_share_of_the_sets_of_all_drives_is_learned_from(
+    tmp_path, bags, cache, prepared, fraction
+):
+    everything = [bag.sample(index).images for bag in prepared for index in range(len(bag))]
+    reached = set()
+    for seed in range(6):
+        config = of_both_bags(tmp_path, bags, cache, fraction, seed)
+        splits = prepared_splits(config, show_progress=False)
+        dataset = make_data(splits, config).train_dataloader().dataset
+        kept = labelled_sets(5, fraction, seed)
+        assert len(dataset) == len(kept) == round(5 * fraction)
+        for index, number in enumerate(kept):
+            np.testing.assert_array_equal(dataset.sample(index).images, everything[number])
+        names = [bag.description["bag"] for bag in splits.train]
+        assert names == [
+            name for name, its in (("one", {0, 1, 2}), ("two", {3, 4})) if its & {*kept}
+        ]
+        reached |= {*map(int, kept)}
+    assert reached == set(range(5))
+
+
+def test_the_rest_of_a_drive_teaches_without_its_labels_and_a_run_goes_on(tmp_path, bags, cache):
+    config = of_both_bags(tmp_path, bags, cache, 0.2, max_steps=2)
+    config = replace(config, semi_supervised=SemiSupervisedConfig("fixmatch", ramp_steps=1))
+    first = train(replace(config, max_minutes=1e-6), show_progress=False)
+    assert first.steps == 1
+    other = replace(config, data=replace(config.data, labelled_unit="drive"), resume=True)
+    with pytest.raises(ConfigurationError, match=r"data\.labelled_unit set there, drive here"):
+        train(other, show_progress=False)
+    _, metadata = load_weights(train(replace(config, resume=True), show_progress=False).weights)
+    assert metadata["data"]["train"]["sets"] == 1
+    assert metadata["data"]["unlabelled"] == {"bags": ["one", "two"], "sets": 5}
 
 
 def test_shares_of_sets_are_no_windows(tmp_path, bags, cache):
@@ -368,8 +394,11 @@ def test_shares_of_sets_are_no_windows(tmp_path, bags, cache):
     data = replace(config.data, labelled_fraction=0.5, labelled_unit="set")
     with pytest.raises(ConfigurationError, match="use labelled_unit drive"):
         replace(config, data=data, sequences=SequenceConfig(history=1))
+
+
+def test_an_unknown_unit_of_labels_is_refused():
     with pytest.raises(ConfigurationError, match="'town', expected one of drive, set"):
-        replace(data, labelled_unit="town")
+        DataConfig(labelled_unit="town")
 
 
 def test_bags_without_labels_are_refused_where_labels_are_needed(tmp_path, cache, recording):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LABELLED_UNITS = ("drive", "set")
-"""What has labels or has none as a whole: drives, or camera sets of all drives."""
+"""What has labels or has none as a whole: drives, or camera sets wherever they are."""
 
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 
@@ -35,8 +35,8 @@ def labelled_sets(num_sets: int, fraction: float, seed: int) -> NDArray[np.int64
 
     Neighbouring moments of a drive are nearly the same, so those that are far apart teach most.
     With one seed, a larger fraction holds all of a smaller one: set i has the place i times the
-    golden ratio, modulo 1, on a circle, and those of one arc are taken. What lies between two of
-    them has then at most three lengths (three-distance theorem, Sos 1958).
+    golden ratio, modulo 1, on a circle, and those of one arc are taken. From one of them to the
+    next there are then at most three distances (three-gap theorem, Slater 1967).
 
     Args:
         num_sets: of all drives, one after the other.

@@ -13,6 +13,8 @@ from bev_perception.training.splits import Splits
 def window_data(bags: Splits, config: TrainConfig) -> SegnetData:
     """Windows of the training sets, varied, and of the validation sets, as recorded.
 
+    All training sets have labels: TrainConfig refuses windows where only some of a drive have.
+
     Raises:
         ConfigurationError: bags were prepared without ego poses, see WindowDataset.
     """
