@@ -99,14 +99,14 @@ def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
 class Results(KeptFigures[Choice]):
     """IoU of the networks that are finished."""
 
-    def of(self, method: str, percent: float, unit: str = "drive") -> list[float]:
-        """Those of all seeds."""
+    def of(self, method: str, percent: float, unit: str = "drive") -> dict[int, float]:
+        """Those that there are, by seed."""
         unit = "drive" if percent == 100.0 else unit
-        return [
-            self.rows[choice]["iou"]
-            for choice in sorted(self.rows, key=lambda choice: choice.seed)
+        return {
+            choice.seed: figures["iou"]
+            for choice, figures in self.rows.items()
             if (choice.method, choice.percent, choice.unit) == (method, percent, unit)
-        ]
+        }
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Methods and units that there are, in their order."""
@@ -117,10 +117,11 @@ class Results(KeptFigures[Choice]):
 
 
 def table(results: Results, percents: list[float]) -> Iterator[str]:
-    """Lines of Markdown: mean over the seeds so far, their standard deviation, share of all
-    labels' IoU.
+    """Lines of Markdown: mean over the seeds so far, their standard deviation, mean share of the
+    IoU with all labels of the same seed, and how many seeds where others have more.
     """
     full = results.of(SUPERVISED, 100.0)
+    most = len({choice.seed for choice in results.rows})
     yield "| method | " + " | ".join(f"{percent:g} %" for percent in percents) + " |"
     yield "|---" * (len(percents) + 1) + "|"
     for unit, method in results.lines():
@@ -130,11 +131,15 @@ def table(results: Results, percents: list[float]) -> Iterator[str]:
             if not values:
                 cells.append("")
                 continue
-            spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
-            cell = f"{np.mean(values):.3f}{spread}"
-            if full:
-                cell += f" ({np.mean(values) / np.mean(full):.0%})"
-            cells.append(cell)
+            ious = list(values.values())
+            cell = f"{np.mean(ious):.3f}"
+            if len(ious) > 1:
+                cell += f" ± {np.std(ious):.3f}"
+            notes = [f"{len(ious)} of {most} seeds"] if len(ious) < most else []
+            shares = [iou / full[seed] for seed, iou in values.items() if seed in full]
+            if shares:
+                notes.insert(0, f"{np.mean(shares):.0%}")
+            cells.append(f"{cell} ({', '.join(notes)})" if notes else cell)
         if any(cells):
             yield f"| {line_name(unit, method)} | " + " | ".join(cells) + " |"
 
@@ -154,13 +159,13 @@ def draw(results: Results, path: Path) -> None:
     for unit, method in results.lines():
         rows = (choice for choice in results.rows if choice.method == method)
         percents = sorted({row.percent for row in rows if row.unit == unit or row.percent == 100})
-        values = [results.of(method, percent, unit) for percent in percents]
+        values = [list(results.of(method, percent, unit).values()) for percent in percents]
         axes.errorbar(
             percents, [np.mean(v) for v in values], [np.std(v) for v in values],
             fmt="-o" if unit == "drive" else "--s", color=colours[method], capsize=3,
             label=line_name(unit, method),
         )  # fmt: skip
-    full = results.of(SUPERVISED, 100.0)
+    full = list(results.of(SUPERVISED, 100.0).values())
     if full:
         goal = GOAL * float(np.mean(full))
         axes.axhline(goal, color="0.6", linewidth=1)

@@ -72,7 +72,9 @@ def test_the_table_has_means_and_shares_of_all_labels_iou(curve, tmp_path):
     rows = list(curve.table(results, [10.0, 100.0]))
     assert rows[2:] == ["| labels alone | 0.500 ± 0.250 |  |"]
     results.rows[curve.Choice("none", 10.0, 1, "set")] = {"iou": 0.25}
+    results.rows[curve.Choice("none", 100.0, 0)] = {"iou": 0.5}
     results.rows[curve.Choice("none", 100.0, 1)] = {"iou": 1.0}
     rows = list(curve.table(results, [10.0, 100.0]))
-    assert rows[2] == "| labels alone | 0.500 ± 0.250 (50%) | 1.000 (100%) |"
-    assert rows[3] == "| labels alone, sets of all drives | 0.250 (25%) | 1.000 (100%) |"
+    assert rows[2] == "| labels alone | 0.500 ± 0.250 (62%) | 0.750 ± 0.250 (100%) |"
+    alone = "| labels alone, sets of all drives | 0.250 (25%, 1 of 2 seeds) |"
+    assert rows[3].startswith(alone)
