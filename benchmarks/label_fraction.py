@@ -187,7 +187,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--train", nargs="+", required=True, help="labelled bags")
     parser.add_argument("--unlabelled", nargs="+", default=[], help="more bags, without labels")
     parser.add_argument("--test", type=Path, required=True, help="labelled bags to judge on")
-    parser.add_argument("--percents", nargs="+", type=float, default=[1, 5, 10, 25, 100])
+    parser.add_argument("--percents", nargs="+", type=float, default=[1.0, 5.0, 10.0, 25.0, 100.0])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--units", nargs="+", choices=LABELLED_UNITS, default=["drive"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -218,8 +218,7 @@ def main() -> None:
     def found(choice: Choice) -> Figures | None:
         if not runs[choice].weights.is_file():
             return None
-        runs[choice].check()
-        return {"iou": runs[choice].metadata()["metrics"][METRIC]}
+        return {"iou": runs[choice].checked_metadata()["metrics"][METRIC]}
 
     def make_all(missing: list[Choice], done: Callable[[Choice], None]) -> None:
         train(missing, done, runs, options)

@@ -219,7 +219,7 @@ def main() -> None:
     def found(choice: Choice) -> Figures | None:
         if not judging.is_done(runs[choice]):
             return None
-        runs[choice].check()
+        runs[choice].checked_metadata()
         return figures_of(judging.metrics(runs[choice]))
 
     def make_all(missing: list[Choice], done: Callable[[Choice], None]) -> None:

@@ -54,13 +54,14 @@ class TrainingRun:
         """What its weights tell of themselves."""
         return load_weights(self.weights)[1]
 
-    def check(self) -> None:
-        """Looks at finished weights, whether they were trained as this run trains.
+    def checked_metadata(self) -> dict[str, Any]:
+        """The same, of weights that were trained as this run trains.
 
         Raises:
             SystemExit: they were not.
         """
-        there = decisive_options(self.metadata()["recipe"])
+        metadata = self.metadata()
+        there = decisive_options(metadata["recipe"])
         here = decisive_options(self.config.to_dict())
         for name, value in here.items():
             if there.get(name, value) != value:
@@ -68,6 +69,7 @@ class TrainingRun:
                     f"{self.folder} holds a network of other settings: {name} {there[name]} "
                     f"there, {value} now; name another --out"
                 )
+        return metadata
 
     def run(self) -> None:
         """Trains, or goes on, unless the weights are there."""

@@ -60,9 +60,9 @@ def test_a_network_of_other_settings_is_refused(curve, monkeypatch, tmp_path):
     other = curve.training(curve.Choice("none", 10.0, 0), options)
     model = Segnet(run.config.model)
     save_weights(run.weights, model, {"recipe": other.config.to_dict()})
-    other.check()
+    assert other.checked_metadata()["recipe"]["max_steps"] == 8
     with pytest.raises(SystemExit, match="max_steps 8 there, 7 now"):
-        run.check()
+        run.checked_metadata()
 
 
 def test_the_table_has_means_and_shares_of_all_labels_iou(curve, tmp_path):
