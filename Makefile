@@ -13,7 +13,7 @@ endif
 .PHONY: demo test lint setup ros clean
 
 demo: ## A drive on ROS 2 topics: town, perception node, recorder; then a report
-	$(BOOTSTRAP) sim,train,ros
+	$(BOOTSTRAP) sim,train,ros,openvino
 	@$(BIN)/bev demo --out $(OUT) --overwrite
 
 test: ## Install what the tests need and run them

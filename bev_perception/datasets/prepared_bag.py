@@ -53,6 +53,8 @@ class Sample:
         world_T_level: pose of levelled base_link; None where the ego pose is not known.
         points: (N, 3) LiDAR points in levelled base_link; None where none were kept.
         cloud_lost: whether the network does not get the points, as when the LiDAR's driver fails.
+        taken_by: where ``rig`` is told wrong, the calibration that ``points`` have in the images;
+            else None.
     """
 
     images: NDArray[np.uint8]
@@ -63,6 +65,7 @@ class Sample:
     world_T_level: RigidTransform | None = None
     points: NDArray[np.floating] | None = None
     cloud_lost: bool = False
+    taken_by: Rig | None = None
 
 
 class PreparedBag:

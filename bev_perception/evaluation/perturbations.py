@@ -8,7 +8,7 @@ recorded image is black. Another height shows other things and cannot be made fr
 images: record drives with such a rig and give them as further bags.
 
 *Unknown* means that images stay as they are and the network is told a rig that is wrong by this
-much: calibration that has come loose, or a vehicle that brakes and has no attitude.
+much: a vehicle that brakes and has no attitude. A point cloud is told as wrongly as the cameras.
 
 *Lost* cameras give no image, and the network is told so.
 """
@@ -24,6 +24,7 @@ import numpy as np
 from bev_perception.datasets.rendered_view import render_view
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
+from bev_perception.geometry.point_values import moved_points
 
 KINDS = ("known", "unknown", "lost")
 
@@ -119,10 +120,13 @@ def told_rig(rig: Rig, perturbation: Perturbation) -> Rig:
     return Rig(turned)
 
 
-def taken_images(frame_set: FrameSet, rig: Rig, perturbation: Perturbation) -> FrameSet:
-    """The images that the network is given, from those that the rig recorded."""
+def taken_set(frame_set: FrameSet, rig: Rig, perturbation: Perturbation) -> FrameSet:
+    """The images and points that the network is given, from those that the rig recorded."""
     if perturbation.kind == "unknown":
-        return frame_set
+        if frame_set.points is None:
+            return frame_set
+        points = moved_points(perturbation.base_T_moved, frame_set.points)
+        return replace(frame_set, points=points)
     if perturbation.kind == "lost":
         lost = perturbation.cameras
         frames = {name: frame for name, frame in frame_set.frames.items() if name not in lost}

@@ -136,7 +136,8 @@ class SegnetDataset(Dataset[Example]):
     def _depth(self, sample: Sample) -> NDArray[np.float32] | None:
         if self._config.lift != "depth" or sample.points is None:
             return None
-        return depth_targets(sample.points, sample.rig, sample.present.tolist(), self._config)
+        rig = sample.rig if sample.taken_by is None else sample.taken_by
+        return depth_targets(sample.points, rig, sample.present.tolist(), self._config)
 
 
 def padded(sample: Sample, num_cameras: int) -> Sample:
@@ -144,16 +145,21 @@ def padded(sample: Sample, num_cameras: int) -> Sample:
     extra = num_cameras - len(sample.rig)
     if extra <= 0:
         return sample
-    cameras: dict[str, RigCamera] = dict(sample.rig.cameras)
-    stand_in = next(iter(cameras.values()))
-    cameras.update({f"padding_{number}": stand_in for number in range(extra)})
     blank = np.zeros((extra, *sample.images.shape[1:]), dtype=np.uint8)
     return replace(
         sample,
         images=np.concatenate([sample.images, blank]),
         present=np.concatenate([sample.present, np.zeros(extra, dtype=bool)]),
-        rig=Rig(cameras),
+        rig=_padded_rig(sample.rig, extra),
+        taken_by=None if sample.taken_by is None else _padded_rig(sample.taken_by, extra),
     )
+
+
+def _padded_rig(rig: Rig, extra: int) -> Rig:
+    cameras: dict[str, RigCamera] = dict(rig.cameras)
+    stand_in = next(iter(cameras.values()))
+    cameras.update({f"padding_{number}": stand_in for number in range(extra)})
+    return Rig(cameras)
 
 
 def _rig_key(rig: Rig, present: NDArray[np.bool_]) -> bytes:

@@ -3,7 +3,8 @@
 
 A vehicle that brakes pitches by a degree or two, and nobody tells the extrinsics; a mounting
 gives way; a lens is measured badly. The rig moves with the vehicle, so told extrinsics that are
-off by a small motion of base_link are exactly what such a moment looks like to the network.
+off by a small motion of base_link are exactly what such a moment looks like to the network. A
+LiDAR or radar that moves with the vehicle tells its points as wrongly as the cameras.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig, RigCamera, RigidTransform
+from bev_perception.geometry.point_values import moved_points
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,14 @@ def miscalibrated(
         name: _miscalibrated_camera(entry, config, random)
         for name, entry in sample.rig.cameras.items()
     }
-    return replace(sample, rig=Rig(cameras).moved(vehicle)) if told else sample
+    if not told:
+        return sample
+    return replace(
+        sample,
+        rig=Rig(cameras).moved(vehicle),
+        taken_by=sample.rig.moved(vehicle),
+        points=None if sample.points is None else moved_points(vehicle, sample.points),
+    )
 
 
 def _miscalibrated_camera(

@@ -16,7 +16,7 @@ from test_retention import RIG, car, photographed
 
 from bev_perception.datasets.labelled_set import LabelledSet
 from bev_perception.datasets.targets import make_targets
-from bev_perception.evaluation.perturbations import Perturbation, camera_subsets, taken_images
+from bev_perception.evaluation.perturbations import Perturbation, camera_subsets, taken_set
 from bev_perception.evaluation.retention import Retention
 from bev_perception.inference import RawOutput
 
@@ -63,10 +63,10 @@ def test_every_subset_but_the_empty_one_is_measured_once():
 def test_lost_cameras_give_no_image_and_are_named_missing_once():
     frame_set = photographed(RIG)
     change = Perturbation("lost", ("left",))
-    once = taken_images(frame_set, RIG, change)
+    once = taken_set(frame_set, RIG, change)
     assert set(once.frames) == {"front"}
     assert once.missing == ("left",)
-    assert taken_images(once, RIG, change).missing == ("left",)
+    assert taken_set(once, RIG, change).missing == ("left",)
 
 
 def test_calibration_is_measured_on_the_cells_that_are_still_seen(subsets):

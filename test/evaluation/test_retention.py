@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from tiny_network import CONFIG
 
 from bev_perception.datasets.labelled_set import LabelledSet
@@ -13,7 +16,7 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.evaluation.overlap import overlap
 from bev_perception.evaluation.perturbations import (
     Perturbation,
-    taken_images,
+    taken_set,
     told_rig,
     usual_perturbations,
 )
@@ -29,6 +32,8 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.inference import RawOutput
+from bev_perception.model.feature_memory import Entry
+from bev_perception.model.memory_config import MemoryConfig
 
 CAMERA = PinholeCamera.from_field_of_view(192, 128, 90.0)
 
@@ -62,7 +67,7 @@ def photographed(rig):
                                     Perturbation("known", yaw_deg=-4.0)])  # fmt: skip
 def test_known_turns_show_what_the_told_cameras_would_see(change):
     told = told_rig(RIG, change)
-    image = taken_images(photographed(RIG), RIG, change).frames["front"].image[..., 0]
+    image = taken_set(photographed(RIG), RIG, change).frames["front"].image[..., 0]
     expected = photographed(told).frames["front"].image[..., 0]
     pixels, _ = told["front"].project(SPOTS)
     before, _ = RIG["front"].project(SPOTS)
@@ -90,7 +95,7 @@ def test_a_positive_pitch_looks_down_and_a_positive_yaw_left():
 
 def test_unknown_changes_leave_images_and_move_the_told_cameras():
     frame_set, change = photographed(RIG), Perturbation("unknown", height_m=0.2)
-    assert taken_images(frame_set, RIG, change) is frame_set
+    assert taken_set(frame_set, RIG, change) is frame_set
     told = told_rig(RIG, change)
     np.testing.assert_allclose(told["left"].base_T_camera.translation, [1.0, 0.0, 1.8])
     whole = told_rig(RIG, Perturbation("unknown", pitch_deg=2.0))["front"].base_T_camera
@@ -144,6 +149,63 @@ def test_a_lost_camera_costs_nothing_on_the_cells_that_the_others_see_and_a_wron
     assert (lost["iou_before"], lost["iou"], lost["retained"]) == (1.0, 1.0, 1.0)
     assert unknown["iou_before"] == result["iou"] == 1.0
     assert (unknown["iou"], unknown["retained"]) == (0.0, 0.0)
+
+
+class RememberingEngine(SeeingEngine):
+    """Says the truth once it has met three sets of one stream, all under one rig."""
+
+    config = replace(CONFIG, memory=MemoryConfig("queue", interval_s=0.01, time_slots=8))
+
+    def __init__(self, truth):
+        super().__init__(truth)
+        self.met = []
+
+    def infer(self, images, taps, resize, step, measured):
+        (memory,), (moment,) = step.memories, step.moments
+        state, _ = memory.begin(moment)
+        seen = torch.from_numpy(np.asarray(taps.seen))
+        memory.store(state.pushed(Entry(moment, seen), self.config.memory))
+        alike = all(bool((entry.feature == seen).all()) for entry in state.by_time)
+        self.met.append(len(state.by_time))
+        maps = np.zeros((4, *CONFIG.grid.shape), dtype=np.float32)
+        maps[0] = self.truth & (alike and self.met[-1] >= 3)
+        return RawOutput(maps[0], maps[1], maps[2:])
+
+
+@pytest.mark.parametrize(
+    ("stride", "judged", "met"),
+    [(4, 3, [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]), (6, 2, [0, 1, 2, 3, 4] * 2)],
+)
+def test_a_network_with_memory_meets_each_perturbation_in_a_stream_of_its_own(stride, judged, met):
+    """Sets come every 0.5 s; HISTORY_NS is 2 s."""
+    boxes = (car(9.0, 0.0),)
+    engine = RememberingEngine(make_targets(boxes, CONFIG.grid).segmentation)
+    frames, pose = photographed(RIG).frames, RigidTransform.identity()
+    sets = [
+        LabelledSet(FrameSet(number * 500_000_000, frames, world_T_base=pose), boxes)
+        for number in range(12)
+    ]
+    retention = Retention(engine)
+    changes = (Perturbation("lost", ("left",)), Perturbation("unknown", pitch_deg=3.0))
+    retention.update(RIG, sets, changes, stride)
+    result = retention.compute()
+    assert result["sets"] == judged
+    assert [entry["iou"] for entry in (result, *result["perturbations"])] == [1.0, 1.0, 1.0]
+    assert engine.met[::3] == engine.met[1::3] == engine.met[2::3] == met
+
+
+def test_points_are_told_as_wrongly_as_cameras():
+    """What the told front camera makes of a told point is what the true one made of the true."""
+    points = np.column_stack([SPOTS, np.arange(3.0)])
+    frame_set = replace(photographed(RIG), points=points)
+    change = Perturbation("unknown", pitch_deg=2.0, height_m=0.1)
+    told = taken_set(frame_set, RIG, change)
+    assert told.frames is frame_set.frames
+    np.testing.assert_array_equal(told.points[:, 3], points[:, 3])
+    assert np.abs(told.points[:, 2] - points[:, 2]).min() > 0.1
+    expected, _ = RIG["front"].project(SPOTS)
+    found, _ = told_rig(RIG, change)["front"].project(told.points[:, :3])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_overlap_counts_chosen_cells_alone():

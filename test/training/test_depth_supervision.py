@@ -15,15 +15,17 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.model import LiftSettings, Segnet, SegnetConfig
-from bev_perception.training.augmentation import mirrored, turned
+from bev_perception.training.augmentation import AugmentationConfig, mirrored, turned
 from bev_perception.training.batch import collate
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.dataset import SegnetDataset
 from bev_perception.training.depth_supervision import depth_loss, depth_targets
 from bev_perception.training.loss_config import LossConfig
+from bev_perception.training.miscalibration import MiscalibrationConfig, miscalibrated
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.semi_supervised.config import SemiSupervisedConfig
 
+PLAIN = AugmentationConfig(mirror=False, brightness=0.0, contrast=0.0, gamma=0.0, tint=0.0)
 SETTINGS = LiftSettings(depth_m=(1.0, 9.0), depth_bins=4)
 CONFIG = SegnetConfig(
     "light",
@@ -82,6 +84,37 @@ def test_a_view_has_the_depths_that_belong_to_it():
     flipped = mirrored(sample)
     found = depth_targets(flipped.points, flipped.rig, (True, True), CONFIG)
     np.testing.assert_allclose(found, plain[:, :, ::-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        MiscalibrationConfig(pitch_deg=8.0, roll_deg=8.0, height_m=0.5),
+        MiscalibrationConfig(pitch_deg=8.0, camera_deg=8.0, camera_m=0.3, focal=0.2),
+    ],
+)
+def test_depths_are_those_of_the_images_whatever_the_calibration_says(wrong, tmp_path):
+    sample = a_sample()
+    with PreparedBagWriter(tmp_path / "bag", sample.rig, (32, 48), {"bag": "x"}) as writer:
+        level = RigidTransform.identity()
+        writer.add(0, sample.images, sample.present, level, (), points=sample.points)
+    bag = PreparedBag(tmp_path / "bag")
+    true, told = (
+        SegnetDataset([bag], CONFIG, augmentation=replace(PLAIN, miscalibration=config))
+        for config in (MiscalibrationConfig(), wrong)
+    )
+    assert not told.variation(0, 5).rig == true.variation(0, 5).rig
+    expected = true[0, 5].depth
+    np.testing.assert_allclose(told[0, 5].depth, expected, rtol=1e-4)
+    assert np.isfinite(expected).sum() > 20
+
+
+def test_a_cloud_is_told_as_wrongly_as_the_cameras():
+    sample, wrong = a_sample(), MiscalibrationConfig(pitch_deg=8.0, height_m=0.5)
+    told = miscalibrated(sample, wrong, np.random.default_rng(3))
+    moved = told.rig["camera0"].base_T_camera @ sample.rig["camera0"].base_T_camera.inverse()
+    assert abs(moved.euler[1]) > 0.01
+    np.testing.assert_allclose(told.points, moved.apply(sample.points), atol=1e-9)
 
 
 def test_the_loss_is_the_surprise_at_the_true_bin():
