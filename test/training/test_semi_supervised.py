@@ -13,7 +13,7 @@ from drawn_boxes import MODEL, a_config, tensors, write_bag
 from bev_perception.datasets.preparation import ExtractionSettings, prepare_bags
 from bev_perception.errors import BagError, ConfigurationError
 from bev_perception.geometry import BevGrid
-from bev_perception.model import Segnet, load_weights
+from bev_perception.model import Segnet, SegnetOutput, load_weights
 from bev_perception.training import DataConfig, TrainConfig
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.batch import collate
@@ -29,7 +29,8 @@ from bev_perception.training.semi_supervised.guesses import (
     sharpened,
 )
 from bev_perception.training.semi_supervised.labels import TaughtCells
-from bev_perception.training.semi_supervised.mixing import bev_features, drawn_mix
+from bev_perception.training.semi_supervised.mixing import Mix, bev_features, drawn_mix
+from bev_perception.training.semi_supervised.module import SemiSupervisedModule
 from bev_perception.training.semi_supervised.teacher import Teacher
 from bev_perception.training.semi_supervised.turn_task import TurnTask
 from bev_perception.training.semi_supervised.unlabelled_data import (
@@ -117,6 +118,37 @@ def test_a_network_that_the_weighted_loss_has_taught_all_it_can_know_keeps_its_g
     rates.update(labels, everywhere, guesses, everywhere)
     rates.labelled.fill_(rate)  # chance gives each ring a slightly different one
     torch.testing.assert_close(rates.aligned(guesses), guesses, atol=1e-3, rtol=0.0)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_what_is_mixed_with_labels_agrees_with_them(prepared, squared, monkeypatch):
+    """A network at the optimum of the labels' loss, and a teacher like it, have come to rest."""
+    config = TrainConfig(model=MODEL, semi_supervised=SemiSupervisedConfig("mixmatch"))
+    module = SemiSupervisedModule(Segnet(MODEL), config)
+    data = moments(prepared, "mixmatch")
+    batch = collate_semi_supervised([data[0, 0], data[0, 0]]).to("cpu")
+    batch.labelled.valid.fill_(1.0)
+    rate = batch.labelled.segmentation.mean(dim=(1, 2, 3))
+    assert rate[0] == rate[1] > 0.0
+    odds = config.losses.positive_weight * rate[0] / (1.0 - rate[0])
+    network = torch.logit(odds / (1.0 + odds)).requires_grad_()
+
+    def decode(bev, with_feature):
+        shape = len(bev), 1, *MODEL.grid.shape
+        nothing = torch.zeros(len(bev), 2, *MODEL.grid.shape)
+        return SegnetOutput(bev, None, network.expand(shape), nothing[:, :1], nothing)
+
+    monkeypatch.setattr(module.model, "decode", decode)
+    features = [torch.randn(2, MODEL.latent_dim, *MODEL.grid.shape) for _ in range(3)]
+    answer = network.detach().sigmoid().expand(2, 1, *MODEL.grid.shape)
+    plane = torch.zeros_like(answer)
+    guess = TaughtCells(answer, torch.ones_like(answer), plane, torch.cat([plane, plane], 1))
+    partners = torch.tensor([1, 2, 0, 4, 5, 3])  # labels with labels and guesses, and the reverse
+    monkeypatch.setattr(module, "_mix", lambda *given, **named: Mix(0.7, partners))
+    _, losses = module._mixed(batch, features, [guess, guess], squared)
+    for name in ("total", "unlabelled"):
+        (slope,) = torch.autograd.grad(losses[name], network, retain_graph=True)
+        assert abs(float(slope)) < 1e-6, name
 
 
 def test_only_sure_cells_teach():

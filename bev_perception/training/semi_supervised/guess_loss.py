@@ -22,7 +22,7 @@ def guess_loss(
     guess: TaughtCells,
     weighting: UncertaintyWeighting,
     squared: bool = False,
-    positive_weight: float = 1.0,
+    positive_weight: float | Tensor = 1.0,
 ) -> Tensor:
     """Terms of segmentation, centre and offset in the balance that labels have found, scalar.
 
@@ -34,14 +34,16 @@ def guess_loss(
         guess: for the same moments.
         weighting: of the labelled terms.
         squared: mean squared error of probabilities (MixMatch), else cross entropy.
-        positive_weight: factor on the occupied cells' share of the cross entropy; that of the
-            labelled loss for guesses of 0 and 1, 1 for probabilities, which have it already.
+        positive_weight: factor on the occupied cells' share of either error, one for all moments
+            or (B, 1, 1, 1); that of the labelled loss for what is 0 or 1, labels included, 1 for
+            a teacher's probabilities, which have it already.
     """
     logits, wanted = output.segmentation.float(), guess.segmentation
+    weight = torch.as_tensor(positive_weight, dtype=logits.dtype, device=logits.device)
     if squared:
-        cells = (logits.sigmoid() - wanted) ** 2
+        cells = torch.lerp(torch.ones_like(wanted), weight, wanted)
+        cells = cells * (logits.sigmoid() - wanted) ** 2
     else:
-        weight = logits.new_tensor(positive_weight)
         cells = functional.binary_cross_entropy_with_logits(
             logits, wanted, pos_weight=weight, reduction="none"
         )

@@ -148,7 +148,10 @@ class SemiSupervisedModule(SegnetModule):
         guesses: list[TaughtCells],
         squared: bool,
     ) -> tuple[SegnetOutput, Losses]:
-        """Labelled moments and guesses mixed at random; each kind keeps its kind of loss.
+        """Labelled moments and guesses mixed at random; each place keeps its kind of loss.
+
+        Labels weigh occupied cells by odds_weight wherever they are mixed in, as guesses are
+        in odds of that weight.
 
         Args:
             batch: of the labels.
@@ -162,14 +165,21 @@ class SemiSupervisedModule(SegnetModule):
         taught = TaughtCells.joined([batch.labelled, *guesses])
         partners = taught.rows(mix.partners)
         labelled, guessed = slice(0, len(batch)), slice(len(batch), None)
-        answer = rows_of(output, labelled)
+        weights = bev.new_ones(len(bev), 1, 1, 1)
+        weights[labelled] = self.config.losses.odds_weight
+        weights_of_partners = weights[mix.partners]
+        answer, answer_to_guesses = rows_of(output, labelled), rows_of(output, guessed)
         losses = self._labelled_losses(answer, taught.rows(labelled))
-        foreign = guess_loss(answer, partners.rows(labelled), self.weighting)
+        foreign = guess_loss(
+            answer,
+            partners.rows(labelled),
+            self.weighting,
+            positive_weight=weights_of_partners[labelled],
+        )
         losses["total"] = mix.share * losses["total"] + (1.0 - mix.share) * foreign
-        answer_to_guesses = rows_of(output, guessed)
         own, others = (
-            guess_loss(answer_to_guesses, cells.rows(guessed), self.weighting, squared)
-            for cells in (taught, partners)
+            guess_loss(answer_to_guesses, cells.rows(guessed), self.weighting, squared, weight)
+            for cells, weight in ((taught, 1.0), (partners, weights_of_partners[guessed]))
         )
         losses["unlabelled"] = mix.share * own + (1.0 - mix.share) * others
         return answer, losses
