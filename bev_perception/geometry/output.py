@@ -42,6 +42,8 @@ class BevOutput:
         timings_ms: per stage, milliseconds.
         level_T_base: takes base_link points to the levelled base_link of everything above; the
             identity where no ego pose was known.
+        level_T_told: the same for points as sensors tell them, where a residual pose was measured
+            and taken out; None where it is level_T_base.
         class_map: on the same grid, of a network that tells classes apart; else None.
     """
 
@@ -55,6 +57,7 @@ class BevOutput:
     health: Mapping[str, CameraHealth] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     level_T_base: RigidTransform = field(default_factory=RigidTransform.identity)
+    level_T_told: RigidTransform | None = None
     class_map: ClassMap | None = None
 
     @cached_property

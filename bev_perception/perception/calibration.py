@@ -28,11 +28,14 @@ class LiftTable:
 
     Attributes:
         level_T_base: the attitude.
+        level_T_told: takes points that sensors tell in base_link there, residual errors of
+            attitude and height taken out.
         taps: for the engine.
         unknown: (num_y, num_x) bool, read-only; cells that none of the cameras sees.
     """
 
     level_T_base: RigidTransform
+    level_T_told: RigidTransform
     taps: LiftGeometry
     unknown: NDArray[np.bool_]
 
@@ -113,7 +116,7 @@ class Calibration:
         unknown = ~seen
         unknown.setflags(write=False)
         self.tables_built += 1
-        return LiftTable(level_T_base, taps, unknown)
+        return LiftTable(level_T_base, level_T_base @ correction.true_T_told, taps, unknown)
 
 
 def settled_attitude(level_T_base: RigidTransform, tolerance_deg: float) -> RigidTransform:

@@ -185,6 +185,7 @@ class Pipeline:
             health=health,
             timings_ms=_timings_ms(moments),
             level_T_base=table.level_T_base,
+            level_T_told=table.level_T_told,
             class_map=self._class_map(raw),
         )
 
@@ -205,22 +206,22 @@ class Pipeline:
         resize: ImageResize | None,
     ) -> RawOutput:
         """What the network says, with its memory and the set's point cloud where it takes them."""
-        pose, level_T_base = frame_set.world_T_base, table.level_T_base
-        step = self.memory.step(frame_set.stamp_ns, pose, level_T_base)
+        pose = frame_set.world_T_base
+        step = self.memory.step(frame_set.stamp_ns, pose, table.level_T_base)
         if not prepared.present.any():
             return self._nothing()
-        measured = self._measured(frame_set, level_T_base)
+        measured = self._measured(frame_set, table.level_T_told)
         return infer(
             self.engine, prepared.images, table.taps, resize, step, measured, prepared.rig_id
         )
 
-    def _measured(self, frame_set: FrameSet, level_T_base: RigidTransform) -> Tensor | None:
+    def _measured(self, frame_set: FrameSet, level_T_told: RigidTransform) -> Tensor | None:
         """The sensor's map, for networks that take one; of nothing without a cloud."""
         if self.engine.config.sensor == "none":
             return None
         points = frame_set.points
         if points is not None:
-            points = moved_points(level_T_base, points)
+            points = moved_points(level_T_told, points)
         return cloud_map(points, self.engine.config)
 
     def _objects(

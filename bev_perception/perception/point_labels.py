@@ -58,7 +58,8 @@ def labelled_points(
     """
     grid = output.grid
     points = np.asarray(points)[:, :3]
-    levelled = output.level_T_base.apply(np.asarray(points, dtype=np.float64).reshape(-1, 3))
+    level_T_told = output.level_T_base if output.level_T_told is None else output.level_T_told
+    levelled = level_T_told.apply(np.asarray(points, dtype=np.float64).reshape(-1, 3))
     cells = np.floor(grid.to_cells(levelled[:, :2]) + 0.5)
     inside: NDArray[np.bool_] = np.asarray(np.all((cells >= 0) & (cells < grid.shape), axis=1))
     rows, columns = np.where(inside[:, None], cells, 0).astype(np.intp).T

@@ -44,10 +44,13 @@ class PoseCorrection:
             turn = RigidTransform.from_euler(math.radians(roll_deg), math.radians(pitch_deg))
             pose = RigidTransform(turn.rotation @ pose.rotation, pose.translation)
             entries[name] = replace(entries[name], base_T_camera=pose)
+        return Rig(entries).moved(self.true_T_told)
+
+    @property
+    def true_T_told(self) -> RigidTransform:
+        """Of everything on the vehicle, base_link as it is from base_link as it is told."""
         roll, pitch = math.radians(self.roll_deg), math.radians(self.pitch_deg)
-        return Rig(entries).moved(
-            RigidTransform.from_euler(roll, pitch, 0.0, (0.0, 0.0, self.height_m))
-        )
+        return RigidTransform.from_euler(roll, pitch, 0.0, (0.0, 0.0, self.height_m))
 
 
 NO_CORRECTION = PoseCorrection()

@@ -14,6 +14,8 @@ from bev_perception.geometry import CameraFrame, FrameSet, RigidTransform, load_
 from bev_perception.inference import TorchEngine
 from bev_perception.model import Segnet
 from bev_perception.perception import Pipeline, PipelineSettings
+from bev_perception.perception.point_labels import FREE, OCCUPIED, labelled_points
+from bev_perception.residual_pose import PoseCorrection
 from bev_perception.resources import config_path
 
 RIG = load_rig(config_path("rigs/default.yaml"))
@@ -69,6 +71,32 @@ def test_points_are_levelled_with_the_vehicle(
     expected = torch.zeros_like(seen[0])
     expected[0, :, row, column] = 1.0
     assert torch.equal(seen[0], expected)
+
+
+def test_a_measured_residual_pose_is_taken_out_of_points_too(
+    sensing: TorchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pole is told leaning by an unknown pitch, and rests in its cell once that is known."""
+    pole = np.stack([np.full(9, 6.2), np.full(9, -3.1), np.linspace(0.0, 1.0, 9)], axis=1)
+    correction = PoseCorrection(0.5, -2.0, 0.06)
+    told_T_base = correction.true_T_told.inverse()
+    assert np.abs(told_T_base.apply(pole)[:, 2] - pole[:, 2]).min() > 0.1
+    seen = []
+    infer = sensing.infer
+    monkeypatch.setattr(sensing, "infer", lambda *a: seen.append(a[-1]) or infer(*a))
+    pipeline = Pipeline(sensing, RIG, PipelineSettings(residual_pose=True))
+    monkeypatch.setattr(pipeline._residual, "settle", lambda calibration: correction)
+    monkeypatch.setattr(pipeline._residual, "observe", lambda *a: None)
+    points = told_T_base.apply(pole)
+    output = pipeline.process(a_set(points))
+    row, column = np.floor(CONFIG.grid.to_cells(np.array([6.2, -3.1])) + 0.5).astype(int)
+    expected = torch.zeros_like(seen[0])
+    expected[0, :, row, column] = 1.0
+    assert torch.equal(seen[0], expected)
+    everything = np.ones_like(output.probability)
+    full = replace(output, probability=everything, unknown=everything == 0.0, objects=())
+    labels = labelled_points(points, full, 0.5, 1.05)
+    assert labels["label"].tolist() == [FREE] * 2 + [OCCUPIED] * 7
 
 
 def test_a_network_for_cameras_alone_does_not_look_at_points(engine: TorchEngine) -> None:

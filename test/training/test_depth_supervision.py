@@ -103,7 +103,7 @@ def test_depths_are_those_of_the_images_whatever_the_calibration_says(wrong, tmp
         SegnetDataset([bag], CONFIG, augmentation=replace(PLAIN, miscalibration=config))
         for config in (MiscalibrationConfig(), wrong)
     )
-    assert not told.variation(0, 5).rig == true.variation(0, 5).rig
+    assert told.variation(0, 5).rig != true.variation(0, 5).rig
     expected = true[0, 5].depth
     np.testing.assert_allclose(told[0, 5].depth, expected, rtol=1e-4)
     assert np.isfinite(expected).sum() > 20
