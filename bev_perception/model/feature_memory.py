@@ -50,6 +50,12 @@ class QueueState:
         """Whether nothing is remembered."""
         return not self.by_time and not self.by_distance
 
+    @property
+    def taken_ns(self) -> int | None:
+        """Stamp of the set that it took last; None where it holds nothing."""
+        newest = (*self.by_time[:1], *self.by_distance[:1])
+        return max((entry.moment.stamp_ns for entry in newest), default=None)
+
     def without_old(self, stamp_ns: int, config: MemoryConfig) -> QueueState:
         """Less what was taken by time too long ago."""
         oldest = stamp_ns - int(config.max_age_s * SECOND)
@@ -57,17 +63,10 @@ class QueueState:
         return self if len(young) == len(self.by_time) else replace(self, by_time=young)
 
     def pushed(self, entry: Entry, config: MemoryConfig) -> QueueState:
-        """With the entry where it is due.
-
-        By time the due moments keep their beat, so that the mean rate is as configured however
-        the stamps of the sets jitter.
-        """
-        stamp_ns, by_time, due_ns = entry.moment.stamp_ns, self.by_time, self.due_ns
-        if due_ns is None or stamp_ns >= due_ns:
-            interval = max(int(config.interval_s * SECOND), 1)
-            late = 0 if due_ns is None else (stamp_ns - due_ns) % interval
+        """With the entry where it is due."""
+        by_time, due_ns = self.by_time, next_due_ns(entry.moment.stamp_ns, self.due_ns, config)
+        if due_ns != self.due_ns:
             by_time = (entry, *by_time)[: config.time_slots]
-            due_ns = stamp_ns - late + interval
         by_distance = self.by_distance
         if config.distance_slots and self._is_far(entry.moment, config.distance_m):
             by_distance = (entry, *by_distance)[: config.distance_slots]
@@ -88,10 +87,14 @@ class GroundState:
     Attributes:
         values: (C + 1, Y, X): the state, then how much of each cell is known, 0 to 1.
         world_T_anchor: where its grid lies.
+        taken_ns: stamp of the set that changed it last; None where nothing did.
+        due_ns: when the next one is to; None for at once.
     """
 
     values: Tensor | None = None
     world_T_anchor: PlanarPose = field(default_factory=PlanarPose)
+    taken_ns: int | None = None
+    due_ns: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -102,6 +105,23 @@ class GroundState:
 State = QueueState | GroundState
 
 
+def next_due_ns(stamp_ns: int, due_ns: int | None, config: MemoryConfig) -> int:
+    """When a set is to be remembered after one that came; due_ns itself if that came too early.
+
+    Due moments keep their beat, so that the mean rate is as configured however stamps jitter.
+    What comes up to a tenth of the interval early is in time.
+
+    Args:
+        stamp_ns: of the set that came.
+        due_ns: when one was to come; None for at once.
+    """
+    interval = max(int(config.interval_s * SECOND), 1)
+    late = 0 if due_ns is None else stamp_ns - due_ns
+    if due_ns is not None and late < -interval // 10:
+        return due_ns
+    return stamp_ns - (late % interval if late > 0 else late) + interval
+
+
 @dataclass(frozen=True)
 class Kinematics:
     """How the vehicle moved between the last two sets.
@@ -109,7 +129,7 @@ class Kinematics:
     Attributes:
         speed: metres per second.
         yaw_rate: radians per second.
-        since_s: seconds between them, 0 where there was none.
+        since_s: seconds since the memory took in a set, 0 where it holds nothing.
     """
 
     speed: float = 0.0
@@ -186,7 +206,7 @@ class FeatureMemory:
             self._now = self._now.without_old(moment.stamp_ns, self.config)
         self._before, self._moment = self._now, moment
         self._stores, self._is_stored = True, False
-        self._kinematics = Kinematics() if last is None else kinematics(last, moment)
+        self._kinematics = Kinematics() if last is None else self._motion(last, moment)
         self.recalled = not self._now.is_empty
         return self._now, self._kinematics
 
@@ -194,6 +214,12 @@ class FeatureMemory:
         """What is to be remembered after the set that began last."""
         if self._stores:
             self._now, self._is_stored = state, True
+
+    def _motion(self, last: EgoMoment, moment: EgoMoment) -> Kinematics:
+        """Between two sets; it tells no greater age than max_age_s, as features do not."""
+        taken_ns = self._now.taken_ns
+        since_s = 0.0 if taken_ns is None else (moment.stamp_ns - taken_ns) / SECOND
+        return replace(kinematics(last, moment), since_s=min(since_s, self.config.max_age_s))
 
     def _is_near(self, last: EgoMoment, moment: EgoMoment) -> bool:
         return not discontinuity(last, moment, self.config)
@@ -221,7 +247,7 @@ def kinematics(last: EgoMoment, moment: EgoMoment) -> Kinematics:
     if elapsed_s <= 0.0:
         return Kinematics()
     motion = last.world_T_level.inverse() @ moment.world_T_level
-    return Kinematics(motion.distance / elapsed_s, motion.yaw / elapsed_s, elapsed_s)
+    return Kinematics(motion.distance / elapsed_s, motion.yaw / elapsed_s)
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,16 @@ class MemoryConfig:
 
     Attributes:
         kind: a key of MEMORIES.
-        interval_s: the queue takes a feature every so many seconds, 0.027 for example.
+        interval_s: the queue takes a feature, or the GRU's state changes, every so many seconds,
+            0.027 for example. Sets between use what is remembered and leave it as it is, so at any
+            rate of the cameras memories last as long as at that of training.
         time_slots: features that the queue keeps by time.
         distance_m: it takes another one whenever the vehicle is so many metres from where it
             took the last one of these.
         distance_slots: features that it keeps by distance.
         max_age_s: features taken by time are dropped when they are older; those taken by
-            distance stay, as a vehicle that waits at a crossing needs them.
+            distance stay, as a vehicle that waits at a crossing needs them, and from then on
+            do not tell how much older they are.
         reach_m: the GRU's state changes within so many metres of the vehicle, where cameras look.
         anchor_m, anchor_deg: the GRU's state lies still on the ground until the vehicle has
             moved or turned by more than this, so that it is not blurred by every set.

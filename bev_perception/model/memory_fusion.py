@@ -10,6 +10,7 @@ changes nothing: their last convolution is zero at first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from bev_perception.model.feature_memory import (
     Kinematics,
     MemoryStep,
     QueueState,
+    next_due_ns,
 )
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.norm import InstanceNorm
@@ -138,6 +140,7 @@ class QueueFusion(_Fusion):
                 assert moment is not None
                 motion = entry.moment.world_T_level.inverse() @ moment.world_T_level
                 age_s = (moment.stamp_ns - entry.moment.stamp_ns) / SECOND
+                age_s = min(age_s, self.config.max_age_s)
                 values[index, slot] = (1.0, age_s, motion.x / 10.0, motion.y / 10.0, motion.yaw)
                 places.append((index, slot))
                 features.append(_channels_last(entry.feature[None].to(bev)))
@@ -229,9 +232,8 @@ class GruFusion(_Fusion):
                 here = PlanarPose() if moment is None else moment.world_T_level
                 state = GroundState(empty, here)
             elif moment is not None:
-                state = self._anchored(
-                    GroundState(state.values.to(bev), state.world_T_anchor), moment.world_T_level
-                )
+                state = replace(state, values=state.values.to(bev))
+                state = self._anchored(state, moment.world_T_level)
             ready.append(state)
         return ready
 
@@ -241,7 +243,8 @@ class GruFusion(_Fusion):
         turn_deg = abs(np.degrees(motion.yaw))
         if motion.distance <= self.config.anchor_m and turn_deg <= self.config.anchor_deg:
             return state
-        return GroundState(aligned(_values(state)[None], [motion], self.grid)[0], world_T_level)
+        here = aligned(_values(state)[None], [motion], self.grid)[0]
+        return replace(state, values=here, world_T_anchor=world_T_level)
 
     def _store(
         self,
@@ -251,15 +254,27 @@ class GruFusion(_Fusion):
         on_ground: Tensor,
         changes: tuple[Tensor, Tensor, Tensor],
     ) -> None:
-        """Changes the states where they lie."""
+        """Changes the states that are due, where they lie."""
+        due = [
+            None if moment is None else next_due_ns(moment.stamp_ns, state.due_ns, self.config)
+            for state, moment in zip(states, step.moments)
+        ]
+        if all(at_ns is None or at_ns == state.due_ns for at_ns, state in zip(due, states)):
+            for memory, state in zip(step.memories, states):
+                memory.store(state)
+            return
         here_T_anchor = [motion.inverse() for motion in anchor_T_here]
         latent = on_ground.shape[1] - 1
         moved = aligned(_channels_last(torch.cat(changes, 1)), here_T_anchor, self.grid)
         share, value, looked_at = moved.split([latent, latent, 1], 1)
         kept, known = on_ground.split([latent, 1], 1)
         values = torch.cat([kept * (1.0 - share) + value, torch.maximum(known, looked_at)], 1)
-        for index, (memory, state) in enumerate(zip(step.memories, states)):
-            memory.store(GroundState(values[index], state.world_T_anchor))
+        for index, (memory, moment) in enumerate(zip(step.memories, step.moments)):
+            state, due_ns = states[index], due[index]
+            if moment is not None and due_ns != state.due_ns:
+                here = state.world_T_anchor
+                state = GroundState(values[index], here, moment.stamp_ns, due_ns)
+            memory.store(state)
 
 
 def _placed(state: QueueState, config: MemoryConfig) -> list[tuple[int, Entry]]:

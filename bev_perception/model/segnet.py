@@ -189,17 +189,23 @@ class Segnet(nn.Module):
 
 
 def with_memory(model: Segnet, memory: MemoryConfig) -> Segnet:
-    """The network itself if that is its memory, else a copy with this one, new and of no effect.
+    """The network itself if that is its memory, else a copy with this one.
 
-    A new memory adds nothing to the BEV feature until it is trained; its velocities mean nothing.
+    What the memory has learned is kept if it is of the same kind and slots. Another one is new: it
+    adds nothing to the BEV feature until it is trained, and its velocities mean nothing.
     """
     if model.config.memory == memory:
         return model
-    made = Segnet(replace(model.config, memory=memory))
-    made.load_state_dict({**made.state_dict(), **_without_memory(model)})
+    made, learned = Segnet(replace(model.config, memory=memory)), model.state_dict()
+    if not _is_alike(model.config.memory, memory):
+        own = ("memory.", "velocity_head.")
+        learned = {name: value for name, value in learned.items() if not name.startswith(own)}
+    made.load_state_dict({**made.state_dict(), **learned})
     return made
 
 
-def _without_memory(model: Segnet) -> dict[str, Tensor]:
-    own = ("memory.", "velocity_head.")
-    return {name: value for name, value in model.state_dict().items() if not name.startswith(own)}
+def _is_alike(one: MemoryConfig, other: MemoryConfig) -> bool:
+    """Whether weights mean the same in both."""
+    if one.kind != other.kind or one.kind != "queue":
+        return one.kind == other.kind
+    return one.time_slots == other.time_slots and one.distance_slots == other.distance_slots

@@ -9,8 +9,8 @@ import torch
 from memory_samples import SECOND, at
 
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry.planar import EgoMoment
-from bev_perception.model.feature_memory import Entry, FeatureMemory, QueueState
+from bev_perception.geometry.planar import EgoMoment, PlanarPose
+from bev_perception.model.feature_memory import Entry, FeatureMemory, GroundState, QueueState
 from bev_perception.model.memory_config import MemoryConfig
 
 FEATURE = torch.zeros(1, 1, 1)
@@ -132,6 +132,7 @@ def test_a_set_that_comes_again_is_answered_as_before_and_changes_nothing() -> N
 def test_motion_between_sets_is_what_the_wheels_say() -> None:
     memory = FeatureMemory(MemoryConfig("gru"))
     memory.begin(at(1.0, x=2.0, y=1.0, yaw=0.3))
+    memory.store(GroundState(FEATURE, PlanarPose(), taken_ns=SECOND))
     _, motion = memory.begin(at(1.5, x=5.0, y=5.0, yaw=0.2))
     assert motion.speed == pytest.approx(10.0)
     assert motion.yaw_rate == pytest.approx(-0.2)

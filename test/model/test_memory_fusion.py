@@ -109,6 +109,55 @@ def test_what_the_gate_leaves_alone_is_not_blurred_by_driving() -> None:
     torch.testing.assert_close(values[1], values[-1], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("kind", ["queue", "gru"])
+def test_sets_between_two_beats_use_the_memory_and_leave_it(kind: str) -> None:
+    """At five times the rate of training the same sets are remembered, and nothing between."""
+    config = memory_config(kind, interval_s=0.5, distance_slots=0, anchor_m=99.0)
+    torch.manual_seed(0)
+    fusion = (QueueFusion if kind == "queue" else GruFusion)(config).eval()
+    torch.nn.init.normal_(fusion.to_bev.weight)
+    slow, quick = FeatureMemory(config.memory), FeatureMemory(config.memory)
+    random = np.random.default_rng(0)
+    for index in range(26):
+        seconds = 0.1 * index + random.uniform(-0.01, 0.01)
+        moment, bev = at(seconds, x=8.0 * seconds), torch.randn(1, 4, *GRID.shape)
+        with torch.no_grad():
+            found = fusion(bev, MemoryStep([quick], [moment]), EVERYWHERE)
+            if index % 5 == 0:
+                expected = fusion(bev, MemoryStep([slow], [moment]), EVERYWHERE)
+                held = held_by(quick)
+            alone = fusion(bev, MemoryStep.nothing(1, config.memory), EVERYWHERE)
+        assert held_by(quick) == held
+        if index == 5:
+            assert not torch.equal(found, alone)
+        if index % 5 == 0:
+            assert held_by(slow) == held
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=0.0)
+
+
+def held_by(memory: FeatureMemory) -> list[float]:
+    """Sums that tell whether a memory has changed."""
+    state = memory._now
+    if isinstance(state, GroundState):
+        return [float(state.values.double().abs().sum())]
+    return [float(entry.feature.double().abs().sum()) for entry in state.by_time]
+
+
+def test_a_feature_that_has_waited_long_says_no_more_than_one_of_the_greatest_age() -> None:
+    """Standing at a light does not change the answer from max_age_s on."""
+    config = memory_config("queue", max_age_s=5.0, time_slots=0, max_gap_s=1000.0)
+    torch.manual_seed(0)
+    fusion, memory = QueueFusion(config).eval(), FeatureMemory(config.memory)
+    torch.nn.init.normal_(fusion.to_bev.weight)
+    bev = torch.randn(1, 4, *GRID.shape)
+    answers = []
+    for seconds in (0.0, 0.5, 1.0, 6.0, 6.5, 60.0, 60.5):
+        with torch.no_grad():
+            answers.append(fusion(bev, MemoryStep([memory], [at(seconds)]), EVERYWHERE))
+    torch.testing.assert_close(answers[6], answers[4])
+    assert (answers[4] - answers[2]).abs().max() > 1e-3
+
+
 def test_the_state_changes_only_near_the_vehicle_and_where_cameras_look() -> None:
     config = memory_config("gru", reach_m=6.0)
     torch.manual_seed(0)
@@ -221,6 +270,12 @@ def test_a_trained_network_gets_a_memory_that_changes_nothing_yet() -> None:
             assert torch.equal(trained(images, taps).segmentation, after.segmentation)
     assert with_memory(trained, MemoryConfig()) is trained
     assert with_memory(remembering, MemoryConfig()).config == trained.config
+    torch.nn.init.normal_(remembering.memory.to_bev.weight)
+    for changes, is_kept in (({"max_gap_s": 1.0}, True), ({"time_slots": 3}, False)):
+        other = with_memory(remembering, MemoryConfig("queue", **changes))
+        learned = remembering.memory.to_bev.weight
+        assert torch.equal(other.memory.to_bev.weight, learned) == is_kept
+        assert other.memory.config == other.config.memory == MemoryConfig("queue", **changes)
 
 
 @pytest.mark.parametrize("lift", LIFTS)
