@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry.lens import Lens, make_lens
+from bev_perception.geometry.window import Window
 from bev_perception.untrusted import MAX_PIXELS
 
 DISTORTION_COUNTS = {
@@ -39,6 +40,7 @@ class PinholeCamera:
         matrix: (3, 3) float64 intrinsic matrix K in pixels.
         distortion_model: key of DISTORTION_COUNTS.
         distortion: coefficients in the order of OpenCV and CameraInfo.d.
+        window: what of a turned image a real camera has seen; None for all of it.
 
     Raises:
         CalibrationError: a value makes no camera.
@@ -49,6 +51,7 @@ class PinholeCamera:
     matrix: NDArray[np.float64]
     distortion_model: str = "none"
     distortion: tuple[float, ...] = ()
+    window: Window | None = None
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, dtype=np.float64)
@@ -179,15 +182,19 @@ class PinholeCamera:
         return pixels, valid
 
     def contains(self, pixels: ArrayLike) -> NDArray[np.bool_]:
-        """Whether pixels (..., 2) lie inside the image, half a pixel of border included."""
+        """Whether pixels (..., 2) lie inside the image, half a pixel of border included, and in
+        its window."""
         values = np.asarray(pixels, dtype=np.float64)
         with np.errstate(invalid="ignore"):
-            return (
+            inside: NDArray[np.bool_] = (
                 (values[..., 0] >= -0.5)
                 & (values[..., 0] <= self.width - 0.5)
                 & (values[..., 1] >= -0.5)
                 & (values[..., 1] <= self.height - 0.5)
             )
+        if self.window is not None:
+            inside &= self.window.shows(self.unproject(values))
+        return inside
 
     def unproject(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Rays (..., 3) in the optical frame with z = 1 through pixels (..., 2).
@@ -261,4 +268,5 @@ class PinholeCamera:
     @property
     def _key(self) -> tuple[object, ...]:
         intrinsics = tuple(self.matrix.ravel().tolist())
-        return self.width, self.height, intrinsics, self.distortion_model, self.distortion
+        lens = self.distortion_model, self.distortion
+        return self.width, self.height, intrinsics, *lens, self.window

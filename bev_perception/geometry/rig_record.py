@@ -12,6 +12,7 @@ import numpy as np
 from bev_perception.geometry.camera import PinholeCamera
 from bev_perception.geometry.rig import Rig, RigCamera
 from bev_perception.geometry.transform import RigidTransform
+from bev_perception.geometry.window import Window
 
 _DIGITS = 9
 """Decimals that count in a hash: what differs by less is rounding."""
@@ -33,12 +34,7 @@ def rig_from_dict(values: dict[str, Any]) -> Rig:
 
 def camera_to_dict(entry: RigCamera) -> dict[str, Any]:
     """Plain values of one camera; matrices row by row, lengths in metres."""
-    return {
-        "width": entry.camera.width,
-        "height": entry.camera.height,
-        "matrix": entry.camera.matrix.tolist(),
-        "distortion_model": entry.camera.distortion_model,
-        "distortion": list(entry.camera.distortion),
+    return _intrinsics_to_dict(entry.camera) | {
         "base_T_camera": entry.base_T_camera.matrix.tolist(),
         "frame_id": entry.frame_id,
     }
@@ -46,15 +42,39 @@ def camera_to_dict(entry: RigCamera) -> dict[str, Any]:
 
 def camera_from_dict(values: dict[str, Any]) -> RigCamera:
     """The camera of camera_to_dict's values."""
-    camera = PinholeCamera(
+    mounting = RigidTransform.from_matrix(values["base_T_camera"])
+    return RigCamera(_intrinsics_from_dict(values), mounting, values["frame_id"])
+
+
+def _intrinsics_to_dict(camera: PinholeCamera) -> dict[str, Any]:
+    values = {
+        "width": camera.width,
+        "height": camera.height,
+        "matrix": camera.matrix.tolist(),
+        "distortion_model": camera.distortion_model,
+        "distortion": list(camera.distortion),
+    }
+    if camera.window is not None:
+        values["window"] = {
+            "camera": _intrinsics_to_dict(camera.window.camera),
+            "real_R_turned": camera.window.real_R_turned.tolist(),
+        }
+    return values
+
+
+def _intrinsics_from_dict(values: dict[str, Any]) -> PinholeCamera:
+    window = None
+    if values.get("window") is not None:
+        behind = values["window"]
+        window = Window(_intrinsics_from_dict(behind["camera"]), np.array(behind["real_R_turned"]))
+    return PinholeCamera(
         values["width"],
         values["height"],
         np.array(values["matrix"]),
         values["distortion_model"],
         tuple(values["distortion"]),
+        window,
     )
-    mounting = RigidTransform.from_matrix(values["base_T_camera"])
-    return RigCamera(camera, mounting, values["frame_id"])
 
 
 def rig_hash(rig: Rig) -> str:

@@ -135,6 +135,9 @@ def _bev_cells(camera: RigCamera, config: SegnetConfig) -> NDArray[np.int64]:
     lowest, highest = settings.splat_heights_m
     with np.errstate(invalid="ignore"):
         inside = grid.contains(base[:, :2]) & (base[:, 2] >= lowest) & (base[:, 2] < highest)
+    if camera.camera.window is not None:
+        shown = camera.camera.window.shows(feature_rays(camera, config))
+        inside &= np.repeat(shown.ravel(), settings.depth_bins)
     row, column = np.floor(grid.to_cells(base[inside, :2]) + 0.5).astype(np.int64).T
     cells = np.full(len(base), -1, dtype=np.int64)
     # Rounding may put what lies just below the far edges beyond them.

@@ -111,8 +111,7 @@ class Calibration:
         seen = taps.seen
         if self.preparation.adds_rows:
             rig = correction.applied(self.rig).moved(level_T_base)
-            through = prepared if self.preparation.turns else None
-            seen = seen_cells(rig, config.grid, config.heights_m, present, through)
+            seen = seen_cells(rig, config.grid, config.heights_m, present)
         unknown = ~seen
         unknown.setflags(write=False)
         self.tables_built += 1

@@ -119,9 +119,12 @@ class Preparation:
 
     @property
     def adds_rows(self) -> bool:
-        """Whether any camera's prepared image holds pixels that its camera did not see."""
+        """Whether any prepared image holds rows that its camera did not see.
+
+        Images that are turned have windows for that, which lifts know.
+        """
         if self.turns:
-            return not all(turned.seen.all() for turned in self._rectifications.values())
+            return False
         rows = self.image_size[0]
         return any(layout.visible_rows(rows) != slice(0, rows) for layout in self.layouts.values())
 

@@ -6,8 +6,9 @@ to its own, and its image is that of an ideal camera of the canonical field of v
 the optical centre shows nothing new, so the image is exact whatever the scene: one look-up of the
 lens model per pixel. The place stays the camera's own; the lift knows it.
 
-Pixels that the real camera did not see are black, and `seen` tells them apart. An image that
-is finer than the virtual camera's is averaged down before it is looked up.
+Pixels that the real camera did not see are black, and no evidence: lifts leave them out, by the
+window of the virtual camera. An image that is finer than the virtual camera's is averaged down
+before it is looked up.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bev_perception.errors import CalibrationError
 from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.geometry.virtual_camera import VirtualCamera
+from bev_perception.geometry.window import Window
 
 LEAST_SEEN = 0.1
 """Share of a virtual image that its camera must see."""
@@ -44,7 +46,7 @@ class Rectification:
         CalibrationError: the camera looks past every direction of the canonical rig.
 
     Attributes:
-        camera: calibration of virtual images.
+        camera: calibration of virtual images, with a window of what the real camera sees.
         seen: (H, W) bool, read-only; pixels that the camera sees.
     """
 
@@ -61,12 +63,14 @@ class Rectification:
         self._source_T_virtual = RigidTransform(
             (source.base_T_camera.inverse() @ base_T_optical).rotation, np.zeros(3)
         )
-        self.camera = self.mounted(replace(source, camera=ideal), source.base_T_camera)
         shrunk = _shrunk(source.camera, ideal)
         self._shrunk_size = None if shrunk is source.camera else (shrunk.width, shrunk.height)
         pixels = _looked_up(shrunk, ideal, self._source_T_virtual)
         self.seen = shrunk.contains(pixels)
         self.seen.setflags(write=False)
+        if not self.seen.all():
+            ideal = replace(ideal, window=Window(shrunk, self._source_T_virtual.rotation))
+        self.camera = self.mounted(replace(source, camera=ideal), source.base_T_camera)
         if self.seen.mean() < LEAST_SEEN:
             raise CalibrationError(
                 f"camera {name} sees {100 * self.seen.mean():.0f} % of the virtual camera next to "

@@ -17,7 +17,6 @@ def seen_cells(
     grid: BevGrid,
     heights_m: Sequence[float],
     present: Sequence[bool],
-    through: Rig | None = None,
 ) -> NDArray[np.bool_]:
     """Cells of which a present camera sees the column at one of the heights.
 
@@ -28,8 +27,6 @@ def seen_cells(
         grid: extent and resolution.
         heights_m: metres above the grid's plane.
         present: per camera in rig order.
-        through: the same cameras as the network gets them; a place counts only where these hold
-            it, too.
 
     Returns:
         (num_y, num_x) bool.
@@ -38,8 +35,5 @@ def seen_cells(
     for name, is_present in zip(rig.names, present):
         if is_present:
             voxels, _ = visible_voxels(rig[name], grid, heights_m)
-            if through is not None:
-                shown, _ = visible_voxels(through[name], grid, heights_m)
-                voxels = np.intersect1d(voxels, shown, assume_unique=True)
             seen[voxels // len(heights_m)] = True
     return seen.reshape(grid.shape)

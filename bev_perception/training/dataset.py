@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from bev_perception.datasets.prepared_bag import PreparedBag, Sample
 from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.errors import ConfigurationError
-from bev_perception.geometry import Rig, RigCamera
+from bev_perception.geometry import PinholeCamera, Rig, RigCamera
 from bev_perception.model import LiftGeometry, SegnetConfig, build_lift_geometry
 from bev_perception.model.sensor_map import cloud_map
 from bev_perception.training.augmentation import AugmentationConfig, augmented
@@ -165,9 +165,19 @@ def _padded_rig(rig: Rig, extra: int) -> Rig:
 def _rig_key(rig: Rig, present: NDArray[np.bool_]) -> bytes:
     parts = [present.tobytes()]
     for entry in rig.cameras.values():
-        camera = entry.camera
-        numbers = [*camera.matrix.ravel(), *camera.distortion, *entry.base_T_camera.matrix.ravel()]
-        rounded = np.round(numbers, 6) + 0.0  # + 0.0 turns -0.0 into 0.0
-        parts += [camera.distortion_model.encode(), rounded.tobytes()]
-        parts.append(np.array([camera.width, camera.height]).tobytes())
+        parts += [*_camera_key(entry.camera), _rounded(entry.base_T_camera.matrix)]
     return b"|".join(parts)
+
+
+def _camera_key(camera: PinholeCamera) -> list[bytes]:
+    size = np.array([camera.width, camera.height]).tobytes()
+    lens = camera.distortion_model.encode(), _rounded(np.array(camera.distortion))
+    parts = [size, _rounded(camera.matrix), *lens]
+    if camera.window is not None:
+        behind = _camera_key(camera.window.camera)
+        parts += [_rounded(camera.window.real_R_turned), *behind]
+    return parts
+
+
+def _rounded(numbers: NDArray[np.float64]) -> bytes:
+    return bytes((np.round(numbers, 6) + 0.0).tobytes())  # + 0.0 turns -0.0 into 0.0

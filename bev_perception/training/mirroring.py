@@ -14,6 +14,7 @@ import numpy as np
 
 from bev_perception.geometry import ObjectBox, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.frames import points_from_carla
+from bev_perception.geometry.window import Window
 
 _MIRROR_X = np.diag([-1.0, 1.0, 1.0])
 _MIRROR_Y = np.diag([1.0, -1.0, 1.0])
@@ -27,7 +28,11 @@ def mirrored_camera(camera: PinholeCamera) -> PinholeCamera:
     distortion = list(camera.distortion)
     if camera.distortion_model in ("plumb_bob", "rational_polynomial") and distortion:
         distortion[3] = -distortion[3]  # p2, the tangential term along the optical x axis
-    return replace(camera, matrix=matrix, distortion=tuple(distortion))
+    window = camera.window
+    if window is not None:
+        turn = _MIRROR_X @ window.real_R_turned @ _MIRROR_X
+        window = Window(mirrored_camera(window.camera), turn)
+    return replace(camera, matrix=matrix, distortion=tuple(distortion), window=window)
 
 
 def mirrored_rig(rig: Rig) -> Rig:

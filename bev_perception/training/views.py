@@ -18,6 +18,7 @@ from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.datasets.rendered_view import render_view
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import Rig, RigCamera, RigidTransform
+from bev_perception.geometry.window import Window
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,10 @@ def viewed(entry: RigCamera, view: View) -> RigCamera:
     # The window's first pixel, after a resize that keeps the outer edges at -0.5 and size - 0.5.
     first = (zoom - 1.0) * size / 2.0 - np.array(view.shift) * size
     matrix[:2, 2] = (camera.matrix[:2, 2] + 0.5) * zoom - 0.5 - first
-    pose = entry.base_T_camera @ view.old_T_new
-    return RigCamera(replace(camera, matrix=matrix), pose, entry.frame_id)
+    pose, window = entry.base_T_camera @ view.old_T_new, camera.window
+    if window is not None:
+        window = Window(camera, view.old_T_new.rotation)
+    return RigCamera(replace(camera, matrix=matrix, window=window), pose, entry.frame_id)
 
 
 def _signed(random: np.random.Generator, count: int = 1) -> NDArray[np.float64]:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from bev_perception.datasets.prepared_bag import Sample
 from bev_perception.errors import CalibrationError, ConfigurationError, EngineError
@@ -20,12 +22,16 @@ from bev_perception.geometry import (
     RigidTransform,
 )
 from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.geometry.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.geometry.virtual_camera import VirtualCamera
 from bev_perception.inference import TorchEngine
 from bev_perception.inference.exported_graph import ModelSource
-from bev_perception.model import Segnet, SegnetConfig
+from bev_perception.model import Segnet, SegnetConfig, build_lift_geometry
+from bev_perception.model.lift_config import LIFTS, LiftSettings
 from bev_perception.perception import Pipeline, Preparation, seen_cells
 from bev_perception.perception.calibration import Calibration
+from bev_perception.training.augmentation import mirrored
+from bev_perception.training.views import View, with_views
 
 SIZE = (160, 240)
 CANON = tuple(VirtualCamera(yaw, 5.0, 0.0, 90.0) for yaw in (0.0, 90.0, 180.0, -90.0))
@@ -92,7 +98,6 @@ def test_pixels_that_the_camera_did_not_see_are_black_and_their_cells_unknown():
     narrow = RigCamera(wide(degrees=60.0, lens=("none", ())), turned(20.0, 5.0))
     rig, grid = Rig({"front": narrow}), BevGrid.centered(20.0, 0.5)
     preparation = Preparation(rig, SIZE, CANON)
-    assert preparation.adds_rows
     white = np.full((448, 672, 3), 255, dtype=np.uint8)
     found = prepared_image(preparation, "front", white)
     rays = preparation.rig["front"].camera.unproject(
@@ -104,9 +109,95 @@ def test_pixels_that_the_camera_did_not_see_are_black_and_their_cells_unknown():
     np.testing.assert_array_equal(found[..., 1], np.where(seen, 255, 0))
     config = SegnetConfig("light", SIZE, (0.0,), grid, virtual_cameras=CANON)
     table = Calibration(rig, config).table((True,), RigidTransform.identity())
-    both = seen_cells(rig, grid, (0.0,), (True,)) & table.taps.seen
-    np.testing.assert_array_equal(~table.unknown, both)
-    assert 0 < both.sum() < table.taps.seen.sum()
+    real = seen_cells(rig, grid, (0.0,), (True,))
+    canonical = seen_cells(Rig({"front": whole(preparation.rig["front"])}), grid, (0.0,), (True,))
+    np.testing.assert_array_equal(~table.unknown, real & canonical)
+    assert 0 < (real & canonical).sum() < canonical.sum()
+
+
+def whole(entry: RigCamera) -> RigCamera:
+    """The camera as if all of its image had been seen."""
+    return replace(entry, camera=replace(entry.camera, window=None))
+
+
+def patchwork(entry: RigCamera, config: SegnetConfig) -> np.ndarray:
+    """(rows, columns) of feature cells whose centres a camera's image shows."""
+    stride = config.feature_stride
+    rows, columns = config.feature_shape
+    centers = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)
+    return entry.camera.contains((centers + 0.5) * stride - 0.5)
+
+
+@pytest.mark.parametrize("lift", LIFTS)
+def test_black_pixels_are_no_evidence_for_any_lift(lift):
+    """Features of black feature cells alone change nothing that is lifted."""
+    rig = Rig(
+        {
+            "front": RigCamera(wide(degrees=60.0), turned(20.0, 5.0)),
+            "left": RigCamera(wide(degrees=70.0), turned(80.0, 15.0, 4.0)),
+        }
+    )
+    settings = LiftSettings(heads=2, depth_m=(1.0, 25.0), depth_bins=12)
+    config = SegnetConfig(
+        "light",
+        SIZE,
+        (0.0, 1.0),
+        BevGrid.centered(20.0, 0.5),
+        8,
+        (8, 8, 8),
+        (8, 8, 8),
+        virtual_cameras=CANON,
+        lift=lift,
+        lift_settings=settings,
+    )
+    torch.manual_seed(0)
+    model = Segnet(config).eval()
+    preparation = Preparation(rig, SIZE, CANON)
+    taps = build_lift_geometry(preparation.rig, model.config)
+    shown = np.stack([patchwork(entry, config) for entry in preparation.rig.cameras.values()])
+    around = np.pad(shown, ((0, 0), (2, 2), (2, 2)))
+    reach = [np.roll(around, (y, x), (1, 2)) for y in range(-2, 3) for x in range(-2, 3)]
+    near = np.any(reach, axis=0)[:, 2:-2, 2:-2]  # a tap or an offset reaches over the edge
+    assert 0.1 < (~near).mean() < 0.9
+    features = torch.randn(1, 2, config.latent_dim, *config.feature_shape)
+    other = torch.where(torch.from_numpy(near)[None, :, None], features, 100.0)
+    with torch.no_grad():
+        if lift == "depth":  # its head looks at whole images, so what it places is compared
+            cells = taps.points.numpy() // settings.depth_bins
+            assert len(cells) > 1000
+            assert shown.ravel()[cells].all()
+            return
+        expected, found = model.lift(features, taps), model.lift(other, taps)
+        seen = torch.from_numpy(taps.seen)
+        torch.testing.assert_close(found[..., seen], expected[..., seen])
+        everything = Rig({name: whole(entry) for name, entry in preparation.rig.cameras.items()})
+        kept = build_lift_geometry(everything, config)
+        assert not torch.allclose(model.lift(other, kept), model.lift(features, kept))
+
+
+@pytest.mark.parametrize("change", ["mirrored", "viewed", "stored"])
+def test_a_window_stays_where_the_image_shows_something(change):
+    """Black pixels of changed samples are those outside the changed windows."""
+    entry = RigCamera(wide(degrees=60.0), turned(20.0, 8.0, 5.0))
+    preparation = Preparation(Rig({"front": entry}), SIZE, CANON)
+    image = prepared_image(preparation, "front", np.full((448, 672, 3), 255, dtype=np.uint8))
+    sample = Sample(image[None], np.ones(1, dtype=bool), preparation.rig, ())
+    if change == "mirrored":
+        sample = mirrored(sample)
+    elif change == "viewed":
+        view = View(RigidTransform.from_euler(0.1, -0.05, 0.08), 0.8, (0.1, -0.1))
+        sample = with_views(sample, (view,))
+    else:
+        stored = json.loads(json.dumps(rig_to_dict(sample.rig)))
+        assert rig_from_dict(stored) == sample.rig
+        sample = replace(sample, rig=rig_from_dict(stored))
+    pixels = np.stack(np.meshgrid(np.arange(SIZE[1]), np.arange(SIZE[0])), axis=-1)
+    camera = sample.rig["front"].camera
+    shown = camera.contains(pixels)
+    white, black = sample.images[0, ..., 0] > 250, sample.images[0, ..., 0] < 5
+    assert (shown & white).sum() > 0.9 * shown.sum() > 1000
+    assert not (white & ~shown).sum() > 0.02 * shown.sum()
+    assert (black & ~shown).sum() > 0.9 * (~shown).sum() > 1000
 
 
 def test_training_and_a_run_see_the_same_turned_images(tmp_path):
