@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of a turned image that a real camera has seen; the rest of it is black."""
+"""The part of a turned image that a real camera has seen; the rest of it is made up."""
 
 from __future__ import annotations
 

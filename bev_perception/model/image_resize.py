@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Preparing images as two products of matrices, so that it can be part of a network's graph.
 
-A prepared image is ``rows @ image @ columns^T``, rounded to whole grey levels: interpolation, means
-over areas, crops and black rows are all of that form. The matrices are inputs like the table of the
-lift, so another calibration needs no other graph.
+A prepared image is ``rows @ image @ columns^T``, rounded to whole grey levels: interpolation,
+means over areas, crops and repeated rows are all of that form. The matrices are inputs like the
+table of the lift, so another calibration needs no other graph.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@
 The full horizontal field of view is kept: an image is scaled to the network's width, its
 aspect kept to the nearest row. Surplus rows are cut off above as long as a quarter of the
 result stays above the horizon, then below: what stands on the ground is around and below the
-horizon. Missing rows are added black, above and below by halves, so that the horizon stays
-near the middle. Lens distortion stays in the camera model, where the lift uses it.
+horizon. Missing rows repeat the first and the last one, by halves, so that the horizon stays near
+the middle: an edge would be a feature, and black would move the means that networks norm by. Lens
+distortion stays in the camera model, where the lift uses it.
 
 A network with a canonical rig gets images that are turned to it instead, see rectification.py.
 """

@@ -6,9 +6,10 @@ to its own, and its image is that of an ideal camera of the canonical field of v
 the optical centre shows nothing new, so the image is exact whatever the scene: one look-up of the
 lens model per pixel. The place stays the camera's own; the lift knows it.
 
-Pixels that the real camera did not see are black, and no evidence: lifts leave them out, by the
-window of the virtual camera. An image that is finer than the virtual camera's is averaged down
-before it is looked up.
+Pixels that the real camera did not see repeat the nearest that it saw, and are no evidence: lifts
+leave them out, by the window of the virtual camera. Black ones would change what is seen, too: the
+networks norm by means over images. An image that is finer than the virtual camera's is averaged
+down before it is looked up.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from bev_perception.errors import CalibrationError
 from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform
@@ -77,9 +79,10 @@ class Rectification:
                 f"its direction (yaw {chosen.yaw_deg:g}, pitch {chosen.pitch_deg:g} degrees); add "
                 f"a direction to the model's virtual_cameras, or leave the camera out of the rig"
             )
-        u, v = np.where(self.seen[..., None], pixels, -1.0).astype(np.float32).transpose(2, 0, 1)
+        if not self.seen.all():
+            pixels = pixels[tuple(_nearest_of(self.seen))]
+        u, v = pixels.astype(np.float32).transpose(2, 0, 1)
         self._map, self._fractions = cv2.convertMaps(u.copy(), v.copy(), cv2.CV_16SC2)
-        self._unseen = None if self.seen.all() else ~self.seen
 
     def mounted(self, virtual: RigCamera, base_T_source: RigidTransform) -> RigCamera:
         """A virtual camera where and as the real one is mounted at some moment."""
@@ -91,8 +94,14 @@ class Rectification:
             image = cv2.resize(image, self._shrunk_size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         lookup = (self._map, self._fractions, cv2.INTER_LINEAR)
         cv2.remap(image, *lookup, dst=out, borderMode=cv2.BORDER_REPLICATE)
-        if self._unseen is not None:
-            out[self._unseen] = 0
+
+
+def _nearest_of(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(2, H, W) row and column of the seen pixel that is nearest to each pixel."""
+    indices: NDArray[np.intp] = distance_transform_edt(
+        ~seen, return_distances=False, return_indices=True
+    )
+    return indices
 
 
 def _nearest(

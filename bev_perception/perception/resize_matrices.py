@@ -37,7 +37,7 @@ def resize_matrices(
     Args:
         sizes: (height, width) of each camera's images.
         tops: of each camera the rows after scaling, and the first of them that is kept; negative
-            where black rows come first.
+            where the first one is repeated before.
         target: (height, width) of the prepared images.
     """
     largest = max(height for height, _ in sizes), max(width for _, width in sizes)
@@ -46,7 +46,6 @@ def resize_matrices(
     for index, ((height, width), (scaled, top)) in enumerate(zip(sizes, tops)):
         weights = linear_weights if interpolates(width, target[1]) else area_weights
         columns[index, :, :width] = weights(width, target[1])
-        kept = weights(height, scaled)[max(top, 0) : top + target[0]]
-        above = max(-top, 0)
-        rows[index, above : above + len(kept), :height] = kept
+        kept = np.clip(np.arange(top, top + target[0]), 0, scaled - 1)
+        rows[index, :, :height] = weights(height, scaled)[kept]
     return ImageResize(torch.from_numpy(rows), torch.from_numpy(columns))

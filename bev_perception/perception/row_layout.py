@@ -26,7 +26,7 @@ class RowLayout:
     top: int
 
     def visible_rows(self, height: int) -> slice:
-        """Rows of the prepared image that hold image, not added black."""
+        """Rows of the prepared image that hold image, not the first or last one repeated."""
         return slice(max(0, -self.top), min(height, self.scaled_height - self.top))
 
 

@@ -46,8 +46,6 @@ class Scaler:
         height, width = out.shape[:2]
         scaled_size = (layout.scaled_height, width)
         rows = layout.visible_rows(height)
-        out[: rows.start] = 0
-        out[rows.stop :] = 0
         if image.shape[:2] == scaled_size:
             out[rows] = image[max(0, layout.top) :][: rows.stop - rows.start]
         elif layout.scaled_height <= height:
@@ -56,6 +54,8 @@ class Scaler:
             scaled = np.empty((*scaled_size, 3), dtype=np.uint8)
             self._scale(image, scaled)
             out[:] = scaled[layout.top : layout.top + height]
+        out[: rows.start] = out[rows.start]
+        out[rows.stop :] = out[rows.stop - 1]
 
     def _scale(self, image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
         source, target = image.shape[:2], out.shape[:2]

@@ -35,6 +35,7 @@ from bev_perception.training.views import View, with_views
 
 SIZE = (160, 240)
 CANON = tuple(VirtualCamera(yaw, 5.0, 0.0, 90.0) for yaw in (0.0, 90.0, 180.0, -90.0))
+PIXELS = np.stack(np.meshgrid(np.arange(SIZE[1]), np.arange(SIZE[0])), axis=-1)
 LENS = ("plumb_bob", (-0.2, 0.04, 0.001, -0.0005))
 
 
@@ -94,19 +95,22 @@ def test_a_bright_point_lands_where_the_virtual_camera_projects_it(size, lens):
         np.testing.assert_allclose(at, virtual.project(np.array(point))[0], atol=0.2)
 
 
-def test_pixels_that_the_camera_did_not_see_are_black_and_their_cells_unknown():
+def test_pixels_that_the_camera_did_not_see_repeat_its_edge_and_their_cells_are_unknown():
     narrow = RigCamera(wide(degrees=60.0, lens=("none", ())), turned(20.0, 5.0))
     rig, grid = Rig({"front": narrow}), BevGrid.centered(20.0, 0.5)
     preparation = Preparation(rig, SIZE, CANON)
-    white = np.full((448, 672, 3), 255, dtype=np.uint8)
-    found = prepared_image(preparation, "front", white)
-    rays = preparation.rig["front"].camera.unproject(
-        np.stack(np.meshgrid(np.arange(240), np.arange(160)), axis=-1)
-    )
+    ramp = np.repeat(np.linspace(40, 220, 672).astype(np.uint8)[None], 448, axis=0)
+    found = prepared_image(preparation, "front", np.repeat(ramp[..., None], 3, axis=2))
+    rays = preparation.rig["front"].camera.unproject(PIXELS)
     across = narrow.base_T_camera.inverse() @ preparation.rig["front"].base_T_camera
     pixels, valid = narrow.camera.project(across.rotate(rays))
     seen = valid & narrow.camera.contains(pixels)
-    np.testing.assert_array_equal(found[..., 1], np.where(seen, 255, 0))
+    rows, columns = np.nonzero(seen)
+    for row, column in ((0, 0), (80, 3), (159, 239), (2, 120), *zip(rows[::97], columns[::97])):
+        nearest = np.argmin((rows - row) ** 2 + (columns - column) ** 2)
+        edge = pixels[rows[nearest], columns[nearest], 0]
+        assert found[row, column, 1] == pytest.approx(40 + edge / 671 * 180, abs=4.0)
+    assert 0.2 < seen.mean() < 0.8
     config = SegnetConfig("light", SIZE, (0.0,), grid, virtual_cameras=CANON)
     table = Calibration(rig, config).table((True,), RigidTransform.identity())
     real = seen_cells(rig, grid, (0.0,), (True,))
@@ -129,8 +133,8 @@ def patchwork(entry: RigCamera, config: SegnetConfig) -> np.ndarray:
 
 
 @pytest.mark.parametrize("lift", LIFTS)
-def test_black_pixels_are_no_evidence_for_any_lift(lift):
-    """Features of black feature cells alone change nothing that is lifted."""
+def test_pixels_that_no_camera_saw_are_no_evidence_for_any_lift(lift):
+    """Features of cells that no real camera saw change nothing that is lifted."""
     rig = Rig(
         {
             "front": RigCamera(wide(degrees=60.0), turned(20.0, 5.0)),
@@ -177,10 +181,11 @@ def test_black_pixels_are_no_evidence_for_any_lift(lift):
 
 @pytest.mark.parametrize("change", ["mirrored", "viewed", "stored"])
 def test_a_window_stays_where_the_image_shows_something(change):
-    """Black pixels of changed samples are those outside the changed windows."""
+    """White in the window, black around it: so is the changed image about the changed window."""
     entry = RigCamera(wide(degrees=60.0), turned(20.0, 8.0, 5.0))
     preparation = Preparation(Rig({"front": entry}), SIZE, CANON)
-    image = prepared_image(preparation, "front", np.full((448, 672, 3), 255, dtype=np.uint8))
+    image = np.where(preparation.rig["front"].camera.contains(PIXELS)[..., None], 255, 0)
+    image = np.repeat(image, 3, axis=2).astype(np.uint8)
     sample = Sample(image[None], np.ones(1, dtype=bool), preparation.rig, ())
     if change == "mirrored":
         sample = mirrored(sample)
@@ -191,9 +196,7 @@ def test_a_window_stays_where_the_image_shows_something(change):
         stored = json.loads(json.dumps(rig_to_dict(sample.rig)))
         assert rig_from_dict(stored) == sample.rig
         sample = replace(sample, rig=rig_from_dict(stored))
-    pixels = np.stack(np.meshgrid(np.arange(SIZE[1]), np.arange(SIZE[0])), axis=-1)
-    camera = sample.rig["front"].camera
-    shown = camera.contains(pixels)
+    shown = sample.rig["front"].camera.contains(PIXELS)
     white, black = sample.images[0, ..., 0] > 250, sample.images[0, ..., 0] < 5
     assert (shown & white).sum() > 0.9 * shown.sum() > 1000
     assert not (white & ~shown).sum() > 0.02 * shown.sum()
