@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
@@ -113,8 +114,33 @@ class TransformTree:
         common_T_source = self._climb(source_path, stamp_ns)
         if not target_path:
             return common_T_source
-        common_T_target = self._climb(target_path, stamp_ns)
-        return common_T_target.inverse() @ common_T_source
+        return self._climb(target_path, stamp_ns).inverse() @ common_T_source
+
+    def lookup_newest(self, target: str, source: str, stamp_ns: int) -> RigidTransform:
+        """``target_T_source`` by what is known up to a time; if all is, exactly ``lookup``'s.
+
+        A moving edge whose samples end before that time is taken at its newest, each edge for
+        itself: a localisation's late correction does not hold up an odometry that is there.
+
+        Raises:
+            UnknownFrameError, DisconnectedFramesError, OutOfRangeError: that last one where an
+                edge begins only later.
+        """
+        target_path, source_path = self._paths(_clean(target), _clean(source))
+        common_T_source = self._climb(source_path, stamp_ns, late=True)
+        if not target_path:
+            return common_T_source
+        return self._climb(target_path, stamp_ns, late=True).inverse() @ common_T_source
+
+    def path(self, target: str, source: str) -> tuple[str, ...]:
+        """Frames on the way from source to target, both included.
+
+        Raises:
+            UnknownFrameError, DisconnectedFramesError.
+        """
+        target_path, source_path = self._paths(_clean(target), _clean(source))
+        common = self._edges[source_path[-1]].parent if source_path else _clean(source)
+        return (*source_path, common, *reversed(target_path))
 
     def latest_ns(self, target: str, source: str) -> int | None:
         """Newest time at which ``lookup`` can answer; None where only static edges lie between.
@@ -122,9 +148,27 @@ class TransformTree:
         Raises:
             UnknownFrameError, DisconnectedFramesError.
         """
+        moving = self._moving(target, source)
+        return min((edge.stamps_ns[-1] for edge in moving), default=None)
+
+    def period_ns(self, target: str, source: str) -> float:
+        """Between the newest two samples of the slowest moving edge, nanoseconds.
+
+        Infinite where an edge has a single one, 0 where only static edges lie between.
+
+        Raises:
+            UnknownFrameError, DisconnectedFramesError.
+        """
+        periods = (
+            edge.stamps_ns[-1] - edge.stamps_ns[-2] if len(edge.stamps_ns) > 1 else math.inf
+            for edge in self._moving(target, source)
+        )
+        return max(periods, default=0.0)
+
+    def _moving(self, target: str, source: str) -> list[_Edge]:
         paths = self._paths(_clean(target), _clean(source))
         edges = [self._edges[child] for path in paths for child in path]
-        return min((edge.stamps_ns[-1] for edge in edges if not edge.is_static), default=None)
+        return [edge for edge in edges if not edge.is_static]
 
     def _unknown(self, frame: str) -> str:
         close = difflib.get_close_matches(frame, self._frames, n=1)
@@ -172,19 +216,22 @@ class TransformTree:
             )
         return target_path[: target_path.index(common)], source_path[: source_path.index(common)]
 
-    def _climb(self, path: list[str], stamp_ns: int) -> RigidTransform:
+    def _climb(self, path: list[str], stamp_ns: int, late: bool = False) -> RigidTransform:
         if not path:
             return RigidTransform.identity()
-        ancestor_T_frame = self._at(path[0], stamp_ns)
+        ancestor_T_frame = self._at(path[0], stamp_ns, late)
         for child in path[1:]:
-            ancestor_T_frame = self._at(child, stamp_ns) @ ancestor_T_frame
+            ancestor_T_frame = self._at(child, stamp_ns, late) @ ancestor_T_frame
         return ancestor_T_frame
 
-    def _at(self, child: str, stamp_ns: int) -> RigidTransform:
+    def _at(self, child: str, stamp_ns: int, late: bool) -> RigidTransform:
+        """An edge at a time; its newest where late ones will do and its samples end before."""
         edge = self._edges[child]
         if edge.is_static:
             return edge.transforms[0]
         stamps = edge.stamps_ns
+        if late and stamps[-1] < stamp_ns:
+            return edge.transforms[-1]
         position = bisect_left(stamps, stamp_ns)
         if position < len(stamps) and stamps[position] == stamp_ns:
             return edge.transforms[position]

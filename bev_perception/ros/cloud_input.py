@@ -176,7 +176,7 @@ class CloudInput:
                 cloud.base_T_frame = self._frames.base_T_frame(frame, cloud.stamp_ns, self._topic)
             except BevError as error:
                 cloud.problem = str(error)
-        if not (cloud.pose.world_T_base and cloud.pose.is_final):
+        if not (cloud.pose.world_T_base and cloud.pose.age_ns == 0):
             cloud.pose = self._poses.at(cloud.stamp_ns)
 
     def _nearest(self, stamp_ns: int) -> _Cloud | None:

@@ -21,17 +21,18 @@ class EgoPose:
     Attributes:
         world_T_base: the newest that is known up to the stamp, None where none is.
         world_frame: frame of the pose.
-        age_ns: how much older than the stamp the pose is, nanoseconds; 0 when it is exact.
+        age_ns: how much older than the stamp the oldest part of the pose is, nanoseconds; 0 when
+            it is exact.
+        motion_age_ns: the same of the vehicle's motion alone: a late correction between frames
+            at rest, such as ``map_T_odom``, moves no vehicle.
+        is_final: whether waiting cannot make it better, or not soon enough.
     """
 
     world_T_base: RigidTransform | None = None
     world_frame: str = ""
     age_ns: int = 0
-
-    @property
-    def is_final(self) -> bool:
-        """Whether waiting cannot make it better."""
-        return self.age_ns == 0
+    motion_age_ns: int = 0
+    is_final: bool = True
 
 
 NO_POSE = EgoPose()
@@ -40,20 +41,29 @@ NO_POSE = EgoPose()
 class EgoPoses:
     """Looks the ego pose up.
 
+    Between world and vehicle there may be another frame at rest (map -> odom -> base_link). What
+    lies beyond it corrects the vehicle's place seldom and a little; its newest value will do. So
+    odometry that is exact at a stamp is not given up for a localisation that is slower.
+
     Args:
         tree: fed from /tf and /tf_static.
         base_frame: of the vehicle.
         world_frame: the frame at rest to use; empty for the first of WORLD_FRAMES that is
             connected and alive.
+        patience_ns: a late correction is waited for where it is no older than this and its
+            samples no further apart, nanoseconds.
     """
 
-    def __init__(self, tree: TransformTree, base_frame: str, world_frame: str = "") -> None:
+    def __init__(
+        self, tree: TransformTree, base_frame: str, world_frame: str = "", patience_ns: int = 0
+    ) -> None:
         self._tree = tree
         self._base_frame = base_frame
         self._frames = (world_frame.lstrip("/"),) if world_frame else WORLD_FRAMES
+        self._patience_ns = patience_ns
 
     def at(self, stamp_ns: int) -> EgoPose:
-        """The pose at a stamp, or the newest before it that is not older than MAX_AGE_NS.
+        """The pose at a stamp, or by the newest before it that is not older than MAX_AGE_NS.
 
         A frame whose newest pose is older has died (a localisation that crashed); then the
         next frame is asked.
@@ -63,12 +73,33 @@ class EgoPoses:
             if frame == self._base_frame or frame not in known:
                 continue
             try:
-                latest_ns = self._tree.latest_ns(frame, self._base_frame)
-                age_ns = 0 if latest_ns is None else max(0, stamp_ns - latest_ns)
-                if age_ns > MAX_AGE_NS:
-                    continue
-                pose = self._tree.lookup(frame, self._base_frame, stamp_ns - age_ns)
+                pose = self._in(frame, stamp_ns)
             except TransformError:
                 continue
-            return EgoPose(pose, frame, age_ns)
+            if pose.age_ns <= MAX_AGE_NS:
+                return pose
         return NO_POSE
+
+    def _in(self, frame: str, stamp_ns: int) -> EgoPose:
+        """The pose in a frame, however old."""
+        tree, base = self._tree, self._base_frame
+        local = next(name for name in tree.path(frame, base) if name == frame or _is_at_rest(name))
+        motion_age_ns = self._age_ns(local, base, stamp_ns)
+        correction_age_ns = self._age_ns(frame, local, stamp_ns)
+        wait_ns = max(correction_age_ns, tree.period_ns(frame, local))
+        is_awaited = correction_age_ns > 0 and wait_ns <= self._patience_ns
+        return EgoPose(
+            tree.lookup_newest(frame, base, stamp_ns),
+            frame,
+            max(motion_age_ns, correction_age_ns),
+            motion_age_ns,
+            is_final=motion_age_ns == 0 and not is_awaited,
+        )
+
+    def _age_ns(self, target: str, source: str, stamp_ns: int) -> int:
+        latest_ns = self._tree.latest_ns(target, source)
+        return 0 if latest_ns is None else max(0, stamp_ns - latest_ns)
+
+
+def _is_at_rest(frame: str) -> bool:
+    return frame.rsplit("/", 1)[-1] in WORLD_FRAMES

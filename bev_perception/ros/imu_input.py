@@ -94,7 +94,7 @@ class ImuInput:
 
     def _position(self, stamp_ns: int) -> RigidTransform | None:
         pose = self._poses.at(stamp_ns)
-        return pose.world_T_base if pose.is_final else None
+        return pose.world_T_base if pose.age_ns == 0 else None
 
     def _mount(self, frame: str, stamp_ns: int) -> RigidTransform:
         return self._frames.base_T_frame(frame, stamp_ns, self._topic)

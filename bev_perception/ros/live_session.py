@@ -110,7 +110,8 @@ class LiveSession:
             self._on_crash,
             parameters.min_recalibration_s,
         )
-        poses = EgoPoses(tree, parameters.base_frame, parameters.world_frame)
+        patience_ns = parameters.tf_timeout_ns
+        poses = EgoPoses(tree, parameters.base_frame, parameters.world_frame, patience_ns)
         self._clouds: CloudInput | None = None
         if engine.config.sensor != "none" or parameters.labelled_points:
             values = POINT_VALUES[engine.config.sensor]

@@ -119,7 +119,7 @@ class SetHandover:
             if pose.world_T_base is None:
                 self._monitor.transforms.pose_missing(now_ns)
             else:
-                self._monitor.transforms.pose_found(pose.world_frame, pose.age_ns, now_ns)
+                self._monitor.transforms.pose_found(pose.world_frame, pose.motion_age_ns, now_ns)
             levelling = self.levelling(images.stamp_ns, pose.world_T_base)
             self._hand_over(LiveSet(images, pose, *levelling))
 

@@ -144,3 +144,50 @@ def test_the_newest_time_of_a_lookup_is_that_of_its_slowest_edge() -> None:
     assert tree.latest_ns("camera", "earth") == EPOCH + SECOND // 2
     with pytest.raises(UnknownFrameError):
         tree.latest_ns("map", "nowhere")
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.data())
+def test_what_is_known_up_to_a_time_takes_each_late_edge_at_its_own_newest(
+    data: st.DataObject,
+) -> None:
+    """From any frame of a branching tree to any other, whatever edges are late."""
+    count = data.draw(st.integers(2, 6))
+    tree, newest, parents = TransformTree(), {}, {}
+    for child in range(1, count):
+        parents[child] = data.draw(st.integers(0, child - 1))
+        newest[child] = data.draw(st.integers(2, 9))
+        for stamp in (1, newest[child]):
+            edge = shift(*data.draw(st.tuples(*[st.floats(-1.5, 1.5)] * 2)))
+            tree.add(f"f{parents[child]}", f"f{child}", stamp, edge)
+
+    def root_T(frame: int, stamp: int) -> RigidTransform:
+        pose = RigidTransform.identity()
+        while frame:
+            parent, known = parents[frame], min(stamp, newest[frame])
+            pose, frame = tree.lookup(f"f{parent}", f"f{frame}", known) @ pose, parent
+        return pose
+
+    target, source = data.draw(st.permutations(range(count)))[:2]
+    stamp = data.draw(st.integers(1, 10))
+    found = tree.lookup_newest(f"f{target}", f"f{source}", stamp)
+    expected = root_T(target, stamp).inverse() @ root_T(source, stamp)
+    assert found.is_close(expected, metres=1e-9, radians=1e-9)
+    latest = tree.latest_ns(f"f{target}", f"f{source}")
+    if latest is None or stamp <= latest:
+        exact = tree.lookup(f"f{target}", f"f{source}", stamp)
+        np.testing.assert_array_equal(found.matrix, exact.matrix)
+    with pytest.raises(OutOfRangeError, match="before the first"):
+        tree.lookup_newest(f"f{target}", f"f{source}", 0)
+
+
+def test_the_path_leads_over_the_common_frame_and_its_period_is_that_of_its_slowest_edge() -> None:
+    tree = driving_tree()
+    tree.add("earth", "map", EPOCH, shift(1.0))
+    tree.add_static("map", "pole", shift(7.0))
+    assert tree.path("pole", "camera") == ("camera", "base_link", "map", "pole")
+    assert tree.path("earth", "base_link") == ("base_link", "map", "earth")
+    assert tree.path("camera", "/camera") == ("camera",)
+    assert tree.period_ns("pole", "camera") == SECOND
+    assert tree.period_ns("base_link", "camera") == 0
+    assert tree.period_ns("earth", "camera") == np.inf

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from bev_perception.bags.vehicle_frames import VehicleFrames
 from bev_perception.geometry import RigidTransform, TransformTree
 from bev_perception.ros.ego_pose import EgoPose, EgoPoses
 from bev_perception.ros.pose_queue import MAX_WAITING, PoseQueue
@@ -55,6 +56,67 @@ def test_a_localisation_that_died_gives_way_to_odometry() -> None:
     poses = EgoPoses(tree, "base_link")
     assert poses.at(12 * SECOND) == EgoPose(at(107.0), "map", age_ns=SECOND)
     assert poses.at(13 * SECOND) == EgoPose(at(7.0), "odom", age_ns=0)
+
+
+SPEED = 10.0
+CORRECTION_NS, ODOMETRY_NS, IMAGES_NS = 400 * MS, 20 * MS, 50 * MS
+
+
+def drive(tree: TransformTree, now_ns: int, correction_ns: int = CORRECTION_NS) -> None:
+    """What is heard at a time of a vehicle at SPEED, whose odometry drifts by 0.1 m/s."""
+    if now_ns % ODOMETRY_NS == 0:
+        tree.add("odom", "base_link", now_ns, at(0.99 * SPEED * now_ns / SECOND))
+    if now_ns % correction_ns == 0:
+        tree.add("map", "odom", now_ns, at(0.01 * SPEED * now_ns / SECOND))
+
+
+def test_a_slow_localisation_neither_ages_the_pose_nor_holds_sets_up() -> None:
+    """Corrections at 2.5 Hz, odometry at 50 Hz: a parked car stays where it is."""
+    tree = TransformTree(10.0)
+    queue = PoseQueue[Set](EgoPoses(tree, "base_link", patience_ns=100 * MS), 100 * MS)
+    parked_m, seen, waited = 50.0, [], []
+    for now_ns in range(10 * SECOND, 13 * SECOND, 10 * MS):
+        drive(tree, now_ns)
+        if now_ns % IMAGES_NS == 0:
+            queue.add(Set(now_ns), now_ns)
+        for served, pose in queue.ready(now_ns):
+            assert pose.world_T_base is not None
+            truly_ahead = parked_m - SPEED * served.stamp_ns / SECOND
+            seen.append(float(pose.world_T_base.translation[0]) + truly_ahead)
+            waited.append(now_ns - served.stamp_ns)
+            assert (pose.world_frame, pose.motion_age_ns) == ("map", 0)
+    assert len(seen) >= 59
+    assert max(waited) <= ODOMETRY_NS
+    drift_m = 0.01 * SPEED * CORRECTION_NS / SECOND
+    assert all(parked_m - drift_m - 1e-6 <= place <= parked_m + 1e-6 for place in seen)
+
+
+def test_a_correction_that_comes_soon_is_waited_for_and_equals_that_of_the_bag() -> None:
+    """To the last bit, so that a grid of a live drive is that of its recording."""
+    tree = TransformTree(10.0)
+    poses = EgoPoses(tree, "base_link", patience_ns=100 * MS)
+    queue = PoseQueue[Set](poses, timeout_ns=100 * MS)
+    for now_ns in range(10 * SECOND, 10 * SECOND + 201 * MS, 10 * MS):
+        drive(tree, now_ns, correction_ns=100 * MS)
+    late = Set(10 * SECOND + 230 * MS)
+    tree.add("odom", "base_link", late.stamp_ns, at(101.3))
+    queue.add(late, 0)
+    assert queue.ready(99 * MS) == []
+    tree.add("map", "odom", 10 * SECOND + 300 * MS, at(1.03))
+    [(_, pose)] = queue.ready(99 * MS)
+    assert (pose.age_ns, pose.is_final) == (0, True)
+    offline = VehicleFrames(tree, "base_link").world_T_base(late.stamp_ns)
+    assert pose.world_T_base == offline
+
+
+def test_a_body_that_sways_on_late_wheels_makes_no_exact_pose() -> None:
+    """map -> base_footprint -> base_link: the late edge is the motion, not a correction."""
+    tree = TransformTree(10.0)
+    for stamp_ns in (10 * SECOND, 11 * SECOND):
+        tree.add("map", "base_footprint", stamp_ns, at(stamp_ns / SECOND))
+        tree.add("base_footprint", "base_link", stamp_ns + 80 * MS, at(0.0))
+    pose = EgoPoses(tree, "base_link", patience_ns=SECOND).at(11 * SECOND + 80 * MS)
+    assert (pose.age_ns, pose.motion_age_ns, pose.is_final) == (80 * MS, 80 * MS, False)
 
 
 def test_without_a_world_frame_there_is_nothing_to_wait_for() -> None:
