@@ -197,6 +197,10 @@ class BagReader:
         """Ego pose in map or odom, whichever TF connects at that time; None if neither."""
         return self._frames.world_T_base(stamp_ns)
 
+    def world_frame(self, stamp_ns: int) -> str:
+        """Which of them that is; "" if neither."""
+        return self._frames.world_frame(stamp_ns)
+
     def objects(
         self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS
     ) -> tuple[ObjectBox, ...] | None:

@@ -32,8 +32,11 @@ class VehicleFrames:
 
     def world_T_base(self, stamp_ns: int) -> RigidTransform | None:
         """Ego pose in the first of world_frames that connects at that time, else None."""
-        poses = (self._pose(frame, stamp_ns) for frame in self.world_frames)
-        return next((pose for pose in poses if pose is not None), None)
+        return self._found(stamp_ns)[1]
+
+    def world_frame(self, stamp_ns: int) -> str:
+        """Which frame that is, else ""."""
+        return self._found(stamp_ns)[0]
 
     def base_T_frame(self, frame: str, stamp_ns: int, topic: str) -> RigidTransform:
         """Takes points of a topic's frame to the vehicle frame.
@@ -66,6 +69,10 @@ class VehicleFrames:
             if before is not None and after is not None:
                 return after.inverse() @ before
         return RigidTransform.identity()
+
+    def _found(self, stamp_ns: int) -> tuple[str, RigidTransform | None]:
+        poses = ((frame, self._pose(frame, stamp_ns)) for frame in self.world_frames)
+        return next((found for found in poses if found[1] is not None), ("", None))
 
     def _pose(self, world_frame: str, stamp_ns: int) -> RigidTransform | None:
         if world_frame not in self.tree.frames or world_frame == self.base_frame:

@@ -65,10 +65,12 @@ class EgoMoment:
     Attributes:
         stamp_ns: nanoseconds.
         world_T_level: pose of levelled base_link in a world at rest.
+        world_frame: which world that is; poses in two of them have nothing to do with each other.
     """
 
     stamp_ns: int
     world_T_level: PlanarPose
+    world_frame: str = ""
 
 
 def _wrapped(angle: float) -> float:

@@ -149,6 +149,8 @@ class FrameSet:
         points: (N, 3) metres of a LiDAR or radar cloud, in base_link (not levelled) at stamp_ns,
             with RADAR_VALUES behind for networks that take them; None where there is none or
             nobody asked for one.
+        world_frame: the frame of world_T_base where its source tells it, else "". Poses of two
+            frames lie offsets apart that nobody knows.
     """
 
     stamp_ns: int
@@ -157,6 +159,7 @@ class FrameSet:
     world_T_base: RigidTransform | None = None
     points: NDArray[np.floating] | None = None
     level_T_base: RigidTransform | None = None
+    world_frame: str = ""
 
     @property
     def attitude(self) -> RigidTransform | None:

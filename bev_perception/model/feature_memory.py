@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bev_perception.geometry.planar import EgoMoment, PlanarPose
+from bev_perception.model.continuity import discontinuity
 from bev_perception.model.memory_config import MemoryConfig
 
 SECOND = 1_000_000_000
-SLACK_M, SLACK_DEG = 2.0, 10.0
-"""A pose may jump by so much without being taken for another place: corrections do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +145,9 @@ class FeatureMemory:
     """The memory of one stream; begin and store take turns, for one set after the other.
 
     It empties itself where a set does not go on from the one before: time runs backwards or
-    stands for too long, or the vehicle is suddenly elsewhere. A set whose pose is not known
-    neither uses nor changes it. A set that comes again (with the same stamp) is answered as
-    before and changes nothing.
+    stands for too long, the vehicle is suddenly elsewhere, or its pose told in another frame. A
+    set whose pose is not known neither uses nor changes it. A set that comes again (with the same
+    stamp) is answered as before and changes nothing.
 
     Attributes:
         recalled: whether the set that began last had anything to remember.
@@ -164,6 +163,7 @@ class FeatureMemory:
         self._empty: State = QueueState() if config.kind == "queue" else GroundState()
         self._now = self._before = self._empty
         self._moment: EgoMoment | None = None
+        self._earlier: EgoMoment | None = None
         self._kinematics = Kinematics()
         self._stores = False
         self._is_stored = False
@@ -197,14 +197,14 @@ class FeatureMemory:
         if last is not None and moment.stamp_ns == last.stamp_ns and self._is_near(last, moment):
             self.recalled, self._stores = not self._before.is_empty, not self._is_stored
             return self._before, self._kinematics
-        reason = "" if last is None else discontinuity(last, moment, self.config)
+        reason = "" if last is None else discontinuity(self._earlier, last, moment, self.config)
         if reason:
             self._now = self._empty
             self.times_emptied += 1
             self.reason, last = reason, None
         if isinstance(self._now, QueueState):
             self._now = self._now.without_old(moment.stamp_ns, self.config)
-        self._before, self._moment = self._now, moment
+        self._before, self._earlier, self._moment = self._now, last, moment
         self._stores, self._is_stored = True, False
         self._kinematics = Kinematics() if last is None else self._motion(last, moment)
         self.recalled = not self._now.is_empty
@@ -222,23 +222,7 @@ class FeatureMemory:
         return replace(kinematics(last, moment), since_s=min(since_s, self.config.max_age_s))
 
     def _is_near(self, last: EgoMoment, moment: EgoMoment) -> bool:
-        return not discontinuity(last, moment, self.config)
-
-
-def discontinuity(last: EgoMoment, moment: EgoMoment, config: MemoryConfig) -> str:
-    """Why a set does not go on from the one before; "" where it does."""
-    elapsed_s = (moment.stamp_ns - last.stamp_ns) / SECOND
-    if elapsed_s < 0.0:
-        return f"time ran {-elapsed_s:.2f} s backwards"
-    if elapsed_s > config.max_gap_s:
-        return f"no set for {elapsed_s:.2f} s, more than {config.max_gap_s:g} s"
-    motion = last.world_T_level.inverse() @ moment.world_T_level
-    if not motion.distance <= config.max_speed_m_per_s * elapsed_s + SLACK_M:
-        return f"the vehicle jumped by {motion.distance:.1f} m within {elapsed_s:.2f} s"
-    turn_deg = abs(math.degrees(motion.yaw))
-    if turn_deg > config.max_turn_deg_per_s * elapsed_s + SLACK_DEG:
-        return f"the vehicle jumped by {turn_deg:.0f} degrees within {elapsed_s:.2f} s"
-    return ""
+        return not discontinuity(None, last, moment, self.config)
 
 
 def kinematics(last: EgoMoment, moment: EgoMoment) -> Kinematics:

@@ -40,6 +40,10 @@ class FrameSource(Protocol):
         """Ego pose in a gravity-aligned frame at that time, None when not known."""
         ...
 
+    def world_frame(self, stamp_ns: int) -> str:
+        """Name of that frame; "" when the pose is not known."""
+        ...
+
 
 def frame_sets(
     source: FrameSource,
@@ -48,7 +52,7 @@ def frame_sets(
     points: PointSource | None = None,
     levelling: Levelling | None = None,
 ) -> Iterator[FrameSet]:
-    """Synchronised sets of a source, in order, with world_T_base filled in.
+    """Synchronised sets of a source, in order, with world_T_base and its frame filled in.
 
     Args:
         source: images and poses.
@@ -74,7 +78,10 @@ def frame_sets(
         level_T_base = None
         if levelling is not None:
             pose, level_T_base = levelling(found.stamp_ns, pose)
-        yield FrameSet(found.stamp_ns, found.frames, found.missing, pose, cloud, level_T_base)
+        frame = source.world_frame(found.stamp_ns)
+        yield FrameSet(
+            found.stamp_ns, found.frames, found.missing, pose, cloud, level_T_base, frame
+        )
     if not met:
         _explain_no_sets(synchronizer)
 

@@ -31,7 +31,11 @@ class StreamMemory:
         return "" if self._memory is None else self._memory.status
 
     def step(
-        self, stamp_ns: int, world_T_base: RigidTransform | None, level_T_base: RigidTransform
+        self,
+        stamp_ns: int,
+        world_T_base: RigidTransform | None,
+        level_T_base: RigidTransform,
+        world_frame: str = "",
     ) -> MemoryStep | None:
         """For the engine, for one set; None for a network without memory.
 
@@ -39,6 +43,7 @@ class StreamMemory:
             stamp_ns: of the set.
             world_T_base: the vehicle's pose; without one the set is answered for itself.
             level_T_base: with which the map is levelled.
+            world_frame: frame of that pose.
         """
         if self._memory is None:
             return None
@@ -46,7 +51,7 @@ class StreamMemory:
         if world_T_base is None:
             return MemoryStep([self._memory], [None])
         world_T_level = PlanarPose.of(world_T_base @ level_T_base.inverse())
-        return MemoryStep([self._memory], [EgoMoment(stamp_ns, world_T_level)])
+        return MemoryStep([self._memory], [EgoMoment(stamp_ns, world_T_level, world_frame)])
 
     def _say(self, stamp_ns: int, has_pose: bool) -> None:
         """Logs what changed since the set before."""

@@ -91,7 +91,7 @@ class Tracker:
     """Follows objects from one moment to the next.
 
     Ids grow and are never used again. Time that goes backwards, or an ego pose that begins
-    or ceases to be known, forgets all tracks.
+    or ceases to be known or is told in another frame, forgets all tracks.
     """
 
     def __init__(self, settings: TrackerSettings = DEFAULT_SETTINGS) -> None:
@@ -100,12 +100,14 @@ class Tracker:
         self._next_id = 0
         self._stamp_ns: int | None = None
         self._has_pose = False
+        self._world_frame = ""
 
     def update(
         self,
         objects: Sequence[ObjectBox],
         stamp_ns: int,
         world_T_frame: RigidTransform | None,
+        world_frame: str = "",
     ) -> tuple[ObjectBox, ...]:
         """The same objects with ids, velocities over ground, and headings along the motion.
 
@@ -115,11 +117,14 @@ class Tracker:
             stamp_ns: of that moment, nanoseconds.
             world_T_frame: pose of that frame in a world at rest. When None the ids hold but
                 velocities stay what they are: they would be relative to the moving vehicle.
+            world_frame: name of that world; another one is an unknown offset away.
         """
         has_pose = world_T_frame is not None
-        if has_pose != self._has_pose or (self._stamp_ns or 0) > stamp_ns:
+        world_frame = world_frame if has_pose else ""
+        is_elsewhere = (has_pose, world_frame) != (self._has_pose, self._world_frame)
+        if is_elsewhere or (self._stamp_ns or 0) > stamp_ns:
             self._tracks.clear()
-        self._has_pose, self._stamp_ns = has_pose, stamp_ns
+        self._has_pose, self._world_frame, self._stamp_ns = has_pose, world_frame, stamp_ns
         pose = world_T_frame or RigidTransform.identity()
         oldest = stamp_ns - int(self.settings.max_age_s * NANOSECONDS)
         self._tracks = [track for track in self._tracks if track.seen_ns >= oldest]

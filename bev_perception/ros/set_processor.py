@@ -282,7 +282,8 @@ def _longest_stage(timings_ms: Mapping[str, float]) -> str:
 def _frame_set(live_set: LiveSet, frames: Mapping[str, CameraFrame], rig: Rig) -> FrameSet:
     missing = tuple(camera for camera in rig if camera not in frames)
     stamp_ns, pose = live_set.images.stamp_ns, live_set.world_T_base
-    return FrameSet(stamp_ns, frames, missing, pose, level_T_base=live_set.level_T_base)
+    level_T_base, world_frame = live_set.level_T_base, live_set.pose.world_frame
+    return FrameSet(stamp_ns, frames, missing, pose, None, level_T_base, world_frame)
 
 
 def _perceive(pipeline: Pipeline, frame_set: FrameSet) -> BevOutput:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import RLock
 
+from bev_perception.bags.vehicle_frames import WORLD_FRAMES
 from bev_perception.ros.camera_status import Level, Status
 from bev_perception.ros.endpoints import Publisher, Subscribed
 from bev_perception.ros.event_stream import EventStream
@@ -42,6 +43,7 @@ class TransformMonitor:
         self._problems = Lingering()
         self._stale, self._missing = (Lingering(longest_s=CLEAR_AFTER_S) for _ in range(2))
         self._is_stale = self._is_missing = False
+        self._fall, self._falls = "", Lingering(longest_s=CLEAR_AFTER_S)
         self._unheard = ""
         self._lock = RLock()
 
@@ -51,10 +53,23 @@ class TransformMonitor:
             self._sets.advance(now_ns)
             self._sets.arrive()
             self._sets.count("late" if age_ns else "exact")
+            self._note_fall(world_frame, now_ns)
             self._frame, self._age_ns = world_frame, age_ns
             self._is_stale, self._is_missing = age_ns > _STALE_POSE_NS, False
             if self._is_stale:
                 self._stale.note(now_ns)
+
+    def _note_fall(self, world_frame: str, now_ns: int) -> None:
+        """From map to odom, not back: that is no fault."""
+        before = self._frame
+        if {world_frame, before} <= {*WORLD_FRAMES} and (
+            WORLD_FRAMES.index(world_frame) > WORLD_FRAMES.index(before)
+        ):
+            self._fall = (
+                f"the pose of {self._base_frame} in {before} has ended and is taken in "
+                f"{world_frame}; tracks and memory begin anew; look at the localisation"
+            )
+            self._falls.note(now_ns)
 
     def pose_missing(self, now_ns: int) -> None:
         """A set goes without a pose."""
@@ -128,4 +143,6 @@ class TransformMonitor:
                 f"the pose of {self._base_frame} in {world} is {self._age_ns / 1e9:.1f} s older "
                 f"than the images, so maps are levelled with it; look at the localisation's delay"
             )
+        if self._falls.holds(now_ns):
+            return Level.WARN, self._fall
         return Level.OK, f"pose of {self._base_frame} in {world}"

@@ -109,6 +109,10 @@ class Simulator:
         """map_T_base of a set that was made lately, None for any other time."""
         return self._poses.get(stamp_ns)
 
+    def world_frame(self, stamp_ns: int) -> str:
+        """The town's map."""
+        return "map" if stamp_ns in self._poses else ""
+
     def run(self, num_sets: int) -> Iterator[SimulatedSet]:
         """The next sets of the drive; calling again goes on where the last one ended."""
         for _ in range(num_sets):

@@ -141,6 +141,8 @@ def test_odom_is_the_world_where_map_does_not_connect_at_that_time(raw_bag: Writ
     messages += [tf("/tf", stamp, ("map", "odom", one)) for stamp in (2 * SECOND, 3 * SECOND)]
     with BagReader(raw_bag(messages)) as reader:
         early, late = reader.world_T_base(SECOND), reader.world_T_base(2 * SECOND)
+        frames = [reader.world_frame(second * SECOND) for second in (0, 1, 2, 3, 4)]
+    assert frames == ["", "odom", "map", "map", ""]
     assert early is not None
     assert late is not None
     assert (early.translation[0], late.translation[0]) == (1.0, 2.0)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +97,55 @@ def test_what_does_not_go_on_from_the_set_before_empties_the_memory(
     assert memory.times_emptied == 1
     assert reason in memory.reason
     assert [entry.moment for entry in held.by_time] == [moment]
+
+
+@pytest.mark.parametrize("side", ["ahead", "back", "left", "right"])
+@pytest.mark.parametrize(("rate_hz", "jump_m"), [(10.0, 8.0), (2.0, 30.0)])
+def test_a_teleport_is_noticed_by_the_motion_so_far(
+    rate_hz: float, jump_m: float, side: str
+) -> None:
+    """At 10 m/s, far below the speed limit."""
+    memory = FeatureMemory(MemoryConfig("queue"))
+    for index in range(6):
+        go_on(memory, at(index / rate_hz, x=10.0 * index / rate_hz))
+    assert memory.times_emptied == 0
+    x, y = {"ahead": (1, 0), "back": (-1, 0), "left": (0, 1), "right": (0, -1)}[side]
+    there = [at(t, 10.0 * t + jump_m * x, jump_m * y) for t in np.arange(6, 12) / rate_hz]
+    held = go_on(memory, there[0])
+    assert (memory.times_emptied, "its motion led" in memory.reason) == (1, True)
+    assert [entry.moment for entry in held.by_time] == [there[0]]
+    for moment in there[1:]:
+        go_on(memory, moment)
+    assert memory.times_emptied == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_braking_swerving_corrections_and_uneven_sets_are_no_jumps(seed: int) -> None:
+    """Accelerations up to 10 m/s^2, sets 20 ms to 1 s apart, poses that jump by up to 0.8 m."""
+    random = np.random.default_rng(seed)
+    memory = FeatureMemory(MemoryConfig("queue"))
+    seconds, place, velocity = 0.0, np.zeros(2), random.uniform(-15.0, 15.0, 2)
+    for _ in range(100):
+        count = int(random.integers(1, 51))
+        angle, push = random.uniform(-np.pi, np.pi), random.uniform(0.0, 10.0)
+        for _ in range(count):
+            velocity = velocity + 0.02 * push * np.array([np.cos(angle), np.sin(angle)])
+            velocity *= min(1.0, 30.0 / np.linalg.norm(velocity))
+            place = place + 0.02 * velocity
+        seconds += 0.02 * count
+        x, y = (place + random.uniform(-0.3, 0.3, 2)).tolist()
+        go_on(memory, at(seconds, x, y))
+        assert memory.reason == ""
+
+
+def test_a_pose_in_another_frame_is_another_place() -> None:
+    memory = FeatureMemory(MemoryConfig("gru"))
+    for index, frame in enumerate(["map", "map", "odom", "odom", "map"]):
+        memory.begin(replace(at(0.1 * index, x=0.1 * index), world_frame=frame))
+        memory.store(GroundState(FEATURE, PlanarPose(), 10**8 * index))
+        assert memory.recalled == (index in (1, 3))
+    assert memory.times_emptied == 2
+    assert memory.reason == "the vehicle's pose is told in 'map', before 'odom'"
 
 
 def test_driving_fast_and_turning_is_no_jump() -> None:

@@ -36,17 +36,21 @@ class Recording:
             return None
         return RigidTransform(np.eye(3), np.array([stamp_ns * 1e-8, 0.0, 0.0]))
 
+    def world_frame(self, stamp_ns: int) -> str:
+        return "odom" if stamp_ns <= 1000 * MS else ""
+
 
 def test_sets_carry_the_pose_at_their_own_stamp():
     source = Recording({"front": [0, 100, 200], "rear": [3, 103, 203]})
     sets = list(frame_sets(source))
     assert [found.stamp_ns for found in sets] == [0, 100 * MS, 200 * MS]
     assert [found.world_T_base.translation[0] for found in sets] == pytest.approx([0, 1, 2])
+    assert {found.world_frame for found in sets} == {"odom"}
 
 
 def test_a_pose_that_is_not_known_stays_none():
     (found,) = frame_sets(Recording({"front": [2000], "rear": [2000]}))
-    assert found.world_T_base is None
+    assert (found.world_T_base, found.world_frame) == (None, "")
 
 
 def test_the_end_of_the_source_gives_out_the_last_sets():

@@ -77,6 +77,27 @@ def test_after_a_teleport_nothing_of_before_is_left(kind: str) -> None:
     assert np.array_equal(drive[3].probability, fresh[1].probability)
 
 
+@pytest.mark.parametrize("kind", ["queue", "gru"])
+def test_where_odometry_takes_over_nothing_of_before_is_left_in_memory_or_velocities(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The offset between map and odom is 2 m, which passes for a correction."""
+    settings = PipelineSettings(center_threshold=0.05, occupancy_threshold=0.05, track=True)
+    localised = [replace(moment(index), world_frame="map") for index in (0, 1)]
+    drifted = [replace(moment(index, jump_m=2.0), world_frame="odom") for index in (2, 3)]
+    pipeline, fresh = (Pipeline(TorchEngine(network(kind)), RIG, settings) for _ in range(2))
+    for one in localised:
+        assert pipeline.process(one).objects, "nothing found: a weak test"
+    with caplog.at_level(logging.INFO):
+        for one in drifted:
+            ours, expected = pipeline.process(one), fresh.process(one)
+            assert np.array_equal(ours.probability, expected.probability)
+            for box, other in zip(ours.objects, expected.objects, strict=True):
+                np.testing.assert_array_equal(box.velocity, other.velocity)
+                np.testing.assert_array_equal(box.pose.matrix, other.pose.matrix)
+    assert "is told in 'odom', before 'map'" in caplog.text
+
+
 def test_without_a_pose_a_set_is_answered_for_itself_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -138,6 +138,21 @@ def test_motion_turns_the_heading_that_a_rectangle_leaves_open():
     assert abs(found.pose.yaw) == pytest.approx(np.pi - 0.1)
 
 
+def test_parked_cars_stay_parked_where_odometry_takes_over():
+    """Poses fall from map to odom, 2 m to the side; ids are new, none is used again."""
+    tracker, seen = Tracker(), set()
+    for index in range(20):
+        frame, offset = ("map", 0.0) if index < 10 else ("odom", 2.0)
+        world_T_base = ego(0.5 * index, 0.0)
+        parked = [box(30.0 + 6.0 * n, 4.0).transformed(world_T_base.inverse()) for n in range(3)]
+        found = tracker.update(parked, index * STEP, ego(0.5 * index, offset), frame)
+        for each, told in zip(found, parked):
+            np.testing.assert_allclose(each.velocity, 0.0, atol=1e-9)
+            assert each.pose.is_close(told.pose)
+        seen.add((frame, *(each.object_id for each in found)))
+    assert seen == {("map", 0, 1, 2), ("odom", 3, 4, 5)}
+
+
 def test_without_ego_pose_ids_hold_and_velocities_stay_zero():
     tracker = Tracker()
     for index in range(5):

@@ -183,6 +183,19 @@ def test_a_localisation_that_dies_is_a_warning() -> None:
     assert status.message.endswith("look at the localisation")
 
 
+def test_a_pose_that_falls_back_to_odometry_is_told_and_one_that_comes_back_is_fine() -> None:
+    transforms = TransformMonitor("base_link")
+    transforms.pose_found("odom", 0, SECOND)
+    transforms.pose_found("map", 0, SECOND + PERIOD)
+    assert transforms.verdict(SECOND + PERIOD) is Level.OK
+    transforms.pose_found("odom", 0, 2 * SECOND)
+    status = transforms.status(2 * SECOND)
+    assert status.level is Level.WARN
+    assert "in map has ended and is taken in odom" in status.message
+    transforms.pose_found("odom", 0, 3 * SECOND)
+    assert transforms.verdict(3 * SECOND) is Level.OK
+
+
 def test_nothing_is_said_of_a_pose_that_nobody_asks_for_any_more() -> None:
     transforms = TransformMonitor("base_link")
     transforms.pose_missing(SECOND)
