@@ -24,6 +24,7 @@ from bev_perception.geometry import RigidTransform, TransformTree
 from bev_perception.geometry.point_values import moved_points
 from bev_perception.ros.cloud_messages import cloud_points
 from bev_perception.ros.cloud_monitor import CloudMonitor
+from bev_perception.ros.cloud_patience import CloudPatience
 from bev_perception.ros.ego_pose import NO_POSE, EgoPose, EgoPoses
 from bev_perception.ros.flood_limits import ImageLimit
 from bev_perception.ros.parameters import NodeParameters
@@ -33,9 +34,6 @@ from bev_perception.ros.stamps import stamp_ns
 TOPIC = "~/input/points"
 KEPT = 10
 """Clouds, of which sets that waited for a pose or the network find theirs."""
-
-PATIENCE = 3
-"""After so many sets in a row that waited in vain none waits until a cloud comes."""
 
 _DEPTH = 5
 
@@ -77,12 +75,11 @@ class CloudInput:
         self._poses = poses
         self._monitor, self._values = monitor, values
         self._tolerance_ns = parameters.points_tolerance_ns
-        self._timeout_s = parameters.points_timeout_ms / 1e3
+        self._patience = CloudPatience(parameters.points_timeout_ms / 1e3)
         self._limit = ImageLimit(parameters.max_image_rate_hz, parameters.max_image_mb)
         self._topic = node.resolve_topic_name(TOPIC)
         self._clouds: deque[_Cloud] = deque(maxlen=KEPT)
         self._changed = Condition()
-        self._in_vain = 0
         self._is_closed = False
         qos = QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscription = node.create_subscription(
@@ -101,32 +98,40 @@ class CloudInput:
         """For a clock that was set back."""
         with self._changed:
             self._clouds.clear()
+            self._patience.forget()
 
     def look(self) -> None:
         """Transforms may have come."""
         with self._changed:
             for cloud in self._clouds:
                 self._place(cloud)
-            self._changed.notify_all()
+            self._tell()
 
     def at(self, stamp_ns: int, pose: EgoPose) -> NDArray[np.float64] | None:
         """(N, 3) metres in base_link at a stamp and values behind, for the worker's thread.
 
-        Waits for a cloud within the tolerance, unless the last sets waited in vain.
+        Waits for a cloud within the tolerance and for what tells the motion since, unless the
+        last sets waited in vain.
 
         Args:
             stamp_ns: of the set.
             pose: of the vehicle at that stamp.
 
         Returns:
-            The points of the nearest cloud, moved by the ego motion since; None where there is
-            none within the tolerance, TF does not reach its time, or it cannot be read.
+            The points of the nearest cloud, moved by the ego motion since where that is known;
+            None where there is none within the tolerance, TF does not reach its time, or it
+            cannot be read.
         """
         with self._changed:
-            patience_s = self._timeout_s if self._in_vain < PATIENCE else 0.0
-            self._changed.wait_for(lambda: self._is_closed or self._is_there(stamp_ns), patience_s)
+            asked_s, wait_s = time.monotonic(), self._patience.wait_s
+            self._changed.wait_for(
+                lambda: self._is_closed or self._is_complete(stamp_ns, pose), wait_s
+            )
             cloud = self._nearest(stamp_ns)
-            self._in_vain = 0 if self._is_there(stamp_ns) else self._in_vain + 1
+            if self._is_there(stamp_ns):
+                self._patience.served()
+            else:
+                self._patience.lacked(stamp_ns, asked_s)
         now_ns = time.monotonic_ns()
         if cloud is None:
             self._monitor.missing(
@@ -145,7 +150,8 @@ class CloudInput:
             self._monitor.refused(str(error), now_ns)
             return None
         self._monitor.used(now_ns)
-        return moved_points(_ego_motion(cloud, stamp_ns, pose) @ cloud.base_T_frame, points)
+        motion = _ego_motion(cloud, stamp_ns, pose) or RigidTransform.identity()
+        return moved_points(motion @ cloud.base_T_frame, points)
 
     def _receive(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
@@ -166,8 +172,11 @@ class CloudInput:
         with self._changed:
             self._place(cloud)
             self._clouds.append(cloud)
-            self._in_vain = 0
-            self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        self._patience.look(self._is_there, time.monotonic())
+        self._changed.notify_all()
 
     def _place(self, cloud: _Cloud) -> None:
         frame = cloud.message.header.frame_id.lstrip("/")
@@ -187,15 +196,17 @@ class CloudInput:
         cloud = self._nearest(stamp_ns)
         return cloud is not None and cloud.base_T_frame is not None
 
+    def _is_complete(self, stamp_ns: int, pose: EgoPose) -> bool:
+        """Whether waiting cannot make the answer better."""
+        cloud = self._nearest(stamp_ns)
+        if cloud is None or cloud.base_T_frame is None:
+            return False
+        is_hopeless = pose.world_T_base is None or pose.motion_age_ns > 0
+        return is_hopeless or _ego_motion(cloud, stamp_ns, pose) is not None
 
-def _ego_motion(cloud: _Cloud, stamp_ns: int, pose: EgoPose) -> RigidTransform:
-    """Takes points from the vehicle frame at the cloud's time to it at the set's."""
-    before, after = cloud.pose, pose
-    if (
-        cloud.stamp_ns == stamp_ns
-        or before.world_T_base is None
-        or after.world_T_base is None
-        or before.world_frame != after.world_frame
-    ):
+
+def _ego_motion(cloud: _Cloud, stamp_ns: int, pose: EgoPose) -> RigidTransform | None:
+    """Takes points from the vehicle frame at the cloud's time to it at the set's, where known."""
+    if cloud.stamp_ns == stamp_ns:
         return RigidTransform.identity()
-    return after.world_T_base.inverse() @ before.world_T_base
+    return cloud.pose.motion_to(pose)

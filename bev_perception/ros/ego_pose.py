@@ -25,6 +25,9 @@ class EgoPose:
             it is exact.
         motion_age_ns: the same of the vehicle's motion alone: a late correction between frames
             at rest, such as ``map_T_odom``, moves no vehicle.
+        local_T_base: the motion alone, in the frame at rest next to the vehicle (odom, where
+            there is one): without the jumps of corrections.
+        local_frame: that frame.
         is_final: whether waiting cannot make it better, or not soon enough.
     """
 
@@ -32,7 +35,25 @@ class EgoPose:
     world_frame: str = ""
     age_ns: int = 0
     motion_age_ns: int = 0
+    local_T_base: RigidTransform | None = None
+    local_frame: str = ""
     is_final: bool = True
+
+    def motion_to(self, later: EgoPose) -> RigidTransform | None:
+        """Takes points at rest from the vehicle frame at this pose's stamp to it at another's.
+
+        None where one of the two is not exact: the difference to an older pose is a motion that
+        has not happened. Two poses with an exact correction give what a bag's reader gives.
+        """
+        if self.world_T_base is None or later.world_T_base is None:
+            return None
+        if self.world_frame == later.world_frame and self.age_ns == later.age_ns == 0:
+            return later.world_T_base.inverse() @ self.world_T_base
+        if self.local_T_base is None or later.local_T_base is None:
+            return None
+        if self.local_frame == later.local_frame and self.motion_age_ns == later.motion_age_ns == 0:
+            return later.local_T_base.inverse() @ self.local_T_base
+        return None
 
 
 NO_POSE = EgoPose()
@@ -93,6 +114,8 @@ class EgoPoses:
             frame,
             max(motion_age_ns, correction_age_ns),
             motion_age_ns,
+            tree.lookup_newest(local, base, stamp_ns),
+            local,
             is_final=motion_age_ns == 0 and not is_awaited,
         )
 

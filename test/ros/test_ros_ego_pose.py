@@ -54,8 +54,9 @@ def test_a_localisation_that_died_gives_way_to_odometry() -> None:
     for stamp_ns in (11 * SECOND, 13 * SECOND):
         tree.add("odom", "base_link", stamp_ns, at(7.0))
     poses = EgoPoses(tree, "base_link")
-    assert poses.at(12 * SECOND) == EgoPose(at(107.0), "map", age_ns=SECOND)
-    assert poses.at(13 * SECOND) == EgoPose(at(7.0), "odom", age_ns=0)
+    odometry = {"local_T_base": at(7.0), "local_frame": "odom"}
+    assert poses.at(12 * SECOND) == EgoPose(at(107.0), "map", age_ns=SECOND, **odometry)
+    assert poses.at(13 * SECOND) == EgoPose(at(7.0), "odom", age_ns=0, **odometry)
 
 
 SPEED = 10.0
