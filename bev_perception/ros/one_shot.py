@@ -25,6 +25,7 @@ class OneShot:
 
     def __init__(self, node: Node, period_ns: int, callback: Callable[[], object]) -> None:
         self._node = node
+        self._period_ns = period_ns
         self._patience_ns = _STANDING_CLOCK_FACTOR * period_ns
         self._callback = callback
         self._set_ns = 0
@@ -36,9 +37,14 @@ class OneShot:
         """Whether it will call back."""
         return not self._timer.is_canceled()
 
-    def set(self) -> None:
-        """Begins to wait, anew if it waits already."""
+    def set(self, period_ns: int | None = None) -> None:
+        """Begins to wait, anew if it waits already.
+
+        Args:
+            period_ns: of waiting this once, nanoseconds; default that of the constructor.
+        """
         self._set_ns = time.monotonic_ns()
+        self._timer.timer_period_ns = max(1, self._period_ns if period_ns is None else period_ns)
         self._timer.reset()
 
     def cancel(self) -> None:

@@ -66,6 +66,19 @@ class PoseQueue(Generic[Waiting]):
             found.append((waiting, pose))
         return found
 
-    def give_up(self) -> list[tuple[Waiting, EgoPose]]:
-        """All sets, in order, with the poses known now."""
-        return [(waiting, self._poses.at(waiting.stamp_ns)) for waiting in self.clear()]
+    def wait_ns(self, now_ns: int) -> int:
+        """How long the first set may wait on, nanoseconds; for a queue that is not empty."""
+        return max(0, self._timeout_ns - (now_ns - self._queue[0][1]))
+
+    def give_up(self, now_ns: int) -> list[tuple[Waiting, EgoPose]]:
+        """The set that has waited longest, for whatever time, and those that need not wait on.
+
+        For a clock that stands still, by which none ever waits too long.
+        """
+        if not self._queue:
+            return []
+        _, first_ns = self._queue[0]
+        count = sum(since_ns == first_ns for _, since_ns in self._queue)
+        oldest = [self._queue.popleft()[0] for _ in range(count)]
+        given_up = [(waiting, self._poses.at(waiting.stamp_ns)) for waiting in oldest]
+        return given_up + self.ready(now_ns)

@@ -76,12 +76,8 @@ class SetHandover:
         """Poses may have come, or time may have passed."""
         if not len(self._queue):
             return
-        ready = self._queue.ready(self._clock.now().nanoseconds)
-        if not len(self._queue):
-            self._overdue.cancel()
-        elif ready or not self._overdue.is_set:
-            self._overdue.set()
-        self._hand_over_all(ready)
+        now_ns = self._clock.now().nanoseconds
+        self._release(self._queue.ready(now_ns), now_ns)
 
     def check_patience(self) -> None:
         """To be called now and then, by a clock that does not stand still."""
@@ -111,15 +107,21 @@ class SetHandover:
         return has_ended
 
     def _give_up(self) -> None:
-        self._hand_over_all(self._queue.give_up())
+        now_ns = self._clock.now().nanoseconds
+        self._release(self._queue.give_up(now_ns), now_ns)
 
-    def _hand_over_all(self, ready: list[tuple[ImageSet, EgoPose]]) -> None:
+    def _release(self, ready: list[tuple[ImageSet, EgoPose]], now_ns: int) -> None:
+        """Hands sets over; the timer follows the one that waits longest then."""
+        if not len(self._queue):
+            self._overdue.cancel()
+        elif ready or not self._overdue.is_set:
+            self._overdue.set(self._queue.wait_ns(now_ns))
         for images, pose in ready:
-            now_ns = time.monotonic_ns()
+            steady_ns = time.monotonic_ns()
             if pose.world_T_base is None:
-                self._monitor.transforms.pose_missing(now_ns)
+                self._monitor.transforms.pose_missing(steady_ns)
             else:
-                self._monitor.transforms.pose_found(pose.world_frame, pose.motion_age_ns, now_ns)
+                self._monitor.transforms.pose_found(pose.world_frame, pose.motion_age_ns, steady_ns)
             levelling = self.levelling(images.stamp_ns, pose.world_T_base)
             self._hand_over(LiveSet(images, pose, *levelling))
 
