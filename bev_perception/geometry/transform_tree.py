@@ -47,7 +47,8 @@ class TransformTree:
 
     Args:
         history_s: how long samples of moving edges are kept behind the newest one of the
-            same edge, seconds; None keeps all.
+            same edge, seconds; None keeps all. One that leaps further ahead than that, perhaps
+            by an odd stamp, counts only when another follows.
         max_frames: transforms to further frames are refused; None takes all.
     """
 
@@ -95,7 +96,9 @@ class TransformTree:
         edge.stamps_ns.insert(position, stamp_ns)
         edge.transforms.insert(position, parent_T_child)
         if self._history_ns is not None:
-            oldest = edge.stamps_ns[-1] - self._history_ns
+            newest, before = edge.stamps_ns[-1], edge.stamps_ns[-2:][0]
+            is_leap = newest - before > self._history_ns
+            oldest = (before if is_leap else newest) - self._history_ns
             expired = bisect_left(edge.stamps_ns, oldest)
             del edge.stamps_ns[:expired], edge.transforms[:expired]
         return True
@@ -103,6 +106,20 @@ class TransformTree:
     def clear_moving(self) -> None:
         """Forgets moving edges, for a clock that jumped back; static ones stay."""
         self._edges = {child: edge for child, edge in self._edges.items() if edge.is_static}
+
+    def clear_after(self, child: str, stamp_ns: int) -> None:
+        """Forgets a moving edge's samples behind a time, for a sender whose stamps fell back."""
+        edge = self._edges.get(_clean(child))
+        if edge is None or edge.is_static:
+            return
+        kept = bisect_left(edge.stamps_ns, stamp_ns + 1)
+        del edge.stamps_ns[kept:], edge.transforms[kept:]
+        if not edge.stamps_ns:
+            del self._edges[_clean(child)]
+
+    def ancestors(self, frame: str) -> tuple[str, ...]:
+        """A frame, its parent, and so on to the root; the frame alone where it is not known."""
+        return tuple(self._ancestors(_clean(frame)))
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> RigidTransform:
         """``target_T_source`` at a time.

@@ -24,6 +24,7 @@ class CameraStream(Generic[Frame]):
     def __init__(self) -> None:
         self.queue: deque[Frame] = deque()
         self.newest_ns: int | None = None
+        self._before_ns: int | None = None
         self.last_arrival = 0
         self._intervals_ns: deque[int] = deque(maxlen=_INTERVALS_KEPT)
         self._missed_sets = 0
@@ -47,7 +48,31 @@ class CameraStream(Generic[Frame]):
             return
         if self.newest_ns is not None:
             self._intervals_ns.append(stamp_ns - self.newest_ns)
-        self.newest_ns = stamp_ns
+        self._before_ns, self.newest_ns = self.newest_ns, stamp_ns
+
+    def take_back(self, stamp_ns: int) -> Frame | None:
+        """Takes the newest frame out where it was an odd one, stamped ahead of its time.
+
+        That is, where it waits still, and the next one goes on from the one before it.
+
+        Args:
+            stamp_ns: of the next one.
+        """
+        before_ns = self._before_ns
+        if before_ns is None or stamp_ns <= before_ns or not self.queue:
+            return None
+        if self.queue[-1].stamp_ns != self.newest_ns:
+            return None
+        self.newest_ns, self._before_ns = before_ns, None
+        self._intervals_ns.pop()
+        return self.queue.pop()
+
+    def restart(self) -> list[Frame]:
+        """The camera's stamps begin anew; gives what waited of before."""
+        waited = list(self.queue)
+        self.queue.clear()
+        self.newest_ns = self._before_ns = None
+        return waited
 
     def note_missed(self, anchor_ns: int) -> None:
         """A set was waited for until its timeout and had to go without this camera."""

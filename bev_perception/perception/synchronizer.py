@@ -15,11 +15,12 @@ frame that is still to come, and may come early enough, the set waits for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic
 
 from bev_perception.errors import ConfigurationError
 from bev_perception.perception.camera_stream import CameraStream
+from bev_perception.perception.fallen_stamps import FallenStamps, Verdict
 from bev_perception.perception.synchronized_set import Frame, SynchronizedSet
 from bev_perception.perception.synchronizer_statistics import SynchronizerStatistics
 
@@ -46,11 +47,14 @@ class Synchronizer(Generic[Frame]):
     silent: sets no longer wait for it. They do again from its first frame that waiting would
     have caught; that frame itself may find its set given out.
 
+    A frame whose stamp falls back by more than timeout_ns is held until it is known what that
+    means (FallenStamps). At a clock jump all that waits is dropped, and the frames held begin the
+    new time line. Where the other cameras go on, that camera alone begins anew.
+
     Args:
         cameras: names, in the rig's order.
         tolerance_ns: largest difference to the anchor, nanoseconds.
-        timeout_ns: how long a set waits for cameras, nanoseconds of stamps; a camera's stamp
-            that falls back by more than this is a clock jump, and all that waits is dropped.
+        timeout_ns: how long a set waits for cameras, nanoseconds of stamps.
         min_cameras: sets of fewer are dropped.
         max_queue: frames kept per camera.
 
@@ -88,16 +92,51 @@ class Synchronizer(Generic[Frame]):
                 f"{', '.join(self.cameras)}"
             )
         self.statistics.count_received(frame.camera, frame.stamp_ns)
-        newest = stream.newest_ns
-        if newest is not None and frame.stamp_ns < newest - self.timeout_ns:
+        if self._has_fallen(frame, stream):
+            self._fallen.hold(frame)
+            return self._judge_fallen()
+        self._fallen.note_other()
+        return self._enter(frame) + self._judge_fallen()
+
+    def _has_fallen(self, frame: Frame, stream: CameraStream[Frame]) -> bool:
+        """Whether a stamp lies far before those of its camera, and not because of one odd one."""
+        newest_ns = stream.newest_ns
+        if newest_ns is None or frame.stamp_ns > newest_ns:
+            self._drop(self._fallen.release(frame.camera), "out of order")
+            return False
+        if self._fallen.holds(frame.camera):
+            return True
+        if frame.stamp_ns >= newest_ns - self.timeout_ns:
+            return False
+        odd = stream.take_back(frame.stamp_ns)
+        self._drop([] if odd is None else [odd], "out of order")
+        return odd is None
+
+    def _judge_fallen(self, is_over: bool = False) -> list[SynchronizedSet[Frame]]:
+        """Lets held frames in as soon as it is known on what time line."""
+        verdict = self._fallen.verdict(is_over)
+        if verdict is Verdict.OPEN:
+            return []
+        held = self._fallen.release()
+        if verdict is Verdict.CLOCK:
             self._jump_back()
-            stream, newest = self._streams[frame.camera], None
+        for camera in {frame.camera for frame in held}:
+            self._drop(self._streams[camera].restart(), "out of order")
+        return [found for frame in held for found in self._enter(frame)]
+
+    def _drop(self, frames: Iterable[Frame], cause: str) -> None:
+        for frame in frames:
+            self.statistics.count_dropped(frame.camera, cause)
+
+    def _enter(self, frame: Frame) -> list[SynchronizedSet[Frame]]:
+        """A frame whose time line is known; the sets that it completes."""
+        stream = self._streams[frame.camera]
         self._arrivals += 1
         stream.last_arrival = self._arrivals
-        cause = self._refusal(frame, newest)
+        cause = self._refusal(frame, stream.newest_ns)
         if len(self._behind) > 1:
             self._jump_back()
-            stream, newest, cause = self._streams[frame.camera], None, ""
+            stream, cause = self._streams[frame.camera], ""
         stream.note_stamp(frame.stamp_ns)
         if self._served_ns is None or frame.stamp_ns >= self._served_ns - self.timeout_ns:
             stream.note_back()
@@ -116,6 +155,8 @@ class Synchronizer(Generic[Frame]):
         For a caller with a clock of its own: when all cameras stop, no stamp comes any more
         that would time the last set out.
         """
+        if self._anchor_ns is None:
+            return self._judge_fallen(is_over=True)
         return self._decide(give_up=True)
 
     def flush(self) -> list[SynchronizedSet[Frame]]:
@@ -131,14 +172,21 @@ class Synchronizer(Generic[Frame]):
 
     @property
     def waiting_stamp_ns(self) -> int | None:
-        """Stamp of the anchor whose set is waited for, nanoseconds; None when nothing waits."""
+        """Stamp of the anchor whose set is waited for, or of a frame that has fallen back.
+
+        Nanoseconds; None when nothing waits.
+        """
+        return self._fallen.first_ns if self._anchor_ns is None else self._anchor_ns
+
+    @property
+    def _anchor_ns(self) -> int | None:
         heads = [stream.head_ns for stream in self._streams.values() if stream.queue]
         return min(heads, default=None)
 
     @property
     def silent_cameras(self) -> tuple[str, ...]:
         """Cameras that sets do not wait for at present."""
-        anchor_ns = self._served_ns if self.waiting_stamp_ns is None else self.waiting_stamp_ns
+        anchor_ns = self._served_ns if self._anchor_ns is None else self._anchor_ns
         return tuple(
             name
             for name, stream in self._streams.items()
@@ -168,14 +216,15 @@ class Synchronizer(Generic[Frame]):
         self._served_ns: int | None = None
         self._served_without: frozenset[str] = frozenset()
         self._behind: set[str] = set()
+        self._fallen: FallenStamps[Frame] = FallenStamps(len(self.cameras), self.max_queue)
         self._arrivals = 0
         self._undecided = 0
 
     def _jump_back(self) -> None:
         self.statistics.clock_jumps += 1
         for stream in self._streams.values():
-            for frame in stream.queue:
-                self.statistics.count_dropped(frame.camera, "clock jump")
+            self._drop(stream.queue, "clock jump")
+        self._drop(self._fallen.release(), "clock jump")
         self._forget()
 
     def _refusal(self, frame: Frame, newest_ns: int | None) -> str:

@@ -94,6 +94,7 @@ class LiveSession:
             on_jump=self._on_jump,
             on_refused=self._on_refused_transform,
             limit=TransformLimit(parameters.max_tf_rate_hz, parameters.max_tf_frames),
+            base_frame=parameters.base_frame,
         )
         tree = self._transforms.tree
         info_topics = {
@@ -181,12 +182,7 @@ class LiveSession:
 
     def _on_image(self, image: PendingImage) -> None:
         self._live_rig.add_image_frame(image.camera, image.message.header.frame_id)
-        sets = self._synchronizer.add(image)
-        jumps = self._synchronizer.statistics.clock_jumps
-        if jumps != self._jumps_counted:
-            self._jumps_counted = jumps
-            self._on_jump()
-        self._take(sets)
+        self._take(self._synchronizer.add(image))
 
     def _give_up(self) -> None:
         """The present anchor has waited for the other cameras long enough."""
@@ -195,6 +191,10 @@ class LiveSession:
 
     def _take(self, sets: list[ImageSet]) -> None:
         """Hands sets on; the timer follows the anchor of the next one."""
+        jumps = self._synchronizer.statistics.clock_jumps
+        if jumps != self._jumps_counted:
+            self._jumps_counted = jumps
+            self._on_jump()
         anchor_ns = self._synchronizer.waiting_stamp_ns
         if anchor_ns is None:
             self._anchor_timer.cancel()

@@ -6,10 +6,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
+from bev_perception.bags.vehicle_frames import WORLD_FRAMES
 from bev_perception.errors import BagError, TransformError
 from bev_perception.geometry import TransformTree
 from bev_perception.ros.flood_limits import TransformLimit
@@ -17,10 +19,9 @@ from bev_perception.ros.serialized import read_message
 from bev_perception.ros.stamps import stamp_ns
 from bev_perception.ros.transform_conflicts import TransformConflicts
 from bev_perception.ros.transform_messages import add_transforms
+from bev_perception.ros.transform_time_lines import JUMP_NS, TransformTimeLines, Verdict
 
 HISTORY_S = 10.0
-JUMP_NS = 2_000_000_000
-"""A transform this much older than the one before of the same frame means another time line."""
 
 _DEPTH = 100
 
@@ -32,10 +33,12 @@ class TransformInput:
         node: that subscribes.
         on_moving: called after moving transforms came.
         on_static: called after static ones came that say something new.
-        on_jump: called when stamps have fallen back, before the transforms of the new time
-            line are in the tree.
+        on_jump: called when the clock was set back by the stamps, before the transforms of the
+            new time line are in the tree.
         on_refused: called with what is wrong with a transform, or contradicts another one.
         limit: what is too much; default as the parameters of the perception node.
+        base_frame: of the vehicle. Frames between it and the world tell whether the clock was set
+            back; others may have stamps as odd as they like. Default: all tell.
 
     Attributes:
         tree: with HISTORY_S of moving transforms.
@@ -49,6 +52,7 @@ class TransformInput:
         on_jump: Callable[[], object],
         on_refused: Callable[[str], object],
         limit: TransformLimit | None = None,
+        base_frame: str = "",
     ) -> None:
         limit = limit or TransformLimit()
         self.tree = TransformTree(HISTORY_S, limit.max_frames)
@@ -58,7 +62,9 @@ class TransformInput:
         self._on_static = on_static
         self._on_jump = on_jump
         self._on_refused = on_refused
-        self._newest_ns: dict[str, int] = {}
+        self._base_frame = base_frame
+        self._time_lines = TransformTimeLines(limit.max_frames)
+        self._held: list[TransformStamped] = []
         self._conflicts = TransformConflicts()
         static_qos = QoSProfile(depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = (
@@ -71,10 +77,14 @@ class TransformInput:
         )
 
     def forget_moving(self) -> None:
-        """For a clock that was set back."""
+        """For a clock that was set back; what was held is of the new time line."""
         self.tree.clear_moving()
-        self._newest_ns.clear()
+        self._time_lines.clear()
         self._conflicts.forget_moving()
+        if self._held:
+            new, self._held = TFMessage(transforms=self._held), []
+            self._keep_known(new)
+            self._add(new, static=False)
 
     def close(self) -> None:
         """Ends the subscriptions."""
@@ -85,9 +95,7 @@ class TransformInput:
         message = self._read(data, "/tf")
         if message is None:
             return
-        if self._falls_back(message):
-            self.forget_moving()
-            self._on_jump()
+        self._keep_known(message)
         self._add(message, static=False)
         self._on_moving()
 
@@ -108,15 +116,33 @@ class TransformInput:
             self._on_refused(str(error))
             return None
 
-    def _falls_back(self, message: TFMessage) -> bool:
-        fell = False
-        for transform in message.transforms:
-            child, stamp = transform.child_frame_id, stamp_ns(transform.header.stamp)
-            if child not in self._newest_ns and len(self._newest_ns) >= self._limit.max_frames:
-                continue
-            fell |= stamp < self._newest_ns.get(child, stamp) - JUMP_NS
-            self._newest_ns[child] = stamp
-        return fell
+    def _keep_known(self, message: TFMessage) -> None:
+        """Leaves in a message what is known to be of the present time line."""
+        self._time_lines.begin_message()
+        message.transforms = [each for each in message.transforms if self._is_known(each)]
+
+    def _is_known(self, transform: TransformStamped) -> bool:
+        child, stamp = transform.child_frame_id.lstrip("/"), stamp_ns(transform.header.stamp)
+        chain = (*self.tree.ancestors(self._base_frame), *WORLD_FRAMES)
+        is_witness = not self._base_frame or child in chain
+        verdict = self._time_lines.look(child, stamp, is_witness)
+        if verdict is Verdict.RETURNED:
+            self._held = [each for each in self._held if each.child_frame_id.lstrip("/") != child]
+        if verdict in (Verdict.ALONE, Verdict.RETURNED) and is_witness:
+            self._on_refused(
+                f"/tf: stamps of {transform.header.frame_id!r} -> {child!r} jump by more than "
+                f"{JUMP_NS / 1e9:g} s and back; look at its sender's clock, or for a second sender"
+            )
+        if verdict is Verdict.ALONE:
+            self.tree.clear_after(child, stamp)
+        if verdict not in (Verdict.HELD, Verdict.CLOCK):
+            return True
+        self._held.append(transform)
+        if verdict is Verdict.CLOCK:
+            self._on_jump()
+            if self._held:
+                self.forget_moving()
+        return False
 
     def _add(self, message: TFMessage, static: bool) -> bool:
         """Whether the tree changed."""

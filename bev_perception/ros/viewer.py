@@ -36,7 +36,8 @@ from bev_perception.ros.live_rig import LiveRig
 from bev_perception.ros.publishers import LATENCY_STAGES
 from bev_perception.ros.serialized import read_message
 from bev_perception.ros.stamps import stamp_ns
-from bev_perception.ros.transform_input import JUMP_NS, TransformInput
+from bev_perception.ros.transform_input import TransformInput
+from bev_perception.ros.transform_time_lines import JUMP_NS
 from bev_perception.ros.viewer_settings import ViewerSettings
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ class LiveViewer:
         self._without_images = list(settings.cameras)
         self._output_ns: int | None = None
         self._transforms = TransformInput(
-            node, _nothing, self._note_transforms, _nothing, self._warn_once
+            node,
+            _nothing,
+            self._note_transforms,
+            _nothing,
+            self._warn_once,
+            base_frame=settings.base_frame,
         )
         tree, base = self._transforms.tree, settings.base_frame
         infos = {name: settings.info_topic_of(name) for name in settings.cameras}

@@ -127,6 +127,20 @@ def test_history_forgets_what_is_older_than_asked() -> None:
         tree.lookup("map", "base_link", EPOCH + SECOND)
 
 
+def test_an_odd_stamp_far_ahead_costs_no_history_once_it_is_taken_back() -> None:
+    tree = TransformTree(history_s=1.0)
+    for tenth in range(11):
+        tree.add("map", "base_link", EPOCH + tenth * SECOND // 10, shift(tenth))
+    tree.add("map", "base_link", EPOCH + 3600 * SECOND, shift(99.0))
+    tree.clear_after("/base_link", EPOCH + SECOND)
+    assert tree.edges() == [("map", "base_link", False, 11)]
+    for second in (3600, 3601):
+        tree.add("map", "base_link", EPOCH + second * SECOND, shift(99.0))
+    assert tree.edges() == [("map", "base_link", False, 2)]
+    tree.clear_after("base_link", EPOCH)
+    assert (tree.edges(), tree.ancestors("base_link")) == ([], ("base_link",))
+
+
 def test_clearing_after_a_jump_of_the_clock_keeps_static_edges() -> None:
     tree = driving_tree()
     tree.clear_moving()
