@@ -31,7 +31,10 @@ from bev_perception.perception.force_window import TICK_S, ForceWindow
 
 NANOSECONDS = 1_000_000_000
 GAP_S = 0.25
-"""A longer pause between samples, or a step back, and all begins anew."""
+"""A longer pause between samples, and all begins anew."""
+SWAP_S = 0.1
+"""A sample that is older than the one before by so much was overtaken and is left out; one that is
+older still begins another time line."""
 AHEAD_S = 0.1
 """How far a sample is turned on to a stamp behind it."""
 KEPT_S = 3.0
@@ -90,7 +93,7 @@ class ImuTilt:
 
 
 class ImuAttitude:
-    """Takes samples in order of their stamps. For one thread at a time.
+    """Takes samples; those that others have overtaken are left out. For one thread at a time.
 
     Args:
         positions: asked at every tick; None where there is no pose at that time.
@@ -120,7 +123,7 @@ class ImuAttitude:
         rate, force = base_T_imu.rotate(np.stack([sample.angular_velocity, sample.specific_force]))
         if self._last is not None:
             elapsed_s = (sample.stamp_ns - self._last[0]) / NANOSECONDS
-            if elapsed_s == 0.0:
+            if -SWAP_S <= elapsed_s <= 0.0:
                 return
             if 0.0 < elapsed_s <= GAP_S:
                 self._advance(elapsed_s, rate, force)

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from bev_perception.errors import BevError
 from bev_perception.geometry import RigidTransform
 from bev_perception.geometry.imu import ImuSample
-from bev_perception.perception.imu_attitude import NANOSECONDS, ImuAttitude, ImuTilt, Positions
+from bev_perception.perception.imu_attitude import (
+    NANOSECONDS,
+    SWAP_S,
+    ImuAttitude,
+    ImuTilt,
+    Positions,
+)
 
 PLANAR = 1e-6
 """A pose whose z axis is upright to so much does not know roll and pitch: it is planar."""
@@ -57,8 +63,14 @@ class ImuLevelling:
         self.tilt = ImuTilt()
 
     def add(self, sample: ImuSample) -> None:
-        """One sample; stamps that go back begin a new time line."""
+        """One sample.
+
+        One that others have overtaken, by up to SWAP_S, is left out; stamps that go further back
+        begin a new time line.
+        """
         if self._waiting and sample.stamp_ns < self._waiting[-1].stamp_ns:
+            if self._waiting[-1].stamp_ns - sample.stamp_ns <= SWAP_S * NANOSECONDS:
+                return
             self.reset()
         self._waiting.append(sample)
         while sample.stamp_ns - self._waiting[0].stamp_ns > PATIENCE_NS:

@@ -175,6 +175,30 @@ def test_stamps_that_jump_begin_anew() -> None:
         assert attitude.at(moved[-1].stamp_ns).level_T_base is not None
 
 
+@pytest.mark.parametrize("late_ms", [11, 45, 99])
+def test_samples_that_others_overtake_cost_no_more_than_themselves(late_ms: int) -> None:
+    """Every fifth comes late, while the vehicle brakes and sets ask in between."""
+    poses = drive(stopping, 0.08, 12.0)
+    motion = DriveMotion(poses, NOD_DEG)
+    arrivals = [
+        (each.stamp_ns + (late_ms * SECOND // 1000 if index % 5 == 4 else 0), each)
+        for index, each in enumerate(imu_samples(motion))
+    ]
+    levelling = ImuLevelling(planar(poses), lambda frame, stamp_ns: IMU_MOUNTING)
+    newest_ns, num_late, errors = 0, 0, []
+    for index, (_, sample) in enumerate(sorted(arrivals, key=lambda entry: entry[0])):
+        num_late += sample.stamp_ns < newest_ns
+        newest_ns = max(newest_ns, sample.stamp_ns)
+        levelling.add(sample)
+        if index % 10 == 7 and newest_ns > 3 * SECOND:
+            _, attitude = levelling.at(newest_ns, None)
+            assert attitude is not None, levelling.tilt.problem
+            errors.append(np.degrees(attitude.euler[:2] - motion.pose(newest_ns).euler[:2]))
+    assert num_late > 200
+    assert len(errors) > 80
+    assert np.abs(errors).max() < 2.0 * GOAL_DEG
+
+
 @pytest.mark.parametrize(
     ("samples", "base_T_imu", "words"),
     [
