@@ -15,7 +15,11 @@ SILENT_SETS = 3
 SILENT_TIMEOUTS = 3
 """Timeouts, in the stamps of those sets, that must have passed as well."""
 
+STEADY_FRAMES = 16
+"""Even intervals in a row after which a camera counts as steady: losses do not look like a pace."""
+
 _INTERVALS_KEPT = 8
+_UNEVEN, _ADAPTED = 0.25, 0.1
 
 
 class CameraStream(Generic[Frame]):
@@ -27,6 +31,7 @@ class CameraStream(Generic[Frame]):
         self._before_ns: int | None = None
         self.last_arrival = 0
         self._intervals_ns: deque[int] = deque(maxlen=_INTERVALS_KEPT)
+        self._pace_ns, self._steady = 0.0, 0
         self._missed_sets = 0
         self._missing_since_ns = 0
 
@@ -42,12 +47,25 @@ class CameraStream(Generic[Frame]):
             return self.queue[1].stamp_ns
         return self.head_ns + min(self._intervals_ns, default=math.inf)
 
+    @property
+    def pace_ns(self) -> float | None:
+        """Period of a camera that has come steadily for a while, nanoseconds; else None."""
+        return self._pace_ns if self._steady >= STEADY_FRAMES else None
+
+    def _note_interval(self, interval_ns: int) -> None:
+        self._intervals_ns.append(interval_ns)
+        if abs(interval_ns - self._pace_ns) > _UNEVEN * self._pace_ns:
+            self._pace_ns, self._steady = float(interval_ns), 0
+            return
+        self._pace_ns += _ADAPTED * (interval_ns - self._pace_ns)
+        self._steady += 1
+
     def note_stamp(self, stamp_ns: int) -> None:
         """A frame came, whatever becomes of it."""
         if self.newest_ns is not None and stamp_ns <= self.newest_ns:
             return
         if self.newest_ns is not None:
-            self._intervals_ns.append(stamp_ns - self.newest_ns)
+            self._note_interval(stamp_ns - self.newest_ns)
         self._before_ns, self.newest_ns = self.newest_ns, stamp_ns
 
     def take_back(self, stamp_ns: int) -> Frame | None:

@@ -21,8 +21,12 @@ from typing import Generic
 from bev_perception.errors import ConfigurationError
 from bev_perception.perception.camera_stream import CameraStream
 from bev_perception.perception.fallen_stamps import FallenStamps, Verdict
+from bev_perception.perception.narrower_sets import narrower
 from bev_perception.perception.synchronized_set import Frame, SynchronizedSet
 from bev_perception.perception.synchronizer_statistics import SynchronizerStatistics
+
+_SLOWER = 1.3
+"""A camera of so many times the period of another one is slower, however stamps jitter."""
 
 _OTHER_CLOCK = 10
 """Stamps that differ by more than this many timeouts come from clocks that disagree."""
@@ -42,6 +46,10 @@ class Synchronizer(Generic[Frame]):
     greater number of cameras that still send is kept back: one camera with a wrong clock
     loses its own frames, not those of the others. When more than max_queue frames arrive
     without any decision, the anchor is not waited for longer.
+
+    Cameras may have different rates. What faster ones send between the frames of as many slower
+    ones or more makes no partial sets: it is surplus, as long as all come steadily and the slower
+    ones' period is not longer than the timeout.
 
     A camera that let at least three sets in a row, over at least three timeouts, time out is
     silent: sets no longer wait for it. They do again from its first frame that waiting would
@@ -274,28 +282,13 @@ class Synchronizer(Generic[Frame]):
             return None
         for stream in awaited:
             stream.note_missed(anchor_ns)
-        first, narrower_ns = self._narrower(group)
+        first, narrower_ns = narrower([self._streams[name] for name in group])
         if not first:
             return group
         known = all(len(self._streams[name].queue) > 1 for name in group[:first])
         if known and narrower_ns <= self.tolerance_ns:
             return group[:first]
         return group if known or give_up else None
-
-    def _narrower(self, group: Sequence[str]) -> tuple[int, float]:
-        """How many of the earliest frames should stay alone, and the width of what follows.
-
-        The rival of the first m: their next frames together with the rest of the group.
-        """
-        streams = [self._streams[name] for name in group]
-        latest_ns: float = streams[-1].head_ns
-        best, best_ns = 0, latest_ns - streams[0].head_ns
-        for count in range(1, len(streams)):
-            latest_ns = max(latest_ns, streams[count - 1].next_ns)
-            width_ns = latest_ns - streams[count].head_ns
-            if width_ns < best_ns:
-                best, best_ns = count, width_ns
-        return best, best_ns
 
     def _timed_out(self, anchor_ns: int, group: Sequence[str]) -> bool:
         if self._undecided > self.max_queue:
@@ -316,16 +309,31 @@ class Synchronizer(Generic[Frame]):
         ]
         return len(past) >= 2 or any(name in group for name in past)
 
+    def _is_surplus(self, members: Sequence[str]) -> bool:
+        """Whether as many slower cameras or more go on behind, to come in a set of their own."""
+        paces_ns = [self._streams[name].pace_ns or math.inf for name in members]
+        slower = [
+            stream
+            for name, stream in self._streams.items()
+            if name not in members
+            and stream.queue
+            and _SLOWER * max(paces_ns) <= (stream.pace_ns or 0.0) <= self.timeout_ns
+        ]
+        return len(slower) >= len(members)
+
     def _take(self, members: Sequence[str]) -> SynchronizedSet[Frame] | None:
+        is_surplus = self._is_surplus(members)
         frames = {name: self._streams[name].queue.popleft() for name in members}
         self._undecided = 0
+        if is_surplus:
+            self._drop(frames.values(), "surplus")
+            return None
         self._behind.clear()
         self._served_ns = frames[members[0]].stamp_ns
         missing = tuple(name for name in self.cameras if name not in frames)
         self._served_without = frozenset(missing)
         if len(frames) < self.min_cameras:
-            for frame in frames.values():
-                self.statistics.count_dropped(frame.camera, "unmatched")
+            self._drop(frames.values(), "unmatched")
             return None
         if missing:
             self.statistics.partial_sets += 1

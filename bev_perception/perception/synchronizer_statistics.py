@@ -12,6 +12,7 @@ DROP_CAUSES = (
     "duplicate",
     "out of order",
     "unmatched",
+    "surplus",
     "overflow",
     "clock jump",
     "undecodable",
@@ -20,9 +21,10 @@ DROP_CAUSES = (
 
 late: its moment had been given out already. duplicate: same camera and stamp as the one
 before. out of order: older than the one before of the same camera. unmatched: fewer than
-min_cameras came to its moment. overflow: its queue was full. clock jump: the clock was set
-back while it waited. undecodable: whoever feeds the synchroniser could not read the image and
-says so; it was not received.
+min_cameras came to its moment. surplus: its camera is faster than others, which have no frame
+for its moment. overflow: its queue was full. clock jump: the clock was set back while it waited.
+undecodable: whoever feeds the synchroniser could not read the image and says so; it was not
+received.
 """
 
 

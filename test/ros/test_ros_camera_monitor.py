@@ -225,7 +225,7 @@ def test_stamps_that_do_not_grow_or_run_ahead(drop: str) -> None:
     assert (status.level, status.cause) == (Level.ERROR, Cause.BAD_STAMPS)
 
 
-@pytest.mark.parametrize("drop", ["busy", "unmatched", "clock jump"])
+@pytest.mark.parametrize("drop", ["busy", "unmatched", "surplus", "clock jump"])
 def test_drops_that_are_not_the_cameras_fault_are_only_counted(drop: str) -> None:
     status = Camera().send(30, lambda m: m.images_dropped(drop)).status
     assert (status.cause, status.values[f"dropped: {drop}"]) == (Cause.NONE, "30")
