@@ -8,18 +8,25 @@ from types import SimpleNamespace
 
 import pytest
 
-from bev_perception.geometry import RigidTransform, TransformTree
+from bev_perception.geometry import (
+    PinholeCamera,
+    Rig,
+    RigCamera,
+    RigidTransform,
+    TransformTree,
+)
 from bev_perception.perception import SynchronizedSet
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 
 from bev_perception.ros.ego_pose import EgoPoses
 from bev_perception.ros.set_handover import SetHandover
-from bev_perception.ros.set_processor import LiveSet
+from bev_perception.ros.set_processor import LiveSet, _frame_set
 
 MS = 1_000_000
 TIMEOUT_MS = 100
 START_MS = 10_000
+IDENTITY = RigidTransform.identity()
 
 
 class Timer:
@@ -140,6 +147,15 @@ def test_each_set_waits_for_its_own_time_and_none_is_lost(tf_ms: int) -> None:
         expected = min(tf_ms, TIMEOUT_MS)
         assert expected <= drive.waited_ms[stamp_ms] <= expected + 5
         assert drive.ages_ms[stamp_ms] <= max(0, tf_ms - TIMEOUT_MS) + 5
+
+
+def test_a_set_tells_its_pipeline_in_which_world_its_pose_is() -> None:
+    """Tracks and memory begin anew where that changes."""
+    drive = Drive(tf_ms=0)
+    drive.run(100)
+    live_set = LiveSet(SynchronizedSet(START_MS * MS, {}), drive.handover._poses.at(START_MS * MS))
+    rig = Rig({"front": RigCamera(PinholeCamera.from_field_of_view(4, 3, 90.0), IDENTITY)})
+    assert _frame_set(live_set, {}, rig).world_frame == "odom"
 
 
 def test_without_any_pose_no_set_waits() -> None:
