@@ -38,6 +38,7 @@ _COLORS = {
 }
 _DEFAULT_COLOR = (0.25, 0.85, 0.35)
 
+_VELOCITY, _UNTOLD = ("vx", "vy", "vz"), (math.nan, math.nan, 0.0)
 _NUMBER = r"(-?\d+\.\d+)"
 _USUAL_TEXT = re.compile(rf"visibility={_NUMBER} vx={_NUMBER} vy={_NUMBER} vz={_NUMBER}")
 """As object_text writes it of an object that was seen."""
@@ -111,11 +112,12 @@ def marker_color(label: str) -> tuple[float, float, float, float]:
 def object_text(box: ObjectBox) -> str:
     """What a marker has no field for: ``visibility=0.83 vx=1.20 vy=0.00 vz=0.00``.
 
-    Visibility is left out when unknown, the score when it is 1.
+    Visibility and velocity are left out when unknown, the score when it is 1.
     """
     values = {"visibility": f"{box.visibility:.4f}"} if not math.isnan(box.visibility) else {}
-    velocity = zip(("vx", "vy", "vz"), box.velocity.tolist())
-    values |= {name: f"{value:.4f}" for name, value in velocity}
+    velocity = dict(zip(_VELOCITY, box.velocity.tolist()))
+    if not any(map(math.isnan, velocity.values())):
+        values |= {name: f"{value:.4f}" for name, value in velocity.items()}
     if box.score != 1.0:
         values["score"] = f"{box.score:.4f}"
     return " ".join(f"{name}={value}" for name, value in values.items())
@@ -135,13 +137,19 @@ def text_values(text: str) -> dict[str, float]:
 
 
 def _told(text: str) -> tuple[float, ...]:
-    """Visibility, velocity x, y, z and score by a marker's text."""
+    """Visibility, velocity x, y, z and score by a marker's text.
+
+    A velocity without vz is one in the plane, one without vx or vy is unknown. Infinite ones
+    stay, for those who refuse them.
+    """
     usual = _USUAL_TEXT.fullmatch(text)
     if usual is not None:
         visibility, x, y, z = map(float, usual.groups())
         return visibility, x, y, z, 1.0
     values = text_values(text)
-    velocity = (values.get(name, 0.0) for name in ("vx", "vy", "vz"))
+    velocity = [values.get(name, other) for name, other in zip(_VELOCITY, _UNTOLD)]
+    if any(map(math.isnan, velocity)) and not any(map(math.isinf, velocity)):
+        velocity = [math.nan] * 3
     return values.get("visibility", math.nan), *velocity, values.get("score", 1.0)
 
 

@@ -31,7 +31,9 @@ OBJECT_ARRAY_CLASSES = {
 
 
 def boxes_from_detections(message: Any, topic: str) -> list[tuple[str, ObjectBox]]:
-    """(frame_id, box in that frame) of a vision_msgs/Detection3DArray, best class first.
+    """(frame_id, box in that frame) of a vision_msgs/Detection3DArray, by the best class.
+
+    The message has no field for velocities; they are unknown.
 
     Raises:
         BagError: a detection without size or with an impossible pose.

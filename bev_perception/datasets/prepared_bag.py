@@ -36,8 +36,11 @@ from bev_perception.geometry.point_values import moved_points
 from bev_perception.geometry.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.untrusted import parse_json
 
-FORMAT_VERSION = 2
-"""Part of a prepared bag's key. 2: images that shrink little are interpolated."""
+FORMAT_VERSION = 3
+"""Part of a prepared bag's key.
+
+2: images that shrink little are interpolated. 3: velocities that labels do not tell are unknown.
+"""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class VelocityErrors:
         objects, error: all, and the sum of their errors, metres per second.
         moving, moving_error: those that move.
         speed: sum of the speeds of those that move, the error of one who says 0 always.
-        told: whether any object was given a velocity other than 0.
+        told: whether any object was given a known velocity other than 0.
     """
 
     objects: int = 0
@@ -63,18 +63,20 @@ def velocity_errors(
     """Errors in the plane of the objects of one moment that were found.
 
     Args:
-        found, truth: in one frame; true ones without a known velocity are left out.
+        found, truth: in one frame; true ones without a known velocity are left out, and one
+            found without counts as said to stand.
         visible: per true object, whether it counts.
         max_distance_m: see match_centers.
     """
     matches = match_centers(
         _centers(found), [box.score for box in found], _centers(truth), visible, max_distance_m
     )
-    total = VelocityErrors(told=any(box.velocity[:2].any() for box in found))
-    for box, number in zip(found, matches.tolist()):
+    told = [np.nan_to_num(box.velocity[:2]) for box in found]
+    total = VelocityErrors(told=any(velocity.any() for velocity in told))
+    for velocity, number in zip(told, matches.tolist()):
         if number < 0 or not np.isfinite(truth[number].velocity[:2]).all():
             continue
-        error = float(np.linalg.norm((box.velocity - truth[number].velocity)[:2]))
+        error = float(np.linalg.norm(velocity - truth[number].velocity[:2]))
         speed = float(np.linalg.norm(truth[number].velocity[:2]))
         moves = speed > MOVING_M_PER_S
         total += VelocityErrors(1, error, int(moves), error * moves, speed * moves)

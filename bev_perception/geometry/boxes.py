@@ -59,7 +59,7 @@ class ObjectBox:
     object_id: int
     pose: RigidTransform
     size: NDArray[np.float64]
-    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    velocity: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
     visibility: float = float("nan")
     score: float = 1.0
 

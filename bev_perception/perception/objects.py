@@ -225,6 +225,5 @@ def _box(
     x, y, length, width, cos, sin = rectangle
     rotation = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     pose = RigidTransform(rotation, np.array([x, y, height / 2.0]))
-    return ObjectBox(
-        settings.object_label, rank, pose, np.array([length, width, height]), score=score
-    )
+    size = np.array([length, width, height])
+    return ObjectBox(settings.object_label, rank, pose, size, np.zeros(3), score=score)

@@ -65,7 +65,7 @@ class BoxArrays:
                 int(self.ids[i]),
                 RigidTransform(self.rotations[i], self.centers[i]),
                 self.sizes[i],
-                np.nan_to_num(self.velocities[i]),
+                self.velocities[i],
                 float(self.visibility[i]),
             )
             for i in range(len(self))

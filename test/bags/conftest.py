@@ -49,7 +49,7 @@ def rig() -> Rig:
 
 @pytest.fixture
 def boxes() -> tuple[ObjectBox, ...]:
-    """A car that drives, and a pedestrian of unknown visibility."""
+    """A car that drives, and a pedestrian who stands and is of unknown visibility."""
     car = ObjectBox(
         "car",
         7,
@@ -63,6 +63,7 @@ def boxes() -> tuple[ObjectBox, ...]:
         9,
         RigidTransform.from_euler(yaw=-2.0, translation=(4.0, -3.0, 0.9)),
         np.array([0.6, 0.6, 1.8]),
+        np.zeros(3),
     )
     return car, walker
 

@@ -21,8 +21,10 @@ from bev_perception.bags.typestore import (
     TF,
     message_class,
 )
+from bev_perception.datasets.velocity_targets import make_velocity_targets
 from bev_perception.errors import BagError
-from bev_perception.geometry import ObjectBox, RigidTransform
+from bev_perception.evaluation.velocity_error import velocity_errors
+from bev_perception.geometry import BevGrid, ObjectBox, RigidTransform
 from bev_perception.geometry.usual_sizes import USUAL_SIZE
 
 SECOND = 1_000_000_000
@@ -182,6 +184,49 @@ def test_detections_give_their_best_class(
     assert (truck.label, truck.score) == ("truck", 0.8)
     np.testing.assert_allclose(truck.center, (20.0, 0.0, 0.75), atol=1e-9)
     assert number is None or truck.object_id == number
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("", None),
+        ("lidar_points=12 visibility=0.5000", None),
+        ("vx=3.0", None),
+        ("vx=nan vy=nan vz=nan", None),
+        ("vx=3 vy=-1", (3.0, -1.0, 0.0)),
+        ("vx=0.0000 vy=0.0000 vz=0.0000", (0.0, 0.0, 0.0)),
+    ],
+)
+def test_a_velocity_that_markers_do_not_tell_is_unknown_and_stays_it_when_written_again(
+    raw_bag: WriteBag, text: str, known: tuple[float, ...] | None
+) -> None:
+    foreign = boxes_to_markers(SECOND, "map", [box("car", 1, pose_at(100.0, 70.0))])
+    foreign.markers[1].text = text
+    ((_, first),) = boxes_from_markers(foreign, "/t")
+    again = boxes_to_markers(SECOND, "map", [first])
+    for name, message in (("foreign", foreign), ("again", again)):
+        labels = ("/ground_truth/objects", MARKER_ARRAY, SECOND, message)
+        with BagReader(raw_bag([*ego_tf(), labels], name=name)) as reader:
+            (car,) = reader.objects(SECOND + SECOND // 50) or ()
+        if known is None:
+            assert np.isnan(car.velocity).all()
+            np.testing.assert_allclose(car.center, (19.8, 0.0, 0.75), atol=1e-6)  # at rest, so far
+        else:
+            np.testing.assert_allclose(EGO_END.rotate(car.velocity), known, atol=1e-9)
+
+
+def test_detections_do_not_tell_velocities_so_nothing_is_learned_or_judged_by_them(
+    raw_bag: WriteBag,
+) -> None:
+    message = detection_array("base_link", "car", "17", pose_at(10.0, 2.0))
+    path = raw_bag([*ego_tf(), ("/labels/boxes", DETECTIONS, SECOND, message)])
+    with BagReader(path) as reader:
+        (car,) = reader.objects(SECOND) or ()
+    assert np.isnan(car.velocity).all()
+    found = box("car", 3, pose_at(10.0, 2.0), (10.0, 0.0, 0.0))
+    assert velocity_errors([found], [car], [True], 1.5).objects == 0
+    _, is_known = make_velocity_targets([car], BevGrid.centered(20.0, 0.5))
+    assert not is_known.any()
 
 
 def test_carla_objects_stand_on_the_ground_and_leave_the_ego_vehicle_out(

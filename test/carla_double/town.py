@@ -202,4 +202,4 @@ def _parked_box(index: int, parked: ParkedVehicle) -> ObjectBox:
     entry = CATALOG[parked.model]
     z = parked.z + entry.size[2] / 2.0
     pose = RigidTransform.from_euler(yaw=parked.yaw, translation=(parked.x, parked.y, z))
-    return ObjectBox(entry.label, index, pose, np.array(entry.size))
+    return ObjectBox(entry.label, index, pose, np.array(entry.size), np.zeros(3))

@@ -39,12 +39,18 @@ CARS = tuple(
         number,
         RigidTransform.from_euler(yaw=0.3 * number, translation=place),
         np.array([4.5, 1.9, 1.6]),
-        np.array([1.0, 0.0, 0.0]),
+        np.array(velocity),
         visibility=0.9,
     )
-    for number, place in enumerate([(9.0, 1.0, 0.8), (20.0, -3.0, 0.8), (1.0, 12.0, 0.8)])
+    for number, (place, velocity) in enumerate(
+        [
+            ((9.0, 1.0, 0.8), (1.0, 0.0, 0.0)),
+            ((20.0, -3.0, 0.8), (1.0, 0.0, 0.0)),
+            ((1.0, 12.0, 0.8), (np.nan,) * 3),
+        ]
+    )
 )
-"""What is around the vehicle at every moment, all of it seen."""
+"""Always around the vehicle and all of it seen; of the last one no velocity is known."""
 
 
 class Recorded(NamedTuple):

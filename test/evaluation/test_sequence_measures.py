@@ -134,6 +134,9 @@ def test_velocity_errors_are_those_of_matched_objects() -> None:
     assert errors.speed == pytest.approx(5.0)
     silent = velocity_errors([car(9, 5.3)], truth, [True] * 3, 1.5)
     assert np.isnan(velocity_error(silent))
+    unknown = car(9, 5.3, velocity=(np.nan,) * 3)
+    assert velocity_errors([unknown, car(8, 12)], truth, [True] * 3, 1.5).error == 5.0
+    assert velocity_errors([unknown, car(8, 12)], truth, [True] * 3, 1.5).told is False
 
 
 WAITING_CAR = tuple(car(1, 5 - 0.5 * index, 1.0 if index < 2 else 0.0) for index in range(4))

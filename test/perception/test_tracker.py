@@ -20,7 +20,7 @@ STEP = SECOND // 10
 
 def box(x: float, y: float, yaw: float = 0.0) -> ObjectBox:
     pose = RigidTransform.from_euler(yaw=yaw, translation=(x, y, 0.8))
-    return ObjectBox("car", 0, pose, np.array([4.5, 1.9, 1.6]))
+    return ObjectBox("car", 0, pose, np.array([4.5, 1.9, 1.6]), np.zeros(3))
 
 
 def ego(x: float = 0.0, y: float = 0.0, yaw: float = 0.0) -> RigidTransform:

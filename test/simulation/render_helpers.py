@@ -78,7 +78,7 @@ def placed(model, x, y, yaw=0.0, object_id=1, color=(0.5, 0.1, 0.1)) -> ObjectSt
     """An object standing on z = 0."""
     entry = CATALOG[model]
     pose = RigidTransform.from_euler(yaw=yaw, translation=(x, y, entry.size[2] / 2))
-    box = ObjectBox(entry.label, object_id, pose, np.array(entry.size))
+    box = ObjectBox(entry.label, object_id, pose, np.array(entry.size), np.zeros(3))
     return ObjectState(model, box, color)
 
 

@@ -45,7 +45,7 @@ def write_drive(path: Path, seed: int) -> Path:
             pose = RigidTransform.from_euler(yaw=turn * number, translation=(speed * number, 0, 0))
             visibility = 1.0 if number < SHOWN else 0.0
             boxes = tuple(
-                ObjectBox("car", index, car, SIZE, visibility=visibility).transformed(
+                ObjectBox("car", index, car, SIZE, np.zeros(3), visibility).transformed(
                     pose.inverse()
                 )
                 for index, car in enumerate(cars)
