@@ -201,6 +201,10 @@ class BagReader:
         """Which of them that is; "" if neither."""
         return self._frames.world_frame(stamp_ns)
 
+    def pose_in(self, world_frame: str, stamp_ns: int) -> RigidTransform | None:
+        """Ego pose in a frame of the bag, None where TF does not connect it at that time."""
+        return self._frames.pose_in(world_frame, stamp_ns)
+
     def objects(
         self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS
     ) -> tuple[ObjectBox, ...] | None:

@@ -63,14 +63,21 @@ class BagWriter:
         path: folder that the bag will be; must not exist.
         storage: ``mcap`` or ``sqlite3``.
         compressed: zstd, by chunk for mcap and by message for sqlite3.
+        base_frame: name of the vehicle's frame.
 
     Raises:
         BagError: the path exists, cannot be written to, or the storage is unknown.
     """
 
-    def __init__(self, path: str | Path, storage: str = "mcap", compressed: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        storage: str = "mcap",
+        compressed: bool = False,
+        base_frame: str = BASE_FRAME,
+    ) -> None:
         self._sink = BagSink(Path(path), storage, compressed)
-        self._base_frame = BASE_FRAME
+        self._base_frame = base_frame
         self._has_rig = False
         self._last_pose: tuple[int, RigidTransform] | None = None
 
@@ -98,18 +105,16 @@ class BagWriter:
         self,
         rig: Rig,
         stamp_ns: int,
-        base_frame: str = BASE_FRAME,
         others: Mapping[str, RigidTransform] | None = None,
     ) -> None:
-        """The cameras' mounting on /tf_static; later messages are in this base_frame.
+        """The cameras' mounting on /tf_static.
 
         Args:
             rig: the cameras.
             stamp_ns: of the message.
-            base_frame: name of the vehicle's frame.
             others: base_T_sensor of other sensors by the name of their frame.
         """
-        self._base_frame = base_frame
+        base_frame = self._base_frame
         self._has_rig = True
         transforms = [
             (base_frame, optical_frame(name, entry), entry.base_T_camera)
@@ -136,7 +141,7 @@ class BagWriter:
                 calibration.
         """
         if not self._has_rig:
-            self.write_rig(rig, frame_set.stamp_ns, self._base_frame)
+            self.write_rig(rig, frame_set.stamp_ns)
         if frame_set.world_T_base is not None:
             self.write_pose(frame_set.stamp_ns, frame_set.world_T_base)
         for name, frame in frame_set.frames.items():

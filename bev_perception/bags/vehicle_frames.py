@@ -65,16 +65,17 @@ class VehicleFrames:
         if from_ns == to_ns:
             return RigidTransform.identity()
         for frame in self.world_frames:
-            before, after = self._pose(frame, from_ns), self._pose(frame, to_ns)
+            before, after = self.pose_in(frame, from_ns), self.pose_in(frame, to_ns)
             if before is not None and after is not None:
                 return after.inverse() @ before
         return RigidTransform.identity()
 
     def _found(self, stamp_ns: int) -> tuple[str, RigidTransform | None]:
-        poses = ((frame, self._pose(frame, stamp_ns)) for frame in self.world_frames)
+        poses = ((frame, self.pose_in(frame, stamp_ns)) for frame in self.world_frames)
         return next((found for found in poses if found[1] is not None), ("", None))
 
-    def _pose(self, world_frame: str, stamp_ns: int) -> RigidTransform | None:
+    def pose_in(self, world_frame: str, stamp_ns: int) -> RigidTransform | None:
+        """Ego pose in a frame, None where TF does not connect it at that time."""
         if world_frame not in self.tree.frames or world_frame == self.base_frame:
             return None
         try:
@@ -86,7 +87,8 @@ class VehicleFrames:
 def find_base_frame(tree: TransformTree) -> str:
     """The vehicle frame by convention, or a frame that others are named under (``hero/...``).
 
-    A bag without any transform gets the conventional name.
+    A bag without any transform gets the conventional name. Where one frame alone moves in a
+    world frame, it is the vehicle's, as in outputs of a vehicle whose frame a rig file names.
 
     Raises:
         BagError: no frame of TF looks like one.
@@ -101,6 +103,9 @@ def find_base_frame(tree: TransformTree) -> str:
     roles = sorted((prefixes & frames) - set(WORLD_FRAMES))
     if len(roles) == 1:
         return roles[0]
+    others = sorted(frames - set(WORLD_FRAMES))
+    if len(others) == 1:
+        return others[0]
     raise BagError(
         f"no vehicle frame in TF: expected {', '.join(BASE_FRAMES)}; its frames are "
         f"{', '.join(sorted(frames))}; name the one to use as base_frame in a rig file"

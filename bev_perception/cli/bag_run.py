@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bev_perception.bags import BagReader, BagWriter
+from bev_perception.cli.output_poses import OutputPoses
 from bev_perception.cli.readable_clouds import ReadableClouds
 from bev_perception.cli.readable_frames import readable_frames
 from bev_perception.cli.readable_imu import ReadableImu
@@ -65,7 +66,8 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
 
     Args:
         bag: images, calibration and perhaps labels.
-        folder: exists; gets ``output`` (a bag), pictures and the video.
+        folder: exists; gets ``output`` (a bag, in the frames of the source), pictures and the
+            video.
         options: see there.
 
     Raises:
@@ -90,7 +92,8 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         collector = stack.enter_context(
             ResultCollector(reader, folder, options.pictures, options.video)
         )
-        writer = stack.enter_context(BagWriter(folder / OUTPUT_BAG))
+        writer = stack.enter_context(BagWriter(folder / OUTPUT_BAG, base_frame=reader.base_frame))
+        poses = OutputPoses(reader, writer)
         frames = readable_frames(reader, synchronizer)
         sensor = engine.config.sensor
         clouds = None if sensor == "none" else ReadableClouds(reader, sensor)
@@ -100,8 +103,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         sets = stack.enter_context(closing(with_progress(sets, reader.stamp_range_ns, "perceive")))
         for frame_set in sets:
             output = pipeline.process(frame_set)
-            if frame_set.world_T_base is not None:
-                writer.write_pose(frame_set.stamp_ns, frame_set.world_T_base)
+            poses.write(frame_set)
             writer.write_output(output, settings.occupancy_threshold)
             collector.add(frame_set, output)
     result = collector.result()
@@ -109,6 +111,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
     if pipeline.residual is not None:
         told = problems(pipeline.residual) or [f"at the end {described(pipeline.residual)}"]
         result.findings += [f"residual pose: {sentence}" for sentence in told]
+    result.findings += poses.findings
     result.findings += [] if clouds is None else clouds.findings
     result.findings += [] if imu is None else imu.findings
     result.synchronisation = synchronizer.statistics.describe()

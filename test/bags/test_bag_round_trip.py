@@ -215,6 +215,23 @@ def test_output_is_written_in_grid_order_with_unknown_as_minus_one(tmp_path: Pat
     assert messages["/bev/markers"].markers[1].text.endswith("score=0.7500")
 
 
+def test_a_written_bag_is_in_the_base_frame_asked_for_and_read_back_in_it(
+    tmp_path: Path, rig: Rig, frame_sets: list[FrameSet]
+) -> None:
+    """No reader knows the name chassis: as the only frame that moves it is the vehicle's."""
+    pose = RigidTransform.from_euler(translation=(1.0, 2.0, 0.0))
+    with BagWriter(tmp_path / "output", base_frame="chassis") as writer:
+        writer.write_pose(10**9, pose, "odom")
+    with BagReader(tmp_path / "output") as reader:
+        assert reader.base_frame == "chassis"
+        assert reader.world_frame(10**9) == "odom"
+        assert reader.world_T_base(10**9).is_close(pose)
+    with BagWriter(tmp_path / "drive", base_frame="chassis") as writer:
+        writer.write_frame_set(frame_sets[0], rig)
+    with BagReader(tmp_path / "drive") as reader:
+        assert {parent for parent, *_ in reader.transform_tree.edges()} == {"map", "chassis"}
+
+
 def test_own_output_is_never_taken_for_labels_or_lidar(tmp_path: Path) -> None:
     path = tmp_path / "bag"
     with BagWriter(path) as writer:

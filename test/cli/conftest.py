@@ -62,6 +62,9 @@ class BagRecipe:
         mounted: cameras that have a transform.
         labels: whether there is a labelled car.
         label_frame: that its box is in.
+        base_frame: of the vehicle.
+        world_frame: that the ego pose is in.
+        map_from: first set at which a map frame lies above that one.
     """
 
     cameras: Sequence[str] = ("front", "left")
@@ -72,6 +75,9 @@ class BagRecipe:
     mounted: Sequence[str] = ("front", "left")
     labels: bool = True
     label_frame: str = "base_link"
+    base_frame: str = "base_link"
+    world_frame: str = "map"
+    map_from: int = 3
 
 
 @pytest.fixture
@@ -127,18 +133,21 @@ def make_bag(tmp_path: Path) -> Callable[..., Path]:
 def _messages(recipe: BagRecipe) -> Iterator[tuple[str, str, int, Any]]:
     random = np.random.default_rng(1)
     mounts = [
-        ("base_link", f"{name}_optical_frame",
+        (recipe.base_frame, f"{name}_optical_frame",
          RigidTransform.from_euler(yaw=1.57 * index, translation=(1.0, 0.0, 1.6)) @ BODY_T_OPTICAL)
         for index, name in enumerate(recipe.mounted)
     ]  # fmt: skip
-    other = ("base_link", "imu_link", RigidTransform.identity())
+    other = (recipe.base_frame, "imu_link", RigidTransform.identity())
     yield "/tf_static", TF, SECOND, transforms_to_message(SECOND, [other, *mounts])
     car = ObjectBox(
         "car", 1, RigidTransform.from_euler(translation=(9.0, 1.0, 0.8)), np.array([4.5, 1.9, 1.6])
     )
     for index in range(3):
         stamp = SECOND + index * SECOND // 10
-        pose = [("map", "base_link", RigidTransform.from_euler(translation=(0.5 * index, 0, 0)))]
+        place = RigidTransform.from_euler(translation=(0.5 * index, 0, 0))
+        pose = [(recipe.world_frame, recipe.base_frame, place)]
+        if index >= recipe.map_from:
+            pose.append(("map", recipe.world_frame, RigidTransform.from_euler(yaw=1.0)))
         yield "/tf", TF, stamp, transforms_to_message(stamp, pose)
         if recipe.labels:
             markers = boxes_to_markers(stamp, recipe.label_frame, [car])

@@ -11,12 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import pytest
 
 from bev_perception.bags import BagReader
+from bev_perception.bags.bag_file import BagFile
+from bev_perception.geometry import RigidTransform
 
 KEYFRAME = Path(__file__).parents[3] / "shared" / "data" / "nuscenes_keyframe"
 
@@ -99,6 +102,25 @@ def test_run_on_an_unlabelled_bag(
     assert run["sets"] == 3
     assert run["arguments"]["weights"] == str(weights)
     assert run["model"]["image_size"] == [64, 96]
+
+
+@pytest.mark.parametrize("map_from", [1, 3])
+def test_outputs_of_a_run_are_in_the_frames_of_the_bag_and_the_vehicle_has_one_parent(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path, map_from: int
+) -> None:
+    bag = make_bag(base_frame="ego_vehicle", world_frame="odom", map_from=map_from, labels=False)
+    done = bev("run", bag, "--weights", weights, "--pictures", 0, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    with BagReader(tmp_path / "out" / "output") as reader:
+        assert reader.base_frame == "ego_vehicle"
+        assert reader.transform_tree.edges() == [("odom", "ego_vehicle", False, 3)]
+        pose = reader.world_T_base(10**9 + 2 * 10**8)
+    assert pose.is_close(RigidTransform.from_euler(translation=(1.0, 0.0, 0.0)))
+    with closing(BagFile(tmp_path / "out" / "output")) as file:
+        messages = [file.decode(c, raw) for c, _, raw in file.messages() if "/bev/" in c.topic]
+    headers = [getattr(m, "header", None) or m.markers[0].header for m in messages]
+    assert {header.frame_id for header in headers} == {"ego_vehicle"}
+    assert len(headers) == 12
 
 
 def test_evaluate_writes_metrics(
