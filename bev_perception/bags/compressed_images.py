@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bev_perception.bags.encoded_image import declared_size, is_cut_off
 from bev_perception.bags.headers import make_header
-from bev_perception.bags.images import check_image
+from bev_perception.bags.images import SUPPORTED_ENCODINGS, check_image, converted_rows
 from bev_perception.bags.typestore import COMPRESSED_IMAGE, message_class
 from bev_perception.errors import BagError
 from bev_perception.untrusted import MAX_PIXELS
@@ -30,16 +30,27 @@ def image_from_compressed(message: Any, topic: str) -> NDArray[np.uint8]:
     """(height, width, 3) uint8 RGB of a sensor_msgs/CompressedImage.
 
     Takes the formats of image_transport (``rgb8; jpeg compressed bgr8``) and bare codec names.
-    An EXIF orientation is ignored: the calibration holds for the pixels as stored.
+    A Bayer mosaic gets its colours as that of a raw image does. An EXIF orientation is ignored:
+    the calibration holds for the pixels as stored.
 
     Raises:
-        BagError: another codec, or data that does not decode.
+        BagError: another codec, data that does not decode, or a mosaic that is none.
     """
     data = np.frombuffer(message.data, dtype=np.uint8)
     problem = compressed_format_problem(message.format)
     if problem:
         raise BagError(f"{topic}: {problem}")
-    image = decoded_image(data)
+    mosaic = mosaic_encoding(message.format)
+    image = _decoded(data, cv2.IMREAD_UNCHANGED if mosaic else _FLAGS)
+    if mosaic and image is not None:
+        if image.ndim != 2:
+            raise BagError(
+                f"{topic}: format {message.format!r} says that the picture is a {mosaic} mosaic, "
+                f"but it has {image.shape[2]} channels; have the driver name the encoding of the "
+                f"picture behind `compressed`, or record the raw topic"
+            )
+        return converted_rows(image, mosaic)
+    image = _in_rgb(image)
     if image is None:
         raise BagError(
             f"{topic}: an image of {data.size} bytes in format {message.format!r} does not "
@@ -47,6 +58,18 @@ def image_from_compressed(message: Any, topic: str) -> NDArray[np.uint8]:
             f"cut that part out, or leave the camera out with a rig file that names the others"
         )
     return image
+
+
+def mosaic_encoding(text: str) -> str:
+    """The Bayer encoding of the picture in a CompressedImage of that format; empty for others.
+
+    image_transport names the raw image's encoding first, and behind ``compressed`` what it was
+    converted to before; mosaics it compresses as they are (``bayer_rggb8; jpeg compressed ``).
+    """
+    encoding, _, picture = text.partition(";")
+    encoding, target = encoding.strip(), picture.partition("compressed")[2].strip()
+    is_mosaic = encoding.startswith("bayer_") and encoding in SUPPORTED_ENCODINGS
+    return encoding if is_mosaic and target in ("", encoding) else ""
 
 
 def compressed_format_problem(text: str) -> str:
@@ -65,6 +88,11 @@ def decoded_image(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
 
     None where they are none, or are cut off.
     """
+    return _in_rgb(_decoded(data, _FLAGS))
+
+
+def _decoded(data: NDArray[np.uint8], flags: int) -> NDArray[Any] | None:
+    """As OpenCV decodes it; None where it is no JPEG or PNG, or is cut off."""
     if not data[:4].tobytes().startswith((_JPEG, _PNG)):
         return None
     size = declared_size(data[:_MAX_HEADER].tobytes())
@@ -72,12 +100,15 @@ def decoded_image(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     if size is None or size[0] * size[1] > MAX_PIXELS or cut_off:
         return None
     try:
-        image = cv2.imdecode(data, _FLAGS)
+        return cv2.imdecode(data, flags)
     except cv2.error:
         return None
-    if image is None:
+
+
+def _in_rgb(bgr: NDArray[Any] | None) -> NDArray[np.uint8] | None:
+    if bgr is None:
         return None
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), dtype=np.uint8)
 
 
 def image_to_compressed(

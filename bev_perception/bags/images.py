@@ -66,10 +66,19 @@ def image_from_message(message: Any, topic: str) -> NDArray[np.uint8]:
     if problem:
         raise BagError(f"{topic}: {problem}")
     layout = _LAYOUTS[message.encoding]
-    image = _rows(message, layout)
-    if layout.to_rgb is not None:
-        image = cv2.cvtColor(image, layout.to_rgb)
-    if layout.byte_depth == 2:
+    return converted_rows(_rows(message, layout), message.encoding)
+
+
+def converted_rows(rows: NDArray[Any], encoding: str) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 RGB of rows (height, width[, channels]) of uint8 or uint16.
+
+    Args:
+        rows: as the encoding stores them.
+        encoding: one of SUPPORTED_ENCODINGS.
+    """
+    to_rgb = _LAYOUTS[encoding].to_rgb
+    image = rows if to_rgb is None else cv2.cvtColor(rows, to_rgb)
+    if rows.dtype == np.uint16:
         image = cv2.convertScaleAbs(image, alpha=255.0 / 65535.0)
     return np.asarray(image, dtype=np.uint8)
 

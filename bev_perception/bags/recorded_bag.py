@@ -17,7 +17,8 @@ from bev_perception.bags.bag_file import about
 from bev_perception.bags.bag_index import message_stamp_ns
 from bev_perception.bags.bag_reader import BagReader
 from bev_perception.bags.camera_info import calibration_from_message
-from bev_perception.bags.compressed_bytes import picture_bytes
+from bev_perception.bags.compressed_bytes import format_and_picture
+from bev_perception.bags.compressed_images import mosaic_encoding
 from bev_perception.bags.discovery import CameraTopics
 from bev_perception.bags.raw_topic import is_tf_static
 from bev_perception.bags.typestore import COMPRESSED_IMAGE
@@ -72,18 +73,24 @@ class RecordedBag(BagReader):
             stamp = message_stamp_ns(self._bag, connection, log_ns, raw)
             yield RecordedImage(by_topic[connection.topic], stamp, log_ns, connection, raw)
 
-    def encoded(self, image: RecordedImage) -> bytes:
+    def encoded(self, image: RecordedImage) -> bytes | None:
         """The JPEG or PNG that a CompressedImage holds, untouched.
+
+        None where it is no picture of the scene: raw images, and mosaics of Bayer sensors.
 
         Raises:
             BagError: the message is damaged.
         """
+        if not image.topics.compressed:
+            return None
+        found: tuple[str, bytes] | None = None
         if self._bag.has_own_definitions((COMPRESSED_IMAGE,)):
-            with suppress(struct.error, IndexError):  # decoding says what is wrong with it
-                data = picture_bytes(image.raw)
-                if data is not None:
-                    return data
-        return self._bag.decode(image.connection, image.raw).data.tobytes()
+            with suppress(struct.error, IndexError, UnicodeDecodeError):  # decoding tells
+                found = format_and_picture(image.raw)
+        if found is None:
+            message = self._bag.decode(image.connection, image.raw)
+            found = message.format, message.data.tobytes()
+        return None if mosaic_encoding(found[0]) else found[1]
 
     def decoded(self, image: RecordedImage) -> NDArray[np.uint8]:
         """(height, width, 3) uint8 RGB, perhaps a read-only view.

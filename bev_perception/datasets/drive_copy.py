@@ -74,8 +74,8 @@ def _encoder(
     bag: RecordedBag, image: RecordedImage, settings: ShardSettings
 ) -> Callable[[], StoredPicture]:
     """What makes the picture; the message is deserialized now, by one thread."""
-    if image.topics.compressed:
-        data = bag.encoded(image)
+    data = bag.encoded(image)
+    if data is not None:
         return lambda: StoredPicture(image.stamp_ns, data, encoded_suffix(data) or "jpg")
     pixels = bag.decoded(image)
     suffix = "png" if settings.raw_format == "png" else "jpg"

@@ -55,7 +55,7 @@ class ImageSurvey:
 
 
 def survey_images(bag: RecordedBag, rig: Rig) -> ImageSurvey:
-    """Reads all images once; decodes only raw ones, which costs nothing, and suspicious ones.
+    """Reads all images once; decodes only raw ones, mosaics and suspicious ones.
 
     Raises:
         BagError: the bag is damaged.
@@ -83,10 +83,10 @@ def survey_images(bag: RecordedBag, rig: Rig) -> ImageSurvey:
 def _problem(bag: RecordedBag, image: RecordedImage, entry: RigCamera) -> str:
     """Why an image cannot be used, or nothing."""
     try:
-        if not image.topics.compressed:
+        data = bag.encoded(image)
+        if data is None:
             pixels = bag.decoded(image)
         else:
-            data = bag.encoded(image)
             size = encoded_size(data)
             if size is None:
                 return f"an image of {len(data)} bytes is no whole JPEG or PNG"

@@ -157,6 +157,35 @@ def test_compressed_images_come_back_in_rgb(extension: str, image_format: str) -
     assert np.abs(image.astype(int) - rgb).max() <= 3
 
 
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize(
+    ("extension", "bits", "tolerance"), [(".png", 8, 0), (".png", 16, 0), (".jpg", 8, 12)]
+)
+def test_a_compressed_mosaic_gets_the_colours_that_the_raw_one_gets(
+    pattern: str, extension: str, bits: int, tolerance: int
+) -> None:
+    """As image_transport sends the images of Bayer drivers: the mosaic, as a grey picture."""
+    value = dict(zip("rgb", (200, 0, 0)))
+    cells = np.array([value[letter] for letter in pattern], dtype=np.uint8).reshape(2, 2)
+    mosaic = np.tile(cells, (8, 8))
+    encoding, kind = f"bayer_{pattern}{bits}", "png" if extension == ".png" else "jpeg"
+    stored = mosaic if bits == 8 else mosaic.astype(np.uint16) * 257
+    data = cv2.imencode(extension, stored, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    image = image_from_compressed(compressed(data, f"{encoding}; {kind} compressed "), "/t")
+    raw = image_from_message(padded(mosaic, f"bayer_{pattern}8"), "/t")
+    np.testing.assert_array_equal(raw[4, 4], (200, 0, 0))
+    assert np.abs(image.astype(int) - raw).max() <= tolerance
+
+
+def test_a_picture_of_a_bayer_driver_that_is_no_mosaic_is_not_taken_for_one() -> None:
+    rgb = np.broadcast_to(np.array(RED, dtype=np.uint8), (16, 16, 3))
+    data = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))[1].tobytes()
+    image = image_from_compressed(compressed(data, "bayer_rggb8; png compressed bgr8"), "/t")
+    np.testing.assert_array_equal(image, rgb)
+    with pytest.raises(BagError, match=r"/t: .*bayer_rggb8 mosaic, but it has 3 channels"):
+        image_from_compressed(compressed(data, "bayer_rggb8; png compressed "), "/t")
+
+
 def test_an_exif_orientation_does_not_turn_the_image_away_from_its_calibration() -> None:
     data = cv2.imencode(".jpg", np.zeros((8, 16, 3), dtype=np.uint8))[1].tobytes()
     tiff = (

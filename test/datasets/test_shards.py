@@ -90,6 +90,28 @@ def test_raw_images_are_encoded_well_or_without_loss(tmp_path):
         assert (image == (truth if kind == "png" else decoded(quality.tobytes()))).all()
 
 
+def test_compressed_mosaics_are_stored_in_the_colours_that_a_run_sees(tmp_path):
+    """Passed through, they would be grey checkerboards."""
+
+    def in_mosaics(messages):
+        for each in messages:
+            if each.topic.endswith("compressed"):
+                mosaic = np.tile(np.array([[200, 40], [40, 10]], np.uint8), (32, 48))
+                mosaic[::5] //= 2  # or it would be of one colour
+                each.message.data = cv2.imencode(".png", mosaic)[1].reshape(-1)
+                each.message.format = "bayer_rggb8; png compressed "
+        return messages
+
+    bag = write_drive(tmp_path / "bag", 3, spoil=in_mosaics)
+    settings = ShardSettings(raw_format="png", min_distance_m=0.0)
+    extract_bags([bag], DataSetPlan(tmp_path / "out", settings, processes=1))
+    with open_drive(bag) as recorded, open_drive(tmp_path / "out/drives/bag") as stored:
+        for theirs, ours in zip(recorded.sets(), stored.sets(), strict=True):
+            image = ours.frame_set.frames["front"].image
+            assert image[10:-10, :, 0].mean() > 2.5 * image[10:-10, :, 2].mean()
+            np.testing.assert_array_equal(image, theirs.frame_set.frames["front"].image)
+
+
 def test_labels_poses_and_rig_come_back_as_they_were(tmp_path):
     bag = write_drive(tmp_path / "bag", 4)
     extract_bags([bag], DataSetPlan(tmp_path / "out", ALL, processes=1))
