@@ -98,7 +98,7 @@ def find_cameras(
             topic,
             entry.camera_info_topic or info_topic(topic, infos),
             images[topic].msgtype == COMPRESSED_IMAGE,
-            "image_rect" in topic,
+            is_rectified(topic),
         )
     return cameras
 
@@ -164,6 +164,11 @@ def is_camera_topic(topic: str, msgtype: str) -> bool:
     return _IMAGE_TOPIC.fullmatch(topic) is not None
 
 
+def is_rectified(image_topic: str, told: bool | None = None) -> bool:
+    """Whether images are rectified: as told, else by the topic's name (``image_rect_color``)."""
+    return "image_rect" in image_topic if told is None else told
+
+
 def is_label_topic(topic: str, msgtype: str) -> bool:
     """Whether find_labels would take a topic for labelled objects."""
     labels = msgtype in _LABEL_TYPES and _LABEL_TOPIC.search(topic)
@@ -220,7 +225,7 @@ def _conventional(
             topic,
             info_topic(topic, infos),
             images[topic].msgtype == COMPRESSED_IMAGE,
-            "image_rect" in topic,
+            is_rectified(topic),
         )
         for name, (base, (_, topic)) in zip(names, best.items())
     }

@@ -84,7 +84,11 @@ def _add_arguments(parser: Parser) -> None:
         help="raw: Image; compressed: CompressedImage on /compressed below --image-topic; auto: "
         "raw where somebody publishes it",
     )
-    live.add_argument("--rectified", action="store_true", help="the images are rectified")
+    live.add_argument(
+        "--rectified",
+        action="store_true",
+        help="all images are rectified; default: those on topics named image_rect",
+    )
     live.add_argument(
         "--truth-topic",
         type=str,

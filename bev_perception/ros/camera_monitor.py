@@ -54,6 +54,7 @@ class CameraMonitor:
         image_reliability: of our subscription, best_effort or reliable.
         needs_info, needs_transform: false where a rig file gives the calibration.
         frame_id: optical frame, the status' hardware_id; image_received may tell it later.
+        rectified: whether the images are taken for rectified.
         thresholds: when a cause holds.
 
     Attributes:
@@ -73,12 +74,14 @@ class CameraMonitor:
         needs_info: bool = True,
         needs_transform: bool = True,
         frame_id: str = "",
+        rectified: bool = False,
         thresholds: CameraThresholds = DEFAULT_THRESHOLDS,
     ) -> None:
         self.name = name
         self.frame_id = frame_id
         self.thresholds = thresholds
         self.topics = CameraTopics(name, image_topic, info_topic, compressed, image_reliability)
+        self._rectified = rectified
         self._needs_info = needs_info
         self._needs_transform = needs_transform
         self._stream = EventStream(thresholds.window_s)
@@ -264,6 +267,7 @@ class CameraMonitor:
         totals = self._stream.totals
         values = {
             "topic": self.topics.image.topic,
+            "rectified": str(self._rectified).lower(),
             "rate_hz": f"{self._stream.rate_hz:.1f}",
             "received": str(totals["received"]),
             "used": str(totals["used"]),

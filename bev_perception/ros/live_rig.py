@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sensor_msgs.msg import CameraInfo
 
@@ -34,7 +34,7 @@ class LiveRig:
         info_topics: CameraInfo topic by camera, in the rig's order; for messages.
         tree: fed from /tf and /tf_static.
         base_frame: TF frame of the vehicle.
-        rectified: whether the images are rectified.
+        rectified: cameras whose images are rectified.
         overrides: what a rig file says, by camera.
     """
 
@@ -43,13 +43,13 @@ class LiveRig:
         info_topics: Mapping[str, str],
         tree: TransformTree,
         base_frame: str,
-        rectified: bool = False,
+        rectified: Collection[str] = (),
         overrides: Mapping[str, RigFileCamera] | None = None,
     ) -> None:
         self._info_topics = dict(info_topics)
         self._tree = tree
         self._base_frame = base_frame
-        self._rectified = rectified
+        self._rectified = frozenset(rectified)
         self._overrides = dict(overrides or {})
         self._infos: dict[str, CameraInfo] = {}
         self._calibrations: dict[str, CameraCalibration | CalibrationError] = {}
@@ -94,7 +94,7 @@ class LiveRig:
         self._infos[camera] = message
         try:
             self._calibrations[camera] = calibration_from_message(
-                message, self._info_topics[camera], self._rectified
+                message, self._info_topics[camera], camera in self._rectified
             )
             self._spoiled.pop(camera, None)
             self._is_stale = True

@@ -34,6 +34,7 @@ from bev_perception.ros.one_shot import OneShot
 from bev_perception.ros.parameters import NodeParameters
 from bev_perception.ros.process_monitor import ProcessMonitor
 from bev_perception.ros.publishers import OutputPublishers
+from bev_perception.ros.rectified_cameras import rectified_cameras
 from bev_perception.ros.rig_upkeep import RigUpkeep
 from bev_perception.ros.set_handover import ImageSet, SetHandover
 from bev_perception.ros.set_processor import SetProcessor
@@ -101,9 +102,8 @@ class LiveSession:
             name: node.resolve_topic_name(f"~/input/{name}/camera_info")
             for name in parameters.cameras
         }
-        self._live_rig = LiveRig(
-            info_topics, tree, parameters.base_frame, parameters.rectified, overrides
-        )
+        rectified = rectified_cameras(node, parameters)
+        self._live_rig = LiveRig(info_topics, tree, parameters.base_frame, rectified, overrides)
         self._rig_upkeep = RigUpkeep(
             self._live_rig,
             parameters.min_cameras,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
+from bev_perception.bags.discovery import is_rectified
 from bev_perception.errors import BevError, TransformError
 from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.perception import SynchronizerStatistics
@@ -208,15 +209,17 @@ class NodeMonitor:
 def _camera_monitor(
     node: Node, name: str, parameters: NodeParameters, override: RigFileCamera
 ) -> CameraMonitor:
+    image_topic = node.resolve_topic_name(f"~/input/{name}/image")
     return CameraMonitor(
         name,
-        node.resolve_topic_name(f"~/input/{name}/image"),
+        image_topic,
         node.resolve_topic_name(f"~/input/{name}/camera_info"),
         compressed=parameters.image_transport == "compressed",
         image_reliability=parameters.image_reliability,
         needs_info=override.camera is None,
         needs_transform=override.base_T_camera is None,
         frame_id=override.frame_id or "",
+        rectified=is_rectified(image_topic, parameters.rectified),
     )
 
 

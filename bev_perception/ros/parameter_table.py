@@ -39,6 +39,7 @@ class ParameterEntry:
         description: for `ros2 param describe`.
         low, high: range of a number, both ends allowed.
         choices: the only values of a text.
+        or_switch: whether true and false are values besides the choices.
     """
 
     default: Any
@@ -46,13 +47,16 @@ class ParameterEntry:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    or_switch: bool = False
 
     @property
     def descriptor(self) -> ParameterDescriptor:
         """What the node declares of it."""
-        descriptor = ParameterDescriptor(description=self.description)
+        descriptor = ParameterDescriptor(
+            description=self.description, dynamic_typing=self.or_switch
+        )
         if self.choices:
-            descriptor.additional_constraints = f"one of {', '.join(self.choices)}"
+            descriptor.additional_constraints = self.expected
         if self.low is not None and self.high is not None:
             if isinstance(self.default, float):
                 descriptor.floating_point_range = [
@@ -68,7 +72,8 @@ class ParameterEntry:
     def expected(self) -> str:
         """What it takes, in words."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            switch = ("true", "false") if self.or_switch else ()
+            return f"one of {', '.join((*self.choices, *switch))}"
         kinds = {
             bool: "true or false",
             int: "a whole number",
@@ -94,7 +99,11 @@ PARAMETERS: dict[str, ParameterEntry] = {
         choices=("raw", "compressed"),
     ),
     "rectified": ParameterEntry(
-        False, "whether the images are rectified, so that CameraInfo's p and r hold, not k and d"
+        "auto",
+        "whether the images are rectified, so that CameraInfo's p and r hold, not k and d; auto: "
+        "those whose topic, after remapping, is named image_rect or image_rect_color",
+        choices=("auto",),
+        or_switch=True,
     ),
     "rig_file": ParameterEntry(
         "", "rig file that overrides CameraInfo and TF for the cameras that it names; empty: none"

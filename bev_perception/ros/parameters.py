@@ -24,11 +24,14 @@ _MILLISECONDS = 1_000_000
 
 @dataclass(frozen=True)
 class NodeParameters:
-    """Values of PARAMETERS, by the same names and units; the pipeline's are in settings."""
+    """Values of PARAMETERS, by the same names and units; the pipeline's are in settings.
+
+    rectified is None where the topics' names say it.
+    """
 
     cameras: tuple[str, ...]
     image_transport: str
-    rectified: bool
+    rectified: bool | None
     rig_file: str
     base_frame: str
     world_frame: str
@@ -114,10 +117,13 @@ def read_parameters(node: Node) -> NodeParameters:
     values["cameras"] = tuple(values["cameras"] or ())
     _check_cameras(values["cameras"], values["min_cameras"])
     for name, entry in PARAMETERS.items():
-        if entry.choices and values[name] not in entry.choices:
+        is_switch = entry.or_switch and isinstance(values[name], bool)
+        if entry.choices and values[name] not in entry.choices and not is_switch:
             raise ConfigurationError(
                 f"parameter {name} must be {entry.expected}, got {values[name]!r}"
             )
+    if values["rectified"] == "auto":
+        values["rectified"] = None
     if values["sync_timeout_ms"] < values["sync_tolerance_ms"]:
         raise ConfigurationError(
             f"parameter sync_timeout_ms ({values['sync_timeout_ms']}) must not be less than "

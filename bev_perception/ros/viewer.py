@@ -90,7 +90,7 @@ class LiveViewer:
         )
         tree, base = self._transforms.tree, settings.base_frame
         infos = {name: settings.info_topic_of(name) for name in settings.cameras}
-        self._rig = LiveRig(infos, tree, base, settings.rectified)
+        self._rig = LiveRig(infos, tree, base, settings.rectified_cameras)
         self._poses = EgoPoses(tree, base)
         self._subscribe_all()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bev_perception.bags.discovery import is_rectified
 from bev_perception.errors import ConfigurationError
 
 TRANSPORTS = ("auto", "raw", "compressed")
@@ -19,7 +20,7 @@ class ViewerSettings:
         image_topic, info_topic: {camera} stands for the camera's name.
         transport: raw for Image, compressed for CompressedImage on /compressed below image_topic,
             auto for raw images where somebody publishes them, else compressed ones.
-        rectified: whether the images are rectified.
+        rectified: whether all images are rectified, whatever their topics are named.
         node: whose outputs are shown, with its namespace.
         truth_topic: MarkerArray of labelled objects.
         base_frame: of the vehicle.
@@ -61,6 +62,14 @@ class ViewerSettings:
     def compressed_topic_of(self, camera: str) -> str:
         """Where its compressed images are."""
         return f"{self.raw_topic_of(camera)}/compressed"
+
+    @property
+    def rectified_cameras(self) -> frozenset[str]:
+        """Cameras whose images are rectified."""
+        told = True if self.rectified else None
+        return frozenset(
+            name for name in self.cameras if is_rectified(self.raw_topic_of(name), told)
+        )
 
     def info_topic_of(self, camera: str) -> str:
         """Where its CameraInfo is."""

@@ -21,6 +21,7 @@ def test_a_camera_whose_images_are_used_is_ok() -> None:
     assert status.hardware_id == "rear_optical_frame"
     assert dict(status.values) == {
         "topic": TOPIC,
+        "rectified": "false",
         "rate_hz": "10.0",
         "received": "30",
         "used": "30",

@@ -176,7 +176,7 @@ def test_a_rig_file_is_asked_first(tree: TransformTree) -> None:
 
 
 def test_rectified_images_take_the_projection_matrix_and_its_rotation(tree: TransformTree) -> None:
-    live_rig = LiveRig({"front": TOPICS["front"]}, tree, "base_link", rectified=True)
+    live_rig = LiveRig({"front": TOPICS["front"]}, tree, "base_link", rectified={"front"})
     turn = RigidTransform.from_euler(yaw=0.1)
     message = info("front_optical")
     message.r = turn.rotation.reshape(-1)

@@ -60,6 +60,8 @@ def test_a_frame_loses_the_slash_that_tf_refuses(read: Callable[..., NodeParamet
         ({"min_cameras": 5}, "min_cameras is 5, but cameras names only 4"),
         ({"occupancy_threshold": "high"}, "occupancy_threshold must be a number"),
         ({"sync_timeout_ms": 10}, "must not be less than sync_tolerance_ms"),
+        ({"rectified": "yes please"}, "rectified must be one of auto, true, false"),
+        ({"rectified": 1}, "rectified must be one of auto, true, false"),
         ({"grid_durability": "latched"}, "one of volatile, transient_local"),
     ],
 )
