@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -18,6 +18,10 @@ from bev_perception.bags.raw_topic import RawTopic
 from bev_perception.bags.recorded_qos import RecordedQos, to_rosbags
 from bev_perception.bags.typestore import bag_typestore
 from bev_perception.errors import BagError
+
+METADATA_VERSION: Final = 8
+"""Of metadata.yaml. From 9 on QoS is a list of mappings, which rosbag2 of Humble and Iron refuse;
+that of Jazzy and later reads what is older, too."""
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
@@ -250,7 +254,7 @@ class BagSink:
         name = f"{self.path.name}_{number}" if self._numbered else self.path.name
         folder = self._folder / "parts" / name if self._numbered else self._folder / name
         plugin = STORAGES[self._storage]
-        writer = Writer(folder, version=9, storage_plugin=plugin)
+        writer = Writer(folder, version=METADATA_VERSION, storage_plugin=plugin)
         if self._compressed:
             by_chunk = plugin is StoragePlugin.MCAP
             mode = CompressionMode.STORAGE if by_chunk else CompressionMode.MESSAGE

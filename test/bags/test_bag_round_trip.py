@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rosbags.highlevel import AnyReader
@@ -14,6 +15,7 @@ from rosbags.highlevel import AnyReader
 from bev_perception.bags import BagReader, BagWriter
 from bev_perception.bags.occupancy_grids import grid_from_message
 from bev_perception.bags.point_clouds import fields_from_message
+from bev_perception.bags.recorded_qos import recorded_qos
 from bev_perception.geometry import (
     OBJECT_CLASSES,
     BevGrid,
@@ -230,6 +232,34 @@ def test_a_written_bag_is_in_the_base_frame_asked_for_and_read_back_in_it(
         writer.write_frame_set(frame_sets[0], rig)
     with BagReader(tmp_path / "drive") as reader:
         assert {parent for parent, *_ in reader.transform_tree.edges()} == {"map", "chassis"}
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_metadata_are_those_that_every_supported_ros_reads(
+    tmp_path: Path, rig: Rig, storage: str
+) -> None:
+    """rosbag2 of Humble takes QoS as a text that holds YAML with the numbers of rmw's policies."""
+    path = tmp_path / "bag"
+    with BagWriter(path, storage) as writer:
+        writer.write_rig(rig, 5)
+        writer.write_pose(7, RigidTransform.identity())
+    text = (path / "metadata.yaml").read_text()
+    info = yaml.safe_load(text)["rosbag2_bagfile_information"]
+    assert info["version"] == 8
+    for entry in info["topics_with_message_count"]:
+        topic = entry["topic_metadata"]
+        assert isinstance(topic["offered_qos_profiles"], str)
+        (offered,) = yaml.safe_load(topic["offered_qos_profiles"])
+        is_static = topic["name"] == "/tf_static"
+        policies = [offered[name] for name in ("history", "reliability", "durability")]
+        assert policies == [1, 1, 1 if is_static else 2]
+        assert offered["depth"] == (1 if is_static else 10)
+    (file,) = (each for each in path.iterdir() if each.suffix in (".mcap", ".db3"))
+    for place in (path, file):  # the storage holds the profiles, too
+        with AnyReader([place]) as reader:
+            found = {c.topic: recorded_qos(c) for c in reader.connections}
+        assert [profile.is_latched for profile in found["/tf_static"]] == [True]
+        assert [profile.is_latched for profile in found["/tf"]] == [False]
 
 
 def test_own_output_is_never_taken_for_labels_or_lidar(tmp_path: Path) -> None:
