@@ -93,8 +93,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     filed = file_parameters(path, NODE_NAME, namespace)
     changes: dict[str, Any] = {name: given[name] for name in TEXTS if given[name]}
     changes |= {name: switch(name, given[name]) for name in SWITCHES if given[name]}
-    cameras = camera_names(given["cameras"]) or list(filed.get("cameras", DEFAULT_CAMERAS))
-    changes["cameras"] = cameras
+    chosen = camera_names(given["cameras"])
+    changes |= {"cameras": chosen} if chosen else {}
+    cameras = chosen or list(filed.get("cameras", DEFAULT_CAMERAS))
     transport = {**filed, **changes}.get("image_transport", "raw")
     images = {camera: topic("image_topic", given, camera, cameras) for camera in cameras}
     infos = {camera: topic("camera_info_topic", given, camera, cameras) for camera in cameras}
@@ -104,7 +105,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         name=NODE_NAME,
         namespace=namespace,
         arguments=[STANDBY_OPTION] if switch("standby", given["standby"]) else [],
-        parameters=[str(path), changes],
+        parameters=[str(path), *([changes] if changes else [])],
         remappings=[
             *((f"~/input/{name}/image", below(base, transport)) for name, base in images.items()),
             *((f"~/input/{name}/camera_info", info) for name, info in infos.items()),

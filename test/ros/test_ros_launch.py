@@ -94,12 +94,13 @@ def test_arguments_win_over_the_parameter_file(started: Callable[..., Any]) -> N
     assert node["line"][0] == "--standby"
 
 
+@pytest.mark.parametrize("name", ["/car1/bev", "/**/bev"])
 def test_topics_follow_cameras_and_transport_of_the_parameter_file(
-    started: Callable[..., Any], tmp_path: Path
+    name: str, started: Callable[..., Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "own.yaml"
     values = {"cameras": ["roof"], "image_transport": "compressed"}
-    path.write_text(yaml.safe_dump({"/car1/bev": {"ros__parameters": values}}))
+    path.write_text(yaml.safe_dump({name: {"ros__parameters": values}}))
     node = started("perception", f"params_file:={path}", "namespace:=car1")["perception_node"]
     assert node["rules"]["~/input/roof/image"] == "/camera/roof/image_raw/compressed"
     assert node["parameters"] == values
