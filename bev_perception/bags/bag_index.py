@@ -15,7 +15,7 @@ from bev_perception.bags.headers import raw_first_stamp_ns, raw_stamp_ns, stamp_
 from bev_perception.bags.poses import pose_from_message, transform_from_message
 from bev_perception.bags.typestore import CAMERA_INFO, MARKER_ARRAY, ODOMETRY, TF
 from bev_perception.errors import BagError, TransformError
-from bev_perception.geometry import TransformTree
+from bev_perception.geometry import RigidTransform, TransformTree
 
 _AFTER_STAMP = 12
 """Bytes of a serialized message up to the end of its header's stamp."""
@@ -40,24 +40,27 @@ class BagIndex:
     """What small messages tell.
 
     Attributes:
-        tree: all transforms.
+        tree: all transforms that are some.
         infos: CameraInfo by topic.
         labels: (stamp, time of recording) of the label messages.
+        refused: about transforms that are none, one sentence per edge.
     """
 
     tree: TransformTree
     infos: dict[str, InfoTopic]
     labels: list[tuple[int, int]]
+    refused: tuple[str, ...] = ()
 
 
 def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | None) -> BagIndex:
     """Reads all /tf, /tf_static and odometry, the CameraInfo topics and the labels' stamps.
 
     Static transforms hold for the whole bag however late they were recorded. Odometry stands
-    in for a transform to its child frame that no /tf gives.
+    in for a transform to its child frame that no /tf gives. Impossible transforms are left out,
+    as they are live.
 
     Raises:
-        BagError: the bag is damaged or holds an impossible transform.
+        BagError: the bag is damaged.
     """
     wanted_infos = set(info_topics)
     connections = [
@@ -86,7 +89,7 @@ def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | N
         else:
             label_entries.append((message_stamp_ns(bag, connection, log_ns, raw), log_ns))
     tree = transforms.tree(odometry)
-    return BagIndex(tree, infos, label_entries)
+    return BagIndex(tree, infos, label_entries, transforms.refused)
 
 
 def message_stamp_ns(bag: BagFile, connection: Connection, log_ns: int, raw: bytes) -> int:
@@ -119,7 +122,16 @@ class _Transforms:
     def __init__(self, bag: BagFile) -> None:
         self._bag = bag
         self._tree = TransformTree()
-        self._static: dict[str, tuple[str, Any]] = {}
+        self._static: dict[str, tuple[str, str, RigidTransform]] = {}
+        self._refused: dict[tuple[str, str, str], tuple[int, str]] = {}
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """One sentence per edge of which transforms were refused."""
+        return tuple(
+            f"{topic}: {count} of the transforms {parent!r} -> {child!r} left out: {error}"
+            for (topic, parent, child), (count, error) in self._refused.items()
+        )
 
     def add(self, connection: Connection, raw: bytes) -> None:
         is_static = connection.topic.rstrip("/").endswith("tf_static")
@@ -128,19 +140,19 @@ class _Transforms:
             try:
                 transform = transform_from_message(entry.transform)
                 if is_static:
-                    self._static[child] = parent, transform
+                    self._static[child] = connection.topic, parent, transform
                 else:
                     self._tree.add(parent, child, stamp_ns(entry.header), transform)
             except TransformError as error:
-                raise self._error(connection.topic, parent, child, error) from error
+                self._refuse(connection.topic, parent, child, error)
 
     def tree(self, odometry: Sequence[tuple[Connection, bytes]]) -> TransformTree:
         """The finished tree."""
-        for child, (parent, transform) in self._static.items():
+        for child, (topic, parent, transform) in self._static.items():
             try:
                 self._tree.add_static(parent, child, transform)
             except TransformError as error:
-                raise self._error("/tf_static", parent, child, error) from error
+                self._refuse(topic, parent, child, error)
         children = {child for _, child, _, _ in self._tree.edges()}
         sources: dict[str, str] = {}
         for connection, raw in odometry:
@@ -154,8 +166,10 @@ class _Transforms:
                 pose = pose_from_message(message.pose.pose)
                 self._tree.add(parent, child, stamp_ns(message.header), pose)
             except TransformError as error:
-                raise self._error(connection.topic, parent, child, error) from error
+                self._refuse(connection.topic, parent, child, error)
         return self._tree
 
-    def _error(self, topic: str, parent: str, child: str, error: TransformError) -> BagError:
-        return BagError(f"{self._bag.path}: {topic}: transform {parent!r} -> {child!r}: {error}")
+    def _refuse(self, topic: str, parent: str, child: str, error: TransformError) -> None:
+        """The first one of an edge is told, the others counted."""
+        count, text = self._refused.get((topic, parent, child), (0, str(error)))
+        self._refused[topic, parent, child] = count + 1, text

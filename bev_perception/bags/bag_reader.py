@@ -100,8 +100,13 @@ class BagReader:
 
     @property
     def transform_tree(self) -> TransformTree:
-        """All transforms of the bag."""
+        """All transforms of the bag that are some; see refused_transforms."""
         return self._index.tree
+
+    @property
+    def refused_transforms(self) -> tuple[str, ...]:
+        """About impossible transforms, which are left out; one sentence per edge."""
+        return self._index.refused
 
     @property
     def camera_topics(self) -> dict[str, CameraTopics]:

@@ -9,7 +9,7 @@ from bev_perception.bags.bag_index import BagIndex
 from bev_perception.bags.camera_info import CameraCalibration, calibration_from_message
 from bev_perception.bags.discovery import CameraTopics
 from bev_perception.errors import BagError, TransformError
-from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform, TransformTree
+from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform
 from bev_perception.geometry.rig_file import RigFileCamera
 from bev_perception.geometry.transform_tree import OutOfRangeError
 
@@ -64,7 +64,7 @@ def rig_camera(
                 f"camera {topics.name!r}: frame_id is empty in {topics.image_topic} and "
                 f"{topics.camera_info_topic}; name its optical frame in a rig file"
             )
-        return mounting(index.tree, base_frame, frame, stamps, topics.name), frame
+        return mounting(index, base_frame, frame, stamps, topics.name), frame
 
     return mounted_camera(override, lambda: calibration_of(index, topics), base_T_frame)
 
@@ -94,7 +94,7 @@ def mounted_camera(
 
 
 def mounting(
-    tree: TransformTree, base_frame: str, frame: str, stamps_ns: Iterable[int], name: str
+    index: BagIndex, base_frame: str, frame: str, stamps_ns: Iterable[int], name: str
 ) -> RigidTransform:
     """``base_T_frame`` at the first stamp at which TF knows it.
 
@@ -106,7 +106,7 @@ def mounting(
     last: TransformError | None = None
     for stamp in stamps_ns:
         try:
-            return tree.lookup(base_frame, frame, stamp)
+            return index.tree.lookup(base_frame, frame, stamp)
         except OutOfRangeError as error:
             last = error
         except TransformError as error:
@@ -114,7 +114,9 @@ def mounting(
             break
     raise BagError(
         f"camera {name!r}: no transform from its frame {frame!r} to the vehicle frame "
-        f"{base_frame!r}: {last}; record /tf_static, or give position and rpy_deg in a rig file"
+        f"{base_frame!r}: {last}; "
+        + "".join(f"{sentence}; " for sentence in index.refused[:1])
+        + "record /tf_static, or give position and rpy_deg in a rig file"
     )
 
 

@@ -111,7 +111,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
     if pipeline.residual is not None:
         told = problems(pipeline.residual) or [f"at the end {described(pipeline.residual)}"]
         result.findings += [f"residual pose: {sentence}" for sentence in told]
-    result.findings += poses.findings
+    result.findings += [*reader.refused_transforms, *poses.findings]
     result.findings += [] if clouds is None else clouds.findings
     result.findings += [] if imu is None else imu.findings
     result.synchronisation = synchronizer.statistics.describe()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -206,9 +207,29 @@ def test_a_transform_that_was_never_filled_names_topic_and_frames(raw_bag: Write
     message.transforms[0].transform.rotation.x = 0.0
     message.transforms[0].transform.rotation.y = 0.0
     message.transforms[0].transform.rotation.z = 0.0
-    path = raw_bag([("/tf", TF, SECOND, message)])
-    with pytest.raises(BagError, match=r"/tf: transform 'base_link' -> 'front_opt.* norm 0"):
-        BagReader(path)
+    path = raw_bag([image(), info(), ("/tf", TF, SECOND, message)])
+    words = r"/tf: 1 of the transforms 'base_link' -> 'front_opt.* left out: .* norm 0"
+    with BagReader(path) as reader:
+        assert any(re.search(words, problem) for problem in reader.summary().problems)
+        with pytest.raises(BagError, match=rf"camera 'front': no transform .*{words}"):
+            reader.rig()
+
+
+@pytest.mark.parametrize("topic", ["/tf", "/tf_static"])
+def test_an_impossible_transform_of_another_frame_costs_that_transform_alone(
+    raw_bag: WriteBag, topic: str
+) -> None:
+    wrong = tf("base_link", "wheel")[3]
+    for name in "xyzw":
+        setattr(wrong.transforms[0].transform.rotation, name, 0.0)
+    loop = tf("front_optical_frame", "base_link")
+    messages = [tf(), image(), info(), (topic, TF, SECOND, wrong), loop]
+    with BagReader(raw_bag(messages)) as reader:
+        assert list(reader.rig()) == ["front"]
+        assert "wheel" not in reader.transform_tree.frames
+        refused = reader.refused_transforms
+    assert any(re.search(r"'wheel' left out: .* norm 0", text) for text in refused)
+    assert any("'base_link' left out" in text and "loop" in text for text in refused)
 
 
 def test_stamps_that_go_back_in_time(raw_bag: WriteBag) -> None:
