@@ -49,6 +49,9 @@ from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 from bev_perception.geometry.transform_tree import OutOfRangeError
 
 LABEL_TOLERANCE_NS = 50_000_000
+RESTART_NS = 200_000_000
+"""A camera's stamp that falls back by more was given by another run of its clock; images that fall
+back by less are out of order, and a Synchronizer drops them."""
 
 
 class BagReader:
@@ -162,7 +165,8 @@ class BagReader:
     ) -> Iterator[CameraFrame]:
         """Images in the order of recording, decoded one by one.
 
-        The image may be a read-only view; copy it before drawing into it.
+        Stamps of a camera may fall back by up to RESTART_NS, as when two threads of a driver
+        overtake each other. The image may be a read-only view; copy it before drawing into it.
 
         Args:
             names: cameras to read, default all.
@@ -171,23 +175,24 @@ class BagReader:
                 default: such an image raises its error.
 
         Raises:
-            BagError: unknown names, a damaged image, or stamps of one camera that go back in
-                time.
+            BagError: unknown names, a damaged image, or stamps of one camera that go back by
+                more than RESTART_NS.
         """
         chosen = self._chosen(names)
         by_topic = {camera.image_topic: camera for camera in chosen}
         connections = [c for c in self._bag.connections if c.topic in by_topic]
-        previous: dict[str, int] = {}
+        newest: dict[str, int] = {}
         for connection, log_ns, raw in self._bag.messages(connections):
             camera = by_topic[connection.topic]
             stamp = message_stamp_ns(self._bag, connection, log_ns, raw)
-            if stamp < previous.get(camera.name, stamp):
+            before = newest.get(camera.name, stamp)
+            if stamp < before - RESTART_NS:
                 raise BagError(
-                    f"{self.path}: stamps of {connection.topic} go back from "
-                    f"{_seconds(previous[camera.name])} to {_seconds(stamp)}; the clock was set "
-                    f"back while recording (a restarted simulation?): split the bag there"
+                    f"{self.path}: stamps of {connection.topic} go back from {_seconds(before)} "
+                    f"to {_seconds(stamp)}; the clock was set back while recording (a restarted "
+                    f"simulation?): split the bag there"
                 )
-            previous[camera.name] = stamp
+            newest[camera.name] = max(stamp, before)
             try:
                 with about(self.path):
                     image = self._image(connection, raw, camera)

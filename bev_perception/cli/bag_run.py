@@ -111,6 +111,12 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
     if pipeline.residual is not None:
         told = problems(pipeline.residual) or [f"at the end {described(pipeline.residual)}"]
         result.findings += [f"residual pose: {sentence}" for sentence in told]
+    result.findings += [
+        f"camera {name}: {causes['out of order']} images are older than the one recorded before "
+        f"them and were left out"
+        for name, causes in synchronizer.statistics.dropped.items()
+        if causes["out of order"]
+    ]
     result.findings += [*reader.refused_transforms, *poses.findings]
     result.findings += [] if clouds is None else clouds.findings
     result.findings += [] if imu is None else imu.findings

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bev_perception.bags import BagReader, BagWriter
+from bev_perception.bags.bag_reader import RESTART_NS
 from bev_perception.bags.camera_info import camera_to_message
 from bev_perception.bags.images import image_to_message
 from bev_perception.bags.poses import transforms_to_message
@@ -20,6 +21,7 @@ from bev_perception.errors import BagError, BevError, CalibrationError
 from bev_perception.geometry import FrameSet, PinholeCamera, Rig, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
 from bev_perception.geometry.rig_file import RigFile, RigFileCamera
+from bev_perception.perception import Synchronizer, frame_sets
 
 SECOND = 1_000_000_000
 CAMERA = PinholeCamera.from_field_of_view(8, 6, 90.0)
@@ -239,6 +241,19 @@ def test_stamps_that_go_back_in_time(raw_bag: WriteBag) -> None:
         with pytest.raises(BagError, match=r"image_raw go back from 5\.0+ s to 1\.0+ s"):
             list(reader.camera_frames())
         assert any("1 stamps go back" in problem for problem in reader.summary().problems)
+
+
+def test_an_image_a_little_out_of_order_is_dropped_as_it_is_live(raw_bag: WriteBag) -> None:
+    topic, msgtype, _, early = image(5 * SECOND - 1_000)
+    late = image(5 * SECOND + SECOND // 10)
+    messages = [image(5 * SECOND), (topic, msgtype, 5 * SECOND + 1, early), late, tf(), info()]
+    synchronizer = Synchronizer(["front"])
+    with BagReader(raw_bag(messages)) as reader:
+        stamps = [found.stamp_ns for found in frame_sets(reader, synchronizer)]
+    assert stamps == [5 * SECOND, 5 * SECOND + SECOND // 10]
+    assert synchronizer.statistics.dropped["front"] == {"out of order": 1}
+    assert synchronizer.statistics.clock_jumps == 0
+    assert synchronizer.timeout_ns == RESTART_NS, "what goes back by less is no jump to either"
 
 
 def test_an_image_of_another_size_than_its_calibration(raw_bag: WriteBag) -> None:

@@ -56,6 +56,7 @@ class BagRecipe:
     Attributes:
         cameras: their names.
         offset_s: how much later a camera records than the front one.
+        stamps: of the front camera's images, by number of the set, that are not those of the set.
         encoding: of the images.
         infos: cameras that have CameraInfo.
         focal: k[0] of the CameraInfo.
@@ -69,6 +70,7 @@ class BagRecipe:
 
     cameras: Sequence[str] = ("front", "left")
     offset_s: dict[str, float] = field(default_factory=dict)
+    stamps: dict[int, int] = field(default_factory=dict)
     encoding: str = "rgb8"
     infos: Sequence[str] = ("front", "left")
     focal: float | None = None
@@ -156,7 +158,8 @@ def _messages(recipe: BagRecipe) -> Iterator[tuple[str, str, int, Any]]:
             late = stamp + round(recipe.offset_s.get(name, 0.0) * SECOND)
             frame, topic = f"{name}_optical_frame", f"/camera/{name}/image_raw"
             pixels = random.integers(0, 256, (64, 96, 3), dtype=np.uint8)
-            image = image_to_message(pixels, late, frame, topic)
+            told = recipe.stamps.get(index, late) if name == "front" else late
+            image = image_to_message(pixels, told, frame, topic)
             image.encoding = recipe.encoding
             yield topic, IMAGE, late, image
             if name in recipe.infos:

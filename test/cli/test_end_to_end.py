@@ -160,6 +160,16 @@ def test_a_camera_that_is_never_with_the_others_is_the_one_named(
     assert "camera rear: no usable image in 3 of 6 sets (" in done.out
 
 
+def test_a_stamp_that_falls_back_by_a_microsecond_costs_its_image_alone(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    bag = make_bag(labels=False, stamps={1: 999_999_000})
+    done = bev("run", bag, "--weights", weights, "--pictures", 0, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert "camera front: 1 images are older than the one recorded before them" in done.out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["sets"] == 3
+
+
 def test_a_reader_that_hangs_up_early_loses_no_results(
     bev: Callable, make_bag: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
