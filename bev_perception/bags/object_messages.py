@@ -17,6 +17,7 @@ from bev_perception.geometry.class_names import UNKNOWN, object_class
 from bev_perception.geometry.usual_sizes import is_possible_size, usual_size
 
 _BOX, _SPHERE, _CYLINDER = 1, 2, 3
+_LARGEST = (1 << 63) - 1
 
 OBJECT_ARRAY_CLASSES = {
     4: "pedestrian",
@@ -102,11 +103,12 @@ def _best_hypothesis(results: Any) -> tuple[str, float]:
 
 
 def _number(identifier: str) -> int:
-    """A stable integer for an identifier, which may be any text."""
+    """A stable integer of 64 bits for an identifier, which may be any text."""
     try:
-        return int(identifier)
+        number = int(identifier)
     except ValueError:
-        return zlib.crc32(identifier.encode()) & 0x7FFFFFFF
+        number = _LARGEST + 1
+    return number if abs(number) <= _LARGEST else zlib.crc32(identifier.encode()) & 0x7FFFFFFF
 
 
 def _shape_size(shape: Any) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,7 +174,10 @@ def test_a_marker_without_size_names_topic_and_marker(raw_bag: WriteBag) -> None
         reader.objects(SECOND)
 
 
-@pytest.mark.parametrize(("identifier", "number"), [("17", 17), ("track-a", None), ("", 0)])
+@pytest.mark.parametrize(
+    ("identifier", "number"),
+    [("17", 17), ("track-a", None), ("", 0), (str(2**63 - 1), 2**63 - 1), (str(2**63), None)],
+)
 def test_detections_give_their_best_class(
     raw_bag: WriteBag, identifier: str, number: int | None
 ) -> None:
@@ -183,7 +187,9 @@ def test_detections_give_their_best_class(
         (truck,) = reader.objects(SECOND) or ()
     assert (truck.label, truck.score) == ("truck", 0.8)
     np.testing.assert_allclose(truck.center, (20.0, 0.0, 0.75), atol=1e-9)
-    assert number is None or truck.object_id == number
+    assert truck.object_id == (
+        zlib.crc32(identifier.encode()) % 2**31 if number is None else number
+    )
 
 
 @pytest.mark.parametrize(
