@@ -64,6 +64,8 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     place = 2
     while data[place : place + 1] == b"\xff":
+        while data[place + 1 : place + 2] == b"\xff":  # any number may fill up before a marker
+            place += 1
         marker, length = struct.unpack_from(">BH", data, place + 1)
         if marker in _SIZE_MARKERS:
             height, width = struct.unpack_from(">HH", data, place + 5)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bev_perception.bags.compressed_images import image_from_compressed
+from bev_perception.bags.encoded_image import encoded_size
 from bev_perception.bags.headers import make_header
 from bev_perception.bags.images import SUPPORTED_ENCODINGS, image_from_message, image_to_message
 from bev_perception.bags.typestore import COMPRESSED_IMAGE, IMAGE, message_class
@@ -209,6 +210,18 @@ def test_an_unknown_codec_names_topic_format_and_choices(image_format: str) -> N
 def test_a_damaged_compressed_image_is_refused(data: bytes) -> None:
     with pytest.raises(BagError, match=rf"/t: an image of {len(data)} bytes .* does not decode"):
         image_from_compressed(compressed(data, "jpeg"), "/t")
+
+
+def test_fill_bytes_before_a_marker_of_a_jpeg_do_not_damage_it() -> None:
+    """ITU-T T.81 B.1.1.2 allows any number of bytes FF before a marker."""
+    image = np.full((24, 32, 3), 130, dtype=np.uint8)
+    data = cv2.imencode(".jpg", image)[1].tobytes()
+    frame = data.index(b"\xff\xc0")
+    filled = data[:2] + b"\xff\xff" + data[2:frame] + b"\xff" + data[frame:]
+    assert encoded_size(filled) == (32, 24)
+    decoded = image_from_compressed(compressed(filled, "jpeg"), "/t")
+    np.testing.assert_array_equal(decoded, image_from_compressed(compressed(data, "jpeg"), "/t"))
+    assert encoded_size(b"\xff\xd8" + b"\xff" * 100) is None
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
