@@ -14,7 +14,6 @@ from bev_perception.errors import CalibrationError, TransformError
 from bev_perception.geometry import PinholeCamera, RigidTransform
 
 _MODEL_NAMES = {"fisheye": "equidistant", "rational_polynomial": "rational_polynomial"}
-_RATIONAL_COUNT = 8
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,6 @@ def _distortion(model: str, d: Any) -> tuple[str, tuple[float, ...]]:
             f"distortion_model is empty but d = {list(coefficients)}; name the model, "
             f"for example plumb_bob, in the driver or in a rig file"
         )
-    if name == "rational_polynomial" and not any(coefficients[_RATIONAL_COUNT:]):
-        coefficients = coefficients[:_RATIONAL_COUNT]  # zero thin-prism and tilt terms
     return name, coefficients
 
 

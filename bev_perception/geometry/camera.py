@@ -25,7 +25,7 @@ DISTORTION_COUNTS = {
     "rational_polynomial": (0, 8),
     "equidistant": (4,),
 }
-"""Distortion models of sensor_msgs/CameraInfo and how many coefficients each takes."""
+"""Distortion models of sensor_msgs/CameraInfo and how many coefficients each takes, most last."""
 
 MIN_DEPTH = 1e-6
 """Depth in metres below which a point counts as not in front of the camera."""
@@ -39,7 +39,8 @@ class PinholeCamera:
         width, height: image size in pixels.
         matrix: (3, 3) float64 intrinsic matrix K in pixels.
         distortion_model: key of DISTORTION_COUNTS.
-        distortion: coefficients in the order of OpenCV and CameraInfo.d.
+        distortion: coefficients in the order of OpenCV and CameraInfo.d; zeros behind those that
+            the model takes are dropped.
         window: what of a turned image a real camera has seen; None for all of it.
 
     Raises:
@@ -79,10 +80,12 @@ class PinholeCamera:
         coefficients = tuple(float(value) for value in self.distortion)
         if not np.isfinite(coefficients).all():
             raise CalibrationError(f"distortion coefficients are not finite: {coefficients}")
-        if len(coefficients) not in DISTORTION_COUNTS[self.distortion_model]:
+        counts = DISTORTION_COUNTS[self.distortion_model]
+        if not any(coefficients[counts[-1] :]):
+            coefficients = coefficients[: counts[-1]]
+        if len(coefficients) not in counts:
             raise CalibrationError(
-                f"{self.distortion_model} takes "
-                f"{' or '.join(map(str, DISTORTION_COUNTS[self.distortion_model]))} "
+                f"{self.distortion_model} takes {' or '.join(map(str, counts))} "
                 f"distortion coefficients, got {len(coefficients)}"
             )
         matrix.setflags(write=False)

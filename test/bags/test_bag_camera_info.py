@@ -48,10 +48,16 @@ def test_no_coefficients_or_all_zero_ones_are_an_ideal_lens(model: str, d: list[
     assert read.camera.distortion_model == "none"
 
 
-def test_zero_thin_prism_terms_of_a_rational_lens_are_dropped() -> None:
-    d = np.array([0.1] * 8 + [0.0] * 6)
-    read = calibration_from_message(info(distortion_model="rational_polynomial", d=d), TOPIC)
-    assert read.camera.distortion == (0.1,) * 8
+@pytest.mark.parametrize(
+    ("model", "taken", "zeros"),
+    [("rational_polynomial", 8, 6), ("plumb_bob", 5, 3), ("equidistant", 4, 1)],
+)
+def test_zeros_behind_the_coefficients_of_a_lens_are_dropped(
+    model: str, taken: int, zeros: int
+) -> None:
+    d = np.array([0.1] * taken + [0.0] * zeros)
+    read = calibration_from_message(info(distortion_model=model, d=d), TOPIC)
+    assert (read.camera.distortion_model, read.camera.distortion) == (model, (0.1,) * taken)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,7 @@ def test_zero_thin_prism_terms_of_a_rational_lens_are_dropped() -> None:
         ("plumb_bob", [0.1] * 3, "coefficients, got 3"),
         ("omnidirectional", [0.1], "unknown distortion model 'omnidirectional'"),
         ("rational_polynomial", [0.1] * 14, "got 14"),
+        ("plumb_bob", [0.1] * 5 + [0.0, 0.0, 0.1], "got 8"),
     ],
 )
 def test_impossible_lenses_name_the_topic(model: str, d: list[float], words: str) -> None:
