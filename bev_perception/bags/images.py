@@ -15,11 +15,15 @@ from bev_perception.errors import BagError
 
 
 class _Layout(NamedTuple):
-    """How an encoding stores a pixel, and OpenCV's conversion from that to RGB."""
+    """How an encoding stores a pixel, and OpenCV's conversion from that to RGB.
+
+    color_rows: rows of colours behind those of brightness, per row of these.
+    """
 
     channels: int
     to_rgb: int | None
     byte_depth: int = 1
+    color_rows: float = 0.0
 
 
 _BY_CHANNELS = {
@@ -42,9 +46,14 @@ _PAIRED = {
 }
 """Two neighbours in a row share their colour."""
 
+_PLANAR = {"nv12": _Layout(1, cv2.COLOR_YUV2RGB_NV12, color_rows=0.5)}
+"""Four neighbours share their colour, which stands behind all brightness."""
+
 _LAYOUTS = {
     **{f"{name}8": layout for name, layout in _BY_CHANNELS.items()},
+    "8UC3": _BY_CHANNELS["bgr"],
     **_PAIRED,
+    **_PLANAR,
     **{f"{name}16": layout._replace(byte_depth=2) for name, layout in _BY_CHANNELS.items()},
 }
 
@@ -57,7 +66,7 @@ def image_from_message(message: Any, topic: str) -> NDArray[np.uint8]:
 
     rgb8 is a view of the message's own buffer, perhaps read-only and with padded rows;
     other encodings are converted. Sixteen bits become eight with white staying white, as
-    cv_bridge scales them.
+    cv_bridge scales them; 8UC3 is taken for bgr8, OpenCV's order.
 
     Raises:
         BagError: an encoding that is not supported, or a buffer too short for its size.
@@ -96,7 +105,8 @@ def image_problem(message: Any) -> str:
         )
     height, width, step = int(message.height), int(message.width), int(message.step)
     row = row_bytes(message)
-    needed = step * (height - 1) + row if height else 0
+    rows = height + int(height * layout.color_rows)
+    needed = step * (rows - 1) + row if height else 0
     present = len(message.data)
     if height < 1 or width < 1 or step < row or present < needed:
         return (
@@ -108,6 +118,11 @@ def image_problem(message: Any) -> str:
         return (
             f"image of {width}x{height} in {message.encoding}, which stores pixels in pairs, has "
             f"an odd width; its sender names the wrong encoding or width"
+        )
+    if message.encoding in _PLANAR and (width % 2 or height % 2):
+        return (
+            f"image of {width}x{height} in {message.encoding}, which stores colours of two by two "
+            f"pixels, has an odd size; its sender names the wrong encoding or size"
         )
     return ""
 
@@ -143,11 +158,13 @@ def check_image(image: NDArray[np.uint8], topic: str) -> None:
 
 
 def _rows(message: Any, layout: _Layout) -> NDArray[Any]:
-    """(height, width[, channels]) view of the buffer, row padding left out.
+    """(height, width[, channels]) view of the buffer, row padding left out; nv12 has half as many
+    rows again.
 
     Sixteen bits are copied, since they may lie in foreign byte order.
     """
     height, width, step = int(message.height), int(message.width), int(message.step)
+    height += int(height * layout.color_rows)
     pixel_bytes = layout.channels * layout.byte_depth
     shape: tuple[int, ...] = (height, width, layout.channels)
     strides: tuple[int, ...] = (step, pixel_bytes, layout.byte_depth)

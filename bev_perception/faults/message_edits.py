@@ -54,7 +54,7 @@ def repainted(message: Any, paint: Callable[[NDArray[np.uint8]], NDArray[np.uint
             of another size.
 
     Raises:
-        ConfigurationError: an encoding of sixteen bits.
+        ConfigurationError: an encoding of sixteen bits, or of two planes.
         BagError: the image does not decode.
     """
     if is_compressed(message):
@@ -62,7 +62,7 @@ def repainted(message: Any, paint: Callable[[NDArray[np.uint8]], NDArray[np.uint
         encoded = image_to_compressed(image, 0, "", JPEG_QUALITY)
         return copied_image(message, data=bytes(encoded.data), format=encoded.format)
     channels, rest = divmod(row_bytes(message), int(message.width))
-    if rest or "16" in message.encoding:
+    if rest or "16" in message.encoding or message.encoding == "nv12":
         raise ConfigurationError(f"images in {message.encoding} cannot be repainted; use rgb8")
     height, width, step = int(message.height), int(message.width), int(message.step)
     rows = np.ndarray((height, width, channels), np.uint8, message.data, 0, (step, channels, 1))

@@ -27,6 +27,9 @@ from bev_perception.ros.stamps import header_message
 OWN_ENCODINGS = frozenset({"rgb8", "bgr8", "rgba8", "bgra8", "mono8"})
 """What cameras mostly send: read here without copies, whether cv_bridge is there or not."""
 
+_UNBRIDGED = frozenset({"8UC3", "nv12"})
+"""What cv_bridge does not convert."""
+
 
 def received_image(data: bytes, compressed: bool, topic: str) -> Any:
     """A serialized Image or CompressedImage, its pixels a read-only view of the bytes.
@@ -56,7 +59,8 @@ def image_from_message(message: Image | CompressedImage, topic: str) -> NDArray[
     """
     if hasattr(message, "format"):
         return image_from_compressed(message, topic)
-    if message.encoding not in OWN_ENCODINGS and not images.image_problem(message):
+    is_own = message.encoding in OWN_ENCODINGS or message.encoding in _UNBRIDGED
+    if not is_own and not images.image_problem(message):
         image = bridged_image(message)
         if image is not None:
             return image

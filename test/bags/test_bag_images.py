@@ -117,6 +117,31 @@ def test_yuv422_is_converted(encoding: str, order: str) -> None:
     assert 110 < blue < 150
 
 
+def test_nv12_is_brightness_and_behind_it_the_colours_of_two_by_two_pixels() -> None:
+    bgr = np.full((8, 12, 3), (40, 60, 200), dtype=np.uint8)
+    bgr[:, 6:] = (200, 90, 30)
+    planes = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)
+    u, v = planes[8:].reshape(2, -1)
+    stored = np.vstack([planes[:8], np.stack([u, v], axis=-1).reshape(4, 12)])
+    message = padded(stored, "nv12", padding=5)
+    message.height = 8
+    image = image_from_message(message, "/t")
+    assert image.shape == (8, 12, 3)
+    assert np.abs(image.astype(int) - bgr[..., ::-1]).max() <= 4
+    message.data = message.data[:-17]
+    with pytest.raises(BagError, match=r"/t: image of 12x8 in nv12 .* 199 bytes, got 187"):
+        image_from_message(message, "/t")
+    message.height = 7
+    with pytest.raises(BagError, match=r"/t: image of 12x7 in nv12.* odd size"):
+        image_from_message(message, "/t")
+
+
+def test_three_channels_without_a_name_are_those_of_opencv() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    image = image_from_message(padded(rgb[..., ::-1], "8UC3", 2), "/t")
+    np.testing.assert_array_equal(image, rgb)
+
+
 def test_an_rgb8_image_is_not_copied() -> None:
     message = padded(np.zeros((4, 5, 3), dtype=np.uint8), "rgb8", padding=2)
     assert np.shares_memory(image_from_message(message, "/t"), message.data)
