@@ -10,8 +10,9 @@ with memory see a history before each. What is trained or judged already is not 
 --results FILE holds of another day, of drives and a recipe of these names. --finished trains
 nothing and tells of what is there. The table is Markdown: what a network costs, what it knows by
 distance, of hidden vehicles and of how fast things move, with a pitch that it is told or nobody
-told it of, the worse of both signs, and without a camera. Latencies are of networks with random weights, measured anew in turns. `--recipe
-config/recipes/label_fraction.yaml` makes it of small networks in an evening.
+told it of, the worse of both signs, and without a camera. Latencies are of networks with random
+weights, measured anew in turns. `--recipe config/recipes/label_fraction.yaml` makes it of small
+networks in an evening.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from rosbags.interfaces import Connection
 
 from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.headers import raw_first_stamp_ns, raw_stamp_ns, stamp_ns
-from bev_perception.bags.poses import pose_from_message, transform_from_message
+from bev_perception.bags.poses import transform_from_message
 from bev_perception.bags.typestore import CAMERA_INFO, MARKER_ARRAY, ODOMETRY, TF
 from bev_perception.errors import BagError, TransformError
 from bev_perception.geometry import RigidTransform, TransformTree
@@ -138,11 +138,13 @@ class _Transforms:
         for entry in self._bag.decode(connection, raw).transforms:
             parent, child = entry.header.frame_id, entry.child_frame_id
             try:
-                transform = transform_from_message(entry.transform)
                 if is_static:
+                    transform = transform_from_message(entry.transform)
                     self._static[child] = connection.topic, parent, transform
                 else:
-                    self._tree.add(parent, child, stamp_ns(entry.header), transform)
+                    place, turn = entry.transform.translation, entry.transform.rotation
+                    numbers = place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w
+                    self._tree.add_numbers(parent, child, stamp_ns(entry.header), numbers)
             except TransformError as error:
                 self._refuse(connection.topic, parent, child, error)
 
@@ -163,8 +165,9 @@ class _Transforms:
             if sources.setdefault(child, connection.topic) != connection.topic:
                 continue
             try:
-                pose = pose_from_message(message.pose.pose)
-                self._tree.add(parent, child, stamp_ns(message.header), pose)
+                place, turn = message.pose.pose.position, message.pose.pose.orientation
+                numbers = place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w
+                self._tree.add_numbers(parent, child, stamp_ns(message.header), numbers)
             except TransformError as error:
                 self._refuse(connection.topic, parent, child, error)
         return self._tree

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import difflib
 import math
+import struct
+from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bev_perception.errors import TransformError
-from bev_perception.geometry.transform import RigidTransform
+from bev_perception.geometry.transform import QUATERNION_NORM_TOLERANCE, RigidTransform
 
 NANOSECONDS = 1_000_000_000
+_SEVEN = struct.Struct("7d")
 SHOWN = 40
 """How many frames an error names."""
 
@@ -34,8 +38,15 @@ class _Edge:
 
     parent: str
     is_static: bool
-    stamps_ns: list[int] = field(default_factory=list)
-    transforms: list[RigidTransform] = field(default_factory=list)
+    stamps_ns: array[int] = field(default_factory=lambda: array("q"))
+    transforms: list[RigidTransform | bytes] = field(default_factory=list)
+
+    def at(self, index: int) -> RigidTransform:
+        """One sample, made of its numbers when it is first asked for."""
+        sample = self.transforms[index]
+        if isinstance(sample, bytes):
+            sample = self.transforms[index] = _transform(_SEVEN.unpack(sample))
+        return sample
 
 
 class TransformTree:
@@ -87,14 +98,36 @@ class TransformTree:
         Returns:
             Whether that changed anything.
         """
+        return self._add(parent, child, stamp_ns, parent_T_child)
+
+    def add_numbers(
+        self, parent: str, child: str, stamp_ns: int, numbers: tuple[float, ...]
+    ) -> None:
+        """The same, of a recording's many samples of which few are ever looked up.
+
+        Args:
+            parent, child, stamp_ns: as in add.
+            numbers: x, y, z in metres and the quaternion x, y, z, w; a quarter of the memory and a
+                tenth of the time of a RigidTransform.
+
+        Raises:
+            TransformError: the numbers are no transform, as from_quaternion says.
+        """
+        deviation = abs(math.hypot(*numbers[3:]) - 1.0)
+        is_safe = deviation < 0.9 * QUATERNION_NORM_TOLERANCE and all(map(math.isfinite, numbers))
+        if not is_safe:
+            _transform(numbers)
+        self._add(parent, child, stamp_ns, _SEVEN.pack(*numbers))
+
+    def _add(self, parent: str, child: str, stamp_ns: int, sample: RigidTransform | bytes) -> bool:
         edge = self._edge(parent, child, is_static=False)
         position = bisect_left(edge.stamps_ns, stamp_ns)
         if position < len(edge.stamps_ns) and edge.stamps_ns[position] == stamp_ns:
-            is_new = edge.transforms[position] != parent_T_child
-            edge.transforms[position] = parent_T_child
+            is_new = edge.transforms[position] != sample
+            edge.transforms[position] = sample
             return is_new
         edge.stamps_ns.insert(position, stamp_ns)
-        edge.transforms.insert(position, parent_T_child)
+        edge.transforms.insert(position, sample)
         if self._history_ns is not None:
             newest, before = edge.stamps_ns[-1], edge.stamps_ns[-2:][0]
             is_leap = newest - before > self._history_ns
@@ -245,13 +278,13 @@ class TransformTree:
         """An edge at a time; its newest where late ones will do and its samples end before."""
         edge = self._edges[child]
         if edge.is_static:
-            return edge.transforms[0]
+            return edge.at(0)
         stamps = edge.stamps_ns
         if late and stamps[-1] < stamp_ns:
-            return edge.transforms[-1]
+            return edge.at(-1)
         position = bisect_left(stamps, stamp_ns)
         if position < len(stamps) and stamps[position] == stamp_ns:
-            return edge.transforms[position]
+            return edge.at(position)
         if position == 0 or position == len(stamps):
             early = position == 0
             gap_ms = (stamps[0] - stamp_ns if early else stamp_ns - stamps[-1]) / 1e6
@@ -263,7 +296,12 @@ class TransformTree:
             )
         before, after = stamps[position - 1], stamps[position]
         fraction = (stamp_ns - before) / (after - before)
-        return edge.transforms[position - 1].interpolate(edge.transforms[position], fraction)
+        return edge.at(position - 1).interpolate(edge.at(position), fraction)
+
+
+def _transform(numbers: Sequence[float]) -> RigidTransform:
+    """Of x, y, z and the quaternion x, y, z, w."""
+    return RigidTransform.from_quaternion(numbers[3:], numbers[:3])
 
 
 def _clean(frame: str) -> str:

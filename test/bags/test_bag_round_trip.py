@@ -262,6 +262,23 @@ def test_metadata_are_those_that_every_supported_ros_reads(
         assert [profile.is_latched for profile in found["/tf"]] == [False]
 
 
+def test_opening_a_bag_makes_no_transform_of_poses_that_nobody_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poses = [RigidTransform.from_euler(yaw=0.1 * k, translation=(k, 0, 0)) for k in range(50)]
+    with BagWriter(tmp_path / "bag") as writer:
+        for index, pose in enumerate(poses):
+            writer.write_pose(index * 10**9, pose)
+    made = []
+    make = RigidTransform.from_quaternion
+    monkeypatch.setattr(RigidTransform, "from_quaternion", lambda *a: made.append(a) or make(*a))
+    with BagReader(tmp_path / "bag") as reader:
+        assert reader.transform_tree.edges() == [("map", "base_link", False, 50)]
+        assert made == []
+        assert reader.world_T_base(7 * 10**9).is_close(poses[7])
+    assert len(made) == 1
+
+
 def test_own_output_is_never_taken_for_labels_or_lidar(tmp_path: Path) -> None:
     path = tmp_path / "bag"
     with BagWriter(path) as writer:

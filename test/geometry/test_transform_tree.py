@@ -68,6 +68,42 @@ def test_samples_may_arrive_in_any_order_and_equal_stamps_replace() -> None:
     assert tree.edges() == [("map", "base_link", False, 3)]
 
 
+def test_numbers_give_the_same_lookups_as_transforms_and_only_those_asked_for_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    whole, numbers = TransformTree(), TransformTree()
+    for stamp in [*rng.permutation(200).tolist(), 7, 9]:
+        turn = rng.normal(size=4)
+        row = (*rng.normal(size=3).tolist(), *(turn / np.linalg.norm(turn)).tolist())
+        pose = RigidTransform.from_quaternion(row[3:], row[:3])
+        whole.add("map", "base_link", EPOCH + stamp * SECOND, pose)
+        numbers.add_numbers("map", "base_link", EPOCH + stamp * SECOND, row)
+    made = []
+    make = RigidTransform.from_quaternion
+    monkeypatch.setattr(RigidTransform, "from_quaternion", lambda *a: made.append(a) or make(*a))
+    for seconds in (7.0, 9.0, 33.25, 33.5, 199.0):
+        stamp = EPOCH + int(seconds * SECOND)
+        assert numbers.lookup("map", "base_link", stamp) == whole.lookup("map", "base_link", stamp)
+    assert len(made) == 5  # two for what lies between two, each once
+    assert numbers.edges() == whole.edges() == [("map", "base_link", False, 200)]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ((0.0,) * 7, "norm 0, expected 1"),
+        ((np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0), "not finite"),
+        ((0.0, 0.0, 0.0, np.nan, 0.0, 0.0, 1.0), "norm nan"),
+    ],
+)
+def test_numbers_that_are_no_transform_are_refused_when_they_come(row: tuple, words: str) -> None:
+    tree = TransformTree()
+    with pytest.raises(TransformError, match=words):
+        tree.add_numbers("map", "base_link", EPOCH, row)
+    assert tree.edges() == []
+
+
 @pytest.mark.parametrize(
     ("stamp_ns", "message"),
     [
