@@ -39,7 +39,8 @@ from bev_perception.untrusted import parse_json
 FORMAT_VERSION = 3
 """Part of a prepared bag's key.
 
-2: images that shrink little are interpolated. 3: velocities that labels do not tell are unknown.
+2: images that shrink little are interpolated. 3: velocities that labels do not tell are unknown;
+rows and pixels that no camera saw repeat the edge.
 """
 
 

@@ -11,7 +11,10 @@ from bev_perception.geometry import RigidTransform, TransformTree
 
 NANOSECONDS = 1_000_000_000
 MAX_AGE_NS = NANOSECONDS
-"""A pose older than this is not used, and its frame not waited for."""
+"""A pose whose motion is older than this is not used, and its frame not waited for."""
+MAX_CORRECTION_AGE_NS = 3 * NANOSECONDS
+"""From then on a localisation counts as dead: to change the frame costs tracks and memory, so it
+may miss a beat or two first."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,10 @@ class EgoPoses:
         self._patience_ns = patience_ns
 
     def at(self, stamp_ns: int) -> EgoPose:
-        """The pose at a stamp, or by the newest before it that is not older than MAX_AGE_NS.
+        """The pose at a stamp, or by the newest before it that is not too old.
 
-        A frame whose newest pose is older has died (a localisation that crashed); then the
-        next frame is asked.
+        A frame has died whose newest motion is older than MAX_AGE_NS, or whose newest correction
+        is older than MAX_CORRECTION_AGE_NS (a localisation that crashed); then the next is asked.
         """
         known = self._tree.frames
         for frame in self._frames:
@@ -97,7 +100,7 @@ class EgoPoses:
                 pose = self._in(frame, stamp_ns)
             except TransformError:
                 continue
-            if pose.age_ns <= MAX_AGE_NS:
+            if pose.motion_age_ns <= MAX_AGE_NS and pose.age_ns <= MAX_CORRECTION_AGE_NS:
                 return pose
         return NO_POSE
 

@@ -51,12 +51,12 @@ def test_after_the_last_one_the_newest_pose_is_offered_with_its_age(tree: Transf
 def test_a_localisation_that_died_gives_way_to_odometry() -> None:
     tree = TransformTree()
     tree.add("map", "odom", 11 * SECOND, at(100.0))
-    for stamp_ns in (11 * SECOND, 13 * SECOND):
+    for stamp_ns in (11 * SECOND, 16 * SECOND):
         tree.add("odom", "base_link", stamp_ns, at(7.0))
     poses = EgoPoses(tree, "base_link")
     odometry = {"local_T_base": at(7.0), "local_frame": "odom"}
-    assert poses.at(12 * SECOND) == EgoPose(at(107.0), "map", age_ns=SECOND, **odometry)
-    assert poses.at(13 * SECOND) == EgoPose(at(7.0), "odom", age_ns=0, **odometry)
+    assert poses.at(14 * SECOND) == EgoPose(at(107.0), "map", age_ns=3 * SECOND, **odometry)
+    assert poses.at(14 * SECOND + MS) == EgoPose(at(7.0), "odom", age_ns=0, **odometry)
 
 
 SPEED = 10.0
