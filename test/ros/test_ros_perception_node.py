@@ -183,6 +183,23 @@ def test_poses_of_a_time_line_that_ended_are_forgotten(node: SimpleNamespace, ca
     assert flat.data == unlevelled.data
 
 
+def test_one_odd_stamp_of_one_camera_ends_no_time_line(
+    node: SimpleNamespace, cameras: Any, small_rig: Rig, fast_weights: Path
+) -> None:
+    node.stamps = itertools.count(2500 * SECOND, PERIOD_NS)
+    for _ in range(3):
+        publish_and_wait(node, cameras)
+    jumps = node.process.log.count("time went backwards")
+    cameras.offset_ns["rear"] = 2 * SECOND
+    odd = publish_and_wait(node, cameras)
+    cameras.offset_ns.clear()
+    publish_and_wait(node, cameras)  # goes without it, if its image is the last to arrive
+    for grid, without in ((odd, "rear"), (publish_and_wait(node, cameras), "")):
+        unknown = unknown_cells(small_rig, fast_weights, without)
+        np.testing.assert_array_equal(cells(grid) == -1, unknown)
+    assert node.process.log.count("time went backwards") == jumps
+
+
 def test_another_calibration_is_taken_over_without_a_gap(
     node: SimpleNamespace, cameras: Any, small_rig: Rig, fast_weights: Path
 ) -> None:
