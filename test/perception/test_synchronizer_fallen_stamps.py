@@ -40,7 +40,8 @@ def whole(first_ms: int, count: int) -> list[dict[str, float]]:
 def test_one_odd_stamp_of_one_camera_costs_others_nothing_and_it_hardly_more_than_that_frame(
     camera, index, off_ms, seed, max_delay_ms
 ):
-    """Sets that are complete but for it do not wait: its odd frame seemed to be a later one."""
+    """Sets do not wait for it, as its odd frame seems to be a later one, nor for images that are
+    late by more than a period, as it seems that time has passed."""
     frames = moments(100_000, 20)
     arriving = as_arriving(frames, seed, max_delay_ms)
     odd = [each for each in frames if each.camera == camera][index]
@@ -55,7 +56,9 @@ def test_one_odd_stamp_of_one_camera_costs_others_nothing_and_it_hardly_more_tha
     expected = whole(100_000, 20)
     for each in expected:
         del each[camera]
-    assert others == expected
+    if max_delay_ms < PERIOD_MS:
+        assert others == expected
+    assert sum(map(len, expected)) - sum(map(len, others)) <= 4
 
 
 @pytest.mark.parametrize("back_ms", [400, 5000, 60_000])
