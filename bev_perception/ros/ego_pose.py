@@ -15,6 +15,7 @@ MAX_AGE_NS = NANOSECONDS
 MAX_CORRECTION_AGE_NS = 3 * NANOSECONDS
 """From then on a localisation counts as dead: to change the frame costs tracks and memory, so it
 may miss a beat or two first."""
+MISSED_BEATS = 3
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class EgoPose:
         local_T_base: the motion alone, in the frame at rest next to the vehicle (odom, where
             there is one): without the jumps of corrections.
         local_frame: that frame.
+        late_ns: how much older than the stamp what should have come is, nanoseconds: the motion, or
+            a correction that has missed three of its beats.
         is_final: whether waiting cannot make it better, or not soon enough.
     """
 
@@ -40,6 +43,7 @@ class EgoPose:
     motion_age_ns: int = 0
     local_T_base: RigidTransform | None = None
     local_frame: str = ""
+    late_ns: int = 0
     is_final: bool = True
 
     def motion_to(self, later: EgoPose) -> RigidTransform | None:
@@ -110,8 +114,9 @@ class EgoPoses:
         local = next(name for name in tree.path(frame, base) if name == frame or _is_at_rest(name))
         motion_age_ns = self._age_ns(local, base, stamp_ns)
         correction_age_ns = self._age_ns(frame, local, stamp_ns)
-        wait_ns = max(correction_age_ns, tree.period_ns(frame, local))
-        is_awaited = correction_age_ns > 0 and wait_ns <= self._patience_ns
+        period_ns = tree.period_ns(frame, local)
+        is_awaited = 0 < correction_age_ns <= self._patience_ns and period_ns <= self._patience_ns
+        has_stopped = correction_age_ns > MISSED_BEATS * period_ns
         return EgoPose(
             tree.lookup_newest(frame, base, stamp_ns),
             frame,
@@ -119,6 +124,7 @@ class EgoPoses:
             motion_age_ns,
             tree.lookup_newest(local, base, stamp_ns),
             local,
+            max(motion_age_ns, correction_age_ns if has_stopped else 0),
             is_final=motion_age_ns == 0 and not is_awaited,
         )
 

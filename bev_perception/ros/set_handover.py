@@ -121,7 +121,7 @@ class SetHandover:
             if pose.world_T_base is None:
                 self._monitor.transforms.pose_missing(steady_ns)
             else:
-                self._monitor.transforms.pose_found(pose.world_frame, pose.motion_age_ns, steady_ns)
+                self._monitor.transforms.pose_found(pose.world_frame, pose.late_ns, steady_ns)
             levelling = self.levelling(images.stamp_ns, pose.world_T_base)
             self._hand_over(LiveSet(images, pose, *levelling))
 

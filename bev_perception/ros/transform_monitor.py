@@ -48,7 +48,7 @@ class TransformMonitor:
         self._lock = RLock()
 
     def pose_found(self, world_frame: str, age_ns: int, now_ns: int) -> None:
-        """A set has an ego pose, age_ns older than its images."""
+        """A set has an ego pose that is age_ns late, see EgoPose.late_ns."""
         with self._lock:
             self._sets.advance(now_ns)
             self._sets.arrive()

@@ -110,6 +110,22 @@ def test_a_correction_that_comes_soon_is_waited_for_and_equals_that_of_the_bag()
     assert pose.world_T_base == offline
 
 
+@pytest.mark.parametrize("period_ms", [20, 100, 400])
+def test_a_correction_is_late_only_when_it_has_missed_its_beats(period_ms: int) -> None:
+    """So a localisation that has died is told of long before its frame is given up."""
+    tree = TransformTree(10.0)
+    for now_ns in range(10 * SECOND, 12 * SECOND, 10 * MS):
+        drive(tree, now_ns, correction_ns=period_ms * MS)
+    tree.clear_after("odom", 11 * SECOND)
+    newest_ns = tree.latest_ns("map", "odom")
+    assert newest_ns is not None
+    poses = EgoPoses(tree, "base_link")
+    for age_ms in range(0, 901, 20):
+        pose = poses.at(newest_ns + age_ms * MS)
+        expected_ms = age_ms if age_ms > 3 * period_ms else 0
+        assert (pose.world_frame, pose.late_ns) == ("map", expected_ms * MS)
+
+
 def test_a_body_that_sways_on_late_wheels_makes_no_exact_pose() -> None:
     """map -> base_footprint -> base_link: the late edge is the motion, not a correction."""
     tree = TransformTree(10.0)
