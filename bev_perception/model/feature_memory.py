@@ -63,7 +63,10 @@ class QueueState:
 
     def pushed(self, entry: Entry, config: MemoryConfig) -> QueueState:
         """With the entry where it is due."""
-        by_time, due_ns = self.by_time, next_due_ns(entry.moment.stamp_ns, self.due_ns, config)
+        by_time, due_ns = (
+            self.by_time,
+            next_due_ns(entry.moment.stamp_ns, self.due_ns, config.interval_s),
+        )
         if due_ns != self.due_ns:
             by_time = (entry, *by_time)[: config.time_slots]
         by_distance = self.by_distance
@@ -104,7 +107,7 @@ class GroundState:
 State = QueueState | GroundState
 
 
-def next_due_ns(stamp_ns: int, due_ns: int | None, config: MemoryConfig) -> int:
+def next_due_ns(stamp_ns: int, due_ns: int | None, interval_s: float) -> int:
     """When a set is to be remembered after one that came; due_ns itself if that came too early.
 
     Due moments keep their beat, so that the mean rate is as configured however stamps jitter.
@@ -113,8 +116,9 @@ def next_due_ns(stamp_ns: int, due_ns: int | None, config: MemoryConfig) -> int:
     Args:
         stamp_ns: of the set that came.
         due_ns: when one was to come; None for at once.
+        interval_s: seconds from one to the next; 0 takes every set.
     """
-    interval = max(int(config.interval_s * SECOND), 1)
+    interval = max(int(interval_s * SECOND), 1)
     late = 0 if due_ns is None else stamp_ns - due_ns
     if due_ns is not None and late < -interval // 10:
         return due_ns

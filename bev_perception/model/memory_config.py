@@ -22,9 +22,7 @@ class MemoryConfig:
 
     Attributes:
         kind: a key of MEMORIES.
-        interval_s: the queue takes a feature, or the GRU's state changes, every so many seconds,
-            0.027 for example. Sets between use what is remembered and leave it as it is, so at any
-            rate of the cameras memories last as long as at that of training.
+        interval_s: the queue takes a feature every so many seconds, 0.027 for example.
         time_slots: features that the queue keeps by time.
         distance_m: it takes another one whenever the vehicle is so many metres from where it
             took the last one of these.
@@ -32,6 +30,8 @@ class MemoryConfig:
         max_age_s: features taken by time are dropped when they are older; those taken by
             distance stay, as a vehicle that waits at a crossing needs them, and from then on
             do not tell how much older they are.
+        state_interval_s: the GRU's state changes every so many seconds, 0 for every set; sets
+            between use it and leave it as it is.
         reach_m: the GRU's state changes within so many metres of the vehicle, where cameras look.
         anchor_m, anchor_deg: the GRU's state lies still on the ground until the vehicle has
             moved or turned by more than this, so that it is not blurred by every set.
@@ -45,6 +45,7 @@ class MemoryConfig:
     distance_m: float = 1.0
     distance_slots: int = 2
     max_age_s: float = 5.0
+    state_interval_s: float = 0.0
     reach_m: float = 50.0
     anchor_m: float = 4.0
     anchor_deg: float = 15.0
@@ -62,6 +63,10 @@ class MemoryConfig:
                 raise ConfigurationError(
                     f"memory.{name} must be positive, got {getattr(self, name)}"
                 )
+        if not self.state_interval_s >= 0.0:
+            raise ConfigurationError(
+                f"memory.state_interval_s must not be negative, got {self.state_interval_s}"
+            )
         if min(self.time_slots, self.distance_slots) < 0:
             raise ConfigurationError(
                 f"memory.time_slots and memory.distance_slots must not be negative, got "

@@ -255,8 +255,9 @@ class GruFusion(_Fusion):
         changes: tuple[Tensor, Tensor, Tensor],
     ) -> None:
         """Changes the states that are due, where they lie."""
+        interval_s = self.config.state_interval_s
         due = [
-            None if moment is None else next_due_ns(moment.stamp_ns, state.due_ns, self.config)
+            None if moment is None else next_due_ns(moment.stamp_ns, state.due_ns, interval_s)
             for state, moment in zip(states, step.moments)
         ]
         if all(at_ns is None or at_ns == state.due_ns for at_ns, state in zip(due, states)):

@@ -112,7 +112,9 @@ def test_what_the_gate_leaves_alone_is_not_blurred_by_driving() -> None:
 @pytest.mark.parametrize("kind", ["queue", "gru"])
 def test_sets_between_two_beats_use_the_memory_and_leave_it(kind: str) -> None:
     """At five times the rate of training the same sets are remembered, and nothing between."""
-    config = memory_config(kind, interval_s=0.5, distance_slots=0, anchor_m=99.0)
+    config = memory_config(
+        kind, interval_s=0.5, state_interval_s=0.5, distance_slots=0, anchor_m=99.0
+    )
     torch.manual_seed(0)
     fusion = (QueueFusion if kind == "queue" else GruFusion)(config).eval()
     torch.nn.init.normal_(fusion.to_bev.weight)
