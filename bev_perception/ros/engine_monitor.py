@@ -36,7 +36,7 @@ class EngineMonitor:
         self._problem = ""
         self._failures, self._busy = Lingering(), Lingering()
         self._last_problem = ""
-        self._hang = ""
+        self._hang = self._refusal = ""
         self._memory = ""
         self._tables = (0, 0)
         self._lock = RLock()
@@ -63,6 +63,11 @@ class EngineMonitor:
             self._problem = self._last_problem = problem
             self._failures.note(self._done.now_ns)
             self._done.count("failed")
+
+    def rig_refused(self, problem: str) -> None:
+        """The newest rig cannot be used, and why; empty when one can."""
+        with self._lock:
+            self._refusal = problem
 
     def remembers(self, status: str) -> None:
         """What the network remembers or why it does not, in words; "" without memory."""
@@ -101,6 +106,9 @@ class EngineMonitor:
             return Level.ERROR, self._problem
         if self._failures.holds(self._done.now_ns):
             return Level.WARN, f"going on after a set that failed: {self._last_problem}"
+        if self._refusal:
+            rest = "" if silent_s is None else "; going on with the rig before"
+            return Level.ERROR if silent_s is None else Level.WARN, f"{self._refusal}{rest}"
         if silent_s is None:
             return Level.STALE, "no set of images has come yet; see the cameras' statuses"
         period_s = self._done.period_s or 0.0

@@ -36,7 +36,7 @@ from bev_perception.ros.process_monitor import ProcessMonitor
 from bev_perception.ros.publishers import OutputPublishers
 from bev_perception.ros.rectified_cameras import rectified_cameras
 from bev_perception.ros.rig_upkeep import RigUpkeep
-from bev_perception.ros.set_handover import ImageSet, SetHandover
+from bev_perception.ros.set_handover import CLOSE_PATIENCE_S, ImageSet, SetHandover
 from bev_perception.ros.set_processor import SetProcessor
 from bev_perception.ros.timing_watch import CLOSED_WHILE_HANGING, TimingWatch
 from bev_perception.ros.transform_input import TransformInput
@@ -174,8 +174,8 @@ class LiveSession:
         self._timing_watch.close()
         if not self._handover.close():
             self._node.get_logger().error(CLOSED_WHILE_HANGING)
-        self._rig_upkeep.close()
-        self._node.destroy_guard_condition(self._rig_ready)
+        if self._rig_upkeep.close(CLOSE_PATIENCE_S):
+            self._node.destroy_guard_condition(self._rig_ready)
         self._monitor.close()
 
     # Images to sets.
@@ -234,8 +234,11 @@ class LiveSession:
         try:
             self._processor.calibrate(rig)
         except BevError as error:
-            self._node.get_logger().error(f"rig of {', '.join(rig)} cannot be used: {error}")
+            problem = f"the rig of {', '.join(rig)} cannot be used: {error}"
+            self._node.get_logger().error(problem)
+            self._monitor.engine.rig_refused(problem)
             return
+        self._monitor.engine.rig_refused("")
         self._node.get_logger().info(f"rig of {', '.join(rig)} is in use")
         self._rig_ready.trigger()
 

@@ -64,9 +64,16 @@ class RigUpkeep:
             self._changed_ns, self._num_cameras = now_ns, max(len(rig), self._num_cameras)
             self._worker.put(rig)
 
-    def close(self) -> None:
-        """Ends the thread after the calibration in hand."""
-        self._worker.stop()
+    def close(self, timeout_s: float) -> bool:
+        """Ends the thread after the calibration in hand, which may build an engine for minutes.
+
+        Args:
+            timeout_s: longest time to wait for it.
+
+        Returns:
+            Whether it has ended; if not, see NewestWorker.stop.
+        """
+        return self._worker.stop(timeout_s)
 
     def _grace_is_over(self) -> bool:
         first_ns = self._first_set_ns

@@ -76,6 +76,23 @@ def test_an_engine_error_is_told_of_for_a_while_after_sets_succeed_again() -> No
     assert engine.status(11 * PERIOD).level is Level.OK
 
 
+def test_a_rig_that_cannot_be_used_is_an_error_until_one_can_and_no_riddle_about_images() -> None:
+    engine = EngineMonitor(lambda: FACTS)
+    engine.rig_refused("the rig of sky cannot be used: camera sky sees 0 % of the virtual camera")
+    status = engine.status(PERIOD)
+    assert (status.level, status.message) == (
+        Level.ERROR,
+        "engine: the rig of sky cannot be used: camera sky sees 0 % of the virtual camera",
+    )
+    engine.rig_refused("")
+    engine.set_published({}, PERIOD)
+    assert engine.status(PERIOD).level is Level.OK
+    engine.rig_refused("the rig of sky cannot be used")
+    status = engine.status(PERIOD)
+    assert status.level is Level.WARN
+    assert status.message.endswith("cannot be used; going on with the rig before")
+
+
 def test_the_verdict_changes_when_a_failure_is_over_and_leaves_a_warning() -> None:
     facts = {"device": "cuda:0"}
     engine = EngineMonitor(lambda: facts)
