@@ -9,8 +9,9 @@ All networks have the encoder, decoder, optimiser and number of judged sets of o
 with memory see a history before each. What is trained or judged already is not done again, nor what
 --results FILE holds of another day, of drives and a recipe of these names. --finished trains
 nothing and tells of what is there. The table is Markdown: what a network costs, what it knows by
-distance, of hidden vehicles and of how fast things move, with a pitch that it is told or nobody
-told it of, the worse of both signs, and without a camera. Latencies are of networks with random
+distance, of hidden vehicles and of how fast things move, with a pitch that it is told, with one
+that nobody noticed and with a calibration that is wrong by one, each the worse of both signs, and
+without a camera. Latencies are of networks with random
 weights, measured anew in turns. `--recipe config/recipes/label_fraction.yaml` makes it of small
 networks in an evening.
 """
@@ -58,7 +59,8 @@ FURTHER = {
     "hidden_iou": "hidden IoU",
     "moving_error": "velocity error, moving",
     "kept_known_pitch": "pitch 3° told",
-    "kept_untold_pitch": "pitch 2° untold",
+    "kept_unnoticed_pitch": "pitch 2° unnoticed",
+    "kept_wrong_pitch": "calibration 2° wrong",
     "kept_camera_lost": "worst camera lost",
 }
 """Figures and their columns."""
@@ -104,7 +106,8 @@ def figures_of(metrics: Mapping[str, Any]) -> Figures:
         "moving_error": velocity["moving_error"],
         "moving_speed": velocity["moving_speed"],
         "kept_known_pitch": kept(metrics, "known", "pitch -3°", "pitch +3°"),
-        "kept_untold_pitch": kept(metrics, "unknown", "pitch -2°", "pitch +2°"),
+        "kept_unnoticed_pitch": kept(metrics, "unnoticed"),
+        "kept_wrong_pitch": kept(metrics, "unknown", "pitch -2°", "pitch +2°"),
         "kept_camera_lost": kept(metrics, "lost"),
     }
 

@@ -52,6 +52,6 @@ def test_figures_are_in_their_columns(lift_table):
     assert cells["hidden known"] == "0.050"
     assert cells["hidden IoU"] == "-"
     assert cells["pitch 3° told"] == "0.080"
-    assert cells["velocity error, moving"] == "0.070 of 0.110"
-    assert cells["worst camera lost |"] == "0.100 |"
+    assert cells["velocity error, moving"] == "0.070 of 0.120"
+    assert cells["worst camera lost |"] == "0.110 |"
     assert note == "9 hidden vehicles"

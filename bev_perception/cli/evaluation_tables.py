@@ -152,7 +152,8 @@ def retention_table(models: Mapping[str, Metrics]) -> Table | None:
         rows,
         f"IoU within ±25 m over {sets} sets, on the same cells before and with the change; for a "
         f"lost camera on the cells that the others see. Known: cameras turned, the network told; "
-        f"black comes into view at the images' edges. Unknown: the network is told a wrong rig.",
+        f"black comes into view at the images' edges. Unnoticed: the same, the network not told. "
+        f"Unknown: images stay, the network is told a wrong rig.",
     )
 
 

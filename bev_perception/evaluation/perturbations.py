@@ -7,8 +7,12 @@ that its image can be made exactly from the recorded one; what comes into view b
 recorded image is black. Another height shows other things and cannot be made from recorded
 images: record drives with such a rig and give them as further bags.
 
+*Unnoticed* means the same images with the unchanged rig: a vehicle that brakes and has no attitude.
+
 *Unknown* means that images stay as they are and the network is told a rig that is wrong by this
-much: a vehicle that brakes and has no attitude. A point cloud is told as wrongly as the cameras.
+much: a calibration that is wrong. A point cloud is told as wrongly as the cameras. To lifts that go
+by geometry it is the same error as an unnoticed one; a network that reads depths off its images
+has learned them under the true calibration and hardly looks at the one that it is told.
 
 *Lost* cameras give no image, and the network is told so.
 """
@@ -26,7 +30,9 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
 from bev_perception.geometry.point_values import moved_points
 
-KINDS = ("known", "unknown", "lost")
+KINDS = ("known", "unnoticed", "unknown", "lost")
+TURNED = ("known", "unnoticed")
+"""Kinds whose images differ from the recorded ones."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,9 @@ class Perturbation:
     def __post_init__(self) -> None:
         if self.kind not in KINDS or (self.kind != "lost" and self.cameras):
             raise ConfigurationError(f"no perturbation: {self}")
-        if self.kind == "known" and self.height_m:
+        if self.kind in TURNED and self.height_m:
             raise ConfigurationError(
-                "another known height cannot be made from recorded images; give drives that were "
+                "another height cannot be made from recorded images; give drives that were "
                 "recorded with such a rig"
             )
 
@@ -86,6 +92,7 @@ def usual_perturbations(cameras: Sequence[str]) -> tuple[Perturbation, ...]:
     return (
         *(Perturbation("known", pitch_deg=value) for value in (-3.0, 3.0)),
         *(Perturbation("known", yaw_deg=value) for value in (-3.0, 3.0)),
+        *(Perturbation("unnoticed", pitch_deg=value) for value in (-2.0, 2.0)),
         *(Perturbation("unknown", pitch_deg=value) for value in (-2.0, -1.0, 1.0, 2.0)),
         *(Perturbation("unknown", yaw_deg=value) for value in (-2.0, 2.0)),
         *(Perturbation("unknown", height_m=value) for value in (-0.2, 0.2)),
@@ -107,8 +114,13 @@ def camera_subsets(cameras: Sequence[str]) -> tuple[Perturbation, ...]:
 
 def told_rig(rig: Rig, perturbation: Perturbation) -> Rig:
     """The calibration that the network is given."""
-    if perturbation.kind == "lost":
+    if perturbation.kind in ("lost", "unnoticed"):
         return rig
+    return _true_rig(rig, perturbation)
+
+
+def _true_rig(rig: Rig, perturbation: Perturbation) -> Rig:
+    """That of the images where they are turned, and a wrong one where they are not."""
     moved = perturbation.base_T_moved
     if perturbation.kind == "unknown":
         return rig.moved(moved)
@@ -122,30 +134,32 @@ def told_rig(rig: Rig, perturbation: Perturbation) -> Rig:
 
 def taken_set(frame_set: FrameSet, rig: Rig, perturbation: Perturbation) -> FrameSet:
     """The images and points that the network is given, from those that the rig recorded."""
+    if perturbation.kind in ("unknown", "unnoticed") and frame_set.points is not None:
+        moved = perturbation.base_T_moved
+        if perturbation.kind == "unnoticed":  # the sensor leans, and tells what it sees as level
+            moved = moved.inverse()
+        frame_set = replace(frame_set, points=moved_points(moved, frame_set.points))
     if perturbation.kind == "unknown":
-        if frame_set.points is None:
-            return frame_set
-        points = moved_points(perturbation.base_T_moved, frame_set.points)
-        return replace(frame_set, points=points)
+        return frame_set
     if perturbation.kind == "lost":
         lost = perturbation.cameras
         frames = {name: frame for name, frame in frame_set.frames.items() if name not in lost}
         missing = (*frame_set.missing, *(name for name in lost if name in frame_set.frames))
         return replace(frame_set, frames=frames, missing=missing)
-    told = told_rig(rig, perturbation)
+    true = _true_rig(rig, perturbation)
     frames = {
-        name: _turned(frame, rig, told)
+        name: _turned(frame, rig, true)
         for name, frame in frame_set.frames.items()
         if name in rig.cameras
     }
     return replace(frame_set, frames=frames)
 
 
-def _turned(frame: CameraFrame, rig: Rig, told: Rig) -> CameraFrame:
+def _turned(frame: CameraFrame, rig: Rig, true: Rig) -> CameraFrame:
     camera = rig[frame.camera].camera
     if frame.image.shape != (camera.height, camera.width, 3):
         return frame  # the pipeline says what is wrong with it
-    old, new = rig[frame.camera].base_T_camera, told[frame.camera].base_T_camera
+    old, new = rig[frame.camera].base_T_camera, true[frame.camera].base_T_camera
     old_T_new = RigidTransform(old.rotation.T @ new.rotation, np.zeros(3))
     image = np.empty_like(frame.image)
     render_view(np.ascontiguousarray(frame.image), camera, camera, old_T_new, image)

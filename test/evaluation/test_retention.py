@@ -93,6 +93,20 @@ def test_a_positive_pitch_looks_down_and_a_positive_yaw_left():
     assert u2 > u0 + 1
 
 
+def test_an_unnoticed_pitch_is_in_the_images_and_not_in_the_rig():
+    told, seen = (Perturbation(kind, pitch_deg=2.0) for kind in ("known", "unnoticed"))
+    assert told_rig(RIG, seen) is RIG
+    expected = taken_set(photographed(RIG), RIG, told).frames["front"].image
+    found = taken_set(photographed(RIG), RIG, seen).frames["front"].image
+    np.testing.assert_array_equal(found, expected)
+    assert (found != photographed(RIG).frames["front"].image).mean() > 0.01
+    with pytest.raises(ConfigurationError, match="recorded with such a rig"):
+        Perturbation("unnoticed", height_m=0.1)
+    wall = np.array([[10.0, 0.0, 1.0]])  # a vehicle that looks down has it higher up
+    leaning = taken_set(replace(photographed(RIG), points=wall), RIG, seen).points
+    assert leaning[0, 2] == pytest.approx(1.0 * np.cos(0.0349) + 10.0 * np.sin(0.0349), abs=1e-2)
+
+
 def test_unknown_changes_leave_images_and_move_the_told_cameras():
     frame_set, change = photographed(RIG), Perturbation("unknown", height_m=0.2)
     assert taken_set(frame_set, RIG, change) is frame_set
