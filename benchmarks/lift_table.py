@@ -11,9 +11,8 @@ with memory see a history before each. What is trained or judged already is not 
 nothing and tells of what is there. The table is Markdown: what a network costs, what it knows by
 distance, of hidden vehicles and of how fast things move, with a pitch that it is told, with one
 that nobody noticed and with a calibration that is wrong by one, each the worse of both signs, and
-without a camera. Latencies are of networks with random
-weights, measured anew in turns. `--recipe config/recipes/label_fraction.yaml` makes it of small
-networks in an evening.
+without a camera. Latencies are of networks with random weights, measured anew in turns. `--recipe
+config/recipes/label_fraction.yaml` makes it of small networks in an evening.
 """
 
 from __future__ import annotations

@@ -63,10 +63,8 @@ class QueueState:
 
     def pushed(self, entry: Entry, config: MemoryConfig) -> QueueState:
         """With the entry where it is due."""
-        by_time, due_ns = (
-            self.by_time,
-            next_due_ns(entry.moment.stamp_ns, self.due_ns, config.interval_s),
-        )
+        stamp_ns = entry.moment.stamp_ns
+        by_time, due_ns = self.by_time, next_due_ns(stamp_ns, self.due_ns, config.interval_s)
         if due_ns != self.due_ns:
             by_time = (entry, *by_time)[: config.time_slots]
         by_distance = self.by_distance
