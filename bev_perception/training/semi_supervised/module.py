@@ -165,7 +165,7 @@ class SemiSupervisedModule(SegnetModule):
         taught = TaughtCells.joined([batch.labelled, *guesses])
         partners = taught.rows(mix.partners)
         labelled, guessed = slice(0, len(batch)), slice(len(batch), None)
-        weights = bev.new_ones(len(bev), 1, 1, 1)
+        weights = bev.new_ones(len(bev), 1, 1, 1, dtype=torch.float32)
         weights[labelled] = self.config.losses.odds_weight
         weights_of_partners = weights[mix.partners]
         answer, answer_to_guesses = rows_of(output, labelled), rows_of(output, guessed)
