@@ -27,6 +27,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Workers share the machine's cores: threads of theirs would wait for each other, spinning.
+# Before torch is imported; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Built engines of tests do not mix with the user's; processes that tests start inherit it.
 _ENGINES = tempfile.mkdtemp(prefix="bev_engines_")
 os.environ["BEV_PERCEPTION_CACHE"] = _ENGINES

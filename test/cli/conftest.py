@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from rosbags.rosbag2 import StoragePlugin, Writer
 from tiny_network import save_tiny_network
 
@@ -85,11 +84,9 @@ class BagRecipe:
 @pytest.fixture
 def bev(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Result]]:
-    """Runs the command line in this process, the tiny network on one thread."""
+) -> Callable[..., Result]:
+    """Runs the command line in this process."""
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
 
     def run(*arguments: object) -> Result:
         capfd.readouterr()
@@ -97,8 +94,7 @@ def bev(
         captured = capfd.readouterr()
         return Result(code, captured.out, captured.err)
 
-    yield run
-    torch.set_num_threads(threads)
+    return run
 
 
 @pytest.fixture(scope="session")

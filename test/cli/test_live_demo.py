@@ -47,7 +47,7 @@ class Demo:
         pytest.importorskip("moderngl", reason="the town needs moderngl")
         self.out = folder / "demo"
         self.errors = folder.parent / f"{folder.name}.err"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder.parent)}
+        environment = {**os.environ, "TMPDIR": str(folder.parent)}
         for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
             environment.pop(name, None)
         for name, profile in quick_profiles(folder.parent).items():

@@ -45,7 +45,6 @@ def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
             patch.delenv(name, raising=False)
-        patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
         patch.setenv("PYTHONUNBUFFERED", "1")
         for variable, path in quick_profiles(tmp_path_factory.mktemp("transport")).items():

@@ -7,19 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # augmentation_samples, drawn_boxes
 from drawn_boxes import write_bag
-
-
-@pytest.fixture
-def one_thread():
-    """Networks this small are quicker on one thread, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

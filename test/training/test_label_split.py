@@ -20,8 +20,6 @@ from bev_perception.training.sequences.config import SequenceConfig
 from bev_perception.training.splits import prepared_splits
 from bev_perception.training.train import train
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def prepared(bags, cache):

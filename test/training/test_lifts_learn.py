@@ -29,7 +29,7 @@ def drawn(tmp_path_factory) -> tuple[Path, Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*LIFTS, "virtual"])
-def test_it_learns(name, drawn, tmp_path, one_thread):
+def test_it_learns(name, drawn, tmp_path):
     if name == "virtual":
         model = replace(MODEL, virtual_cameras=CANON)
     else:

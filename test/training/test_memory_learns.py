@@ -71,7 +71,6 @@ def picture(camera: Any, boxes: Any, number: int, random: np.random.Generator) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.usefixtures("one_thread")
 def test_cars_hidden_for_a_second_are_known_with_memory_alone(tmp_path: Path, cache: Path) -> None:
     drives = [write_drive(tmp_path / f"drive{seed}", seed) for seed in range(24)]
     known = {}

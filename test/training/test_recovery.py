@@ -25,8 +25,6 @@ from bev_perception.training.checkpoint_file import LAST_NAME, PREVIOUS_NAME
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.train import train
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 KILLED_WHILE_WRITING_STEP_4 = """
 import os, signal, sys, torch
 from pathlib import Path
@@ -35,7 +33,6 @@ from drawn_boxes import a_config
 from bev_perception.training import checkpoint_file
 from bev_perception.training.train import train
 
-torch.set_num_threads(1)
 save = checkpoint_file._save
 
 def killed_half_way(checkpoint, file):

@@ -40,8 +40,6 @@ from bev_perception.training.semi_supervised.unlabelled_data import (
 from bev_perception.training.train import train
 from bev_perception.training.views import ViewConfig
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 GUESSING = [method for method in METHODS if SemiSupervisedConfig(method).uses_unlabelled]
 
 

@@ -196,9 +196,7 @@ def test_runs_that_could_not_learn_from_clouds_are_refused(changes, words):
 
 
 @pytest.mark.slow
-def test_lidar_finds_in_the_dark_what_cameras_cannot_and_dropout_teaches_to_do_without(
-    tmp_path, one_thread
-):
+def test_lidar_finds_in_the_dark_what_cameras_cannot_and_dropout_teaches_to_do_without(tmp_path):
     by_day = write_bag(tmp_path / "train", 60, 6, lidar=True)
     dark = write_bag(tmp_path / "dark", 15, 7, dark=True, lidar=True)
     no_lidar = write_bag(tmp_path / "no_lidar", 15, 8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from drawn_boxes import MODEL, a_config
 
 from bev_perception.datasets import TargetSettings
@@ -14,7 +13,6 @@ from bev_perception.model import load_weights
 from bev_perception.training.train import train
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_training_reports_every_class_and_the_weights_know_them(tmp_path, bags, cache):
     config = a_config(tmp_path, bags, cache, max_steps=2, validate_every=2)
     config = replace(

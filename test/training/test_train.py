@@ -26,8 +26,6 @@ from bev_perception.training.module import SegnetModule
 from bev_perception.training.provenance import command_line
 from bev_perception.training.train import _initial_model, train
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_training_leaves_weights_that_say_where_they_come_from(tmp_path, bags, cache):
     result = train(a_config(tmp_path, bags, cache), show_progress=False)

@@ -70,7 +70,6 @@ def test_offsets_are_told_apart_by_direction_and_length():
     assert near[0] < forward[0] / 2
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_training_logs_scalars_and_pictures(tmp_path, bags, cache):
     train(a_config(tmp_path, bags, cache, max_steps=4, log_every=1), show_progress=False)
     events = EventAccumulator(str(tmp_path / "tensorboard"))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,8 +27,6 @@ from bev_perception.training.sequences.window_batch import collate_windows
 from bev_perception.training.sequences.window_dataset import WindowDataset
 from bev_perception.training.sequences.window_module import WindowModule, answers, velocity_loss
 from bev_perception.training.train import train
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETS = 6
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
@@ -222,9 +219,7 @@ def test_two_processes_train_on_windows_as_one_with_twice_the_batch(
     recipe = tmp_path / "two.yaml"
     recipe.write_text(yaml.safe_dump(two.to_dict()), encoding="utf-8")
     command = [*TORCHRUN, "-m", "bev_perception.cli.main", "train", "--config", str(recipe)]
-    done = subprocess.run(
-        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     together = load_weights(two.out / "weights.safetensors")[0].state_dict()
     start = start_of(config)
