@@ -22,7 +22,12 @@ from bev_perception.bags.occupancy_grids import (
     occupancy_values,
     probability_values,
 )
-from bev_perception.bags.point_clouds import centers_to_message, points_to_message, scan_to_message
+from bev_perception.bags.point_clouds import (
+    centers_to_message,
+    points_to_message,
+    scan_to_message,
+    table_to_message,
+)
 from bev_perception.bags.poses import odometry_to_message, transforms_to_message, twist_since
 from bev_perception.bags.typestore import (
     CAMERA_INFO,
@@ -192,6 +197,11 @@ class BagWriter:
         """
         message = points_to_message(stamp_ns, frame_id or self._base_frame, points, values)
         self._sink.write(topic, POINT_CLOUD, stamp_ns, message)
+
+    def write_labelled_points(self, stamp_ns: int, table: NDArray[np.void]) -> None:
+        """Rows of perception.point_labels.labelled_points, in the base frame, below /bev."""
+        message = table_to_message(stamp_ns, self._base_frame, table)
+        self._sink.write("/bev/labelled_points", POINT_CLOUD, stamp_ns, message)
 
     def write_scan(self, stamp_ns: int, scan: LidarScan, topic: str = LIDAR_TOPIC) -> None:
         """A LiDAR's turn in its own frame, which write_rig has told; see SCAN_FIELDS."""

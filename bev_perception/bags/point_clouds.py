@@ -123,6 +123,12 @@ def centers_to_message(stamp_ns: int, frame_id: str, objects: Sequence[ObjectBox
     return _cloud(stamp_ns, frame_id, CENTER_FIELDS, table, len(table))
 
 
+def table_to_message(stamp_ns: int, frame_id: str, table: NDArray[np.void]) -> Any:
+    """PointCloud2 of (N,) packed rows of little-endian fields, which keep their names."""
+    fields = [(name, table.dtype[name].str[1:]) for name in table.dtype.names or ()]
+    return _cloud(stamp_ns, frame_id, fields, table, len(table))
+
+
 def center_table(objects: Sequence[ObjectBox]) -> NDArray[np.void]:
     """(N,) structured array of object centres with the CENTER_FIELDS."""
     rows = [

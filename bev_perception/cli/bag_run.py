@@ -20,6 +20,7 @@ from bev_perception.geometry.rig_file import RigFile, load_rig_file
 from bev_perception.inference import load_engine
 from bev_perception.model import resolve_weights
 from bev_perception.perception import Pipeline, PipelineSettings, Synchronizer, frame_sets
+from bev_perception.perception.point_labels import labelled_points
 from bev_perception.residual_pose.sentences import described, problems
 
 OUTPUT_BAG = "output"
@@ -39,6 +40,8 @@ class RunOptions:
         track: give objects ids and velocities over time.
         residual_pose: measure errors of the cameras' attitude and height and take them out.
         imu: take roll and pitch from the bag's IMU where no ego pose tells them.
+        labelled_points: write every point of the bag's LiDAR, or of the network's radar, with what
+            the map says of its place.
     """
 
     weights: str = "tiny"
@@ -54,6 +57,7 @@ class RunOptions:
     track: bool = False
     residual_pose: bool = False
     imu: bool = False
+    labelled_points: bool = False
 
 
 def load_optional_rig(path: str | Path | None) -> RigFile | None:
@@ -95,8 +99,7 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         writer = stack.enter_context(BagWriter(folder / OUTPUT_BAG, base_frame=reader.base_frame))
         poses = OutputPoses(reader, writer)
         frames = readable_frames(reader, synchronizer)
-        sensor = engine.config.sensor
-        clouds = None if sensor == "none" else ReadableClouds(reader, sensor)
+        clouds = _clouds(reader, engine.config.sensor, options.labelled_points)
         imu = ReadableImu(reader) if options.imu else None
         sets = _timed(frame_sets(reader, synchronizer, frames, clouds, imu), collector)
         # Closed before an error is told, so that the bar does not stand on its line.
@@ -105,6 +108,10 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
             output = pipeline.process(frame_set)
             poses.write(frame_set)
             writer.write_output(output, settings.occupancy_threshold)
+            if options.labelled_points and frame_set.points is not None:
+                threshold, height_m = settings.occupancy_threshold, settings.object_height_m
+                table = labelled_points(frame_set.points, output, threshold, height_m)
+                writer.write_labelled_points(output.stamp_ns, table)
             collector.add(frame_set, output)
     result = collector.result()
     pipeline.settle()
@@ -128,6 +135,15 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
     }
     result.model, result.settings = engine.config.to_dict() | chosen, settings.to_dict()
     return result
+
+
+def _clouds(reader: BagReader, sensor: str, labelled: bool) -> ReadableClouds | None:
+    """Clouds for the network and for labels; a network of cameras alone gets a LiDAR's labelled."""
+    uses = ["the network answered from images alone"] if sensor != "none" else []
+    uses += ["no points are labelled for"] if labelled else []
+    if not uses:
+        return None
+    return ReadableClouds(reader, "lidar" if sensor == "none" else sensor, " and ".join(uses))
 
 
 def _timed(sets: Iterator[FrameSet], collector: ResultCollector) -> Iterator[FrameSet]:

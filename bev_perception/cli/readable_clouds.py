@@ -15,11 +15,12 @@ class ReadableClouds:
 
     Args:
         reader: of the bag.
-        sensor: what the network takes beside images.
+        sensor: which clouds.
+        consequence: what is true of a set without one, behind "which".
     """
 
-    def __init__(self, reader: BagReader, sensor: str) -> None:
-        self._reader, self._sensor = reader, sensor
+    def __init__(self, reader: BagReader, sensor: str, consequence: str) -> None:
+        self._reader, self._sensor, self._consequence = reader, sensor, consequence
         self._asked, self._missing = 0, 0
         self._error = ""
 
@@ -41,6 +42,6 @@ class ReadableClouds:
             return []
         why = self._error or "none within 50 ms of the images, or TF does not reach its time"
         return [
-            f"{self._sensor} points: none for {self._missing} of {self._asked} sets, which the "
-            f"network answered from images alone: {why}"
+            f"{self._sensor} points: none for {self._missing} of {self._asked} sets, which "
+            f"{self._consequence}: {why}"
         ]

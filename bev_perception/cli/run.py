@@ -57,6 +57,11 @@ def _add_arguments(parser: Parser) -> None:
         action="store_true",
         help="take roll and pitch from the bag's IMU where no ego pose tells them",
     )
+    parser.add_argument(
+        "--labelled-points",
+        action="store_true",
+        help="write /bev/labelled_points: every LiDAR point with what the map says of its place",
+    )
 
 
 def _run(arguments: Arguments) -> None:
@@ -80,6 +85,7 @@ def _run(arguments: Arguments) -> None:
         track=arguments.track,
         residual_pose=arguments.residual_pose,
         imu=arguments.imu,
+        labelled_points=arguments.labelled_points,
     )
     out = Path(arguments.out)
     inputs = [Path(arguments.bag)]

@@ -19,6 +19,7 @@ from tiny_network import CONFIG
 
 from bev_perception.bags import BagWriter
 from bev_perception.bags.bag_file import BagFile
+from bev_perception.bags.point_clouds import fields_from_message
 from bev_perception.bags.typestore import bag_typestore
 from bev_perception.geometry import (
     LIDAR_FRAME,
@@ -31,6 +32,7 @@ from bev_perception.geometry import (
 )
 from bev_perception.model import Segnet, save_weights
 from bev_perception.model.memory_config import MemoryConfig
+from bev_perception.perception.point_labels import FREE, UNKNOWN
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: `make ros` installs the wheels")
 
@@ -51,6 +53,7 @@ OUTPUTS = {
     "/bev/centers": "sensor_msgs/msg/PointCloud2",
     "/bev/markers": "visualization_msgs/msg/MarkerArray",
 }
+LABELLED_POINTS = "/bev/labelled_points"
 
 
 def world_T_base(index: int) -> RigidTransform:
@@ -94,7 +97,8 @@ def run_offline(bag: Path, out: Path, weights: Path) -> dict[str, list[Any]]:
     """Messages of bev run by topic."""
     command = [sys.executable, "-m", "bev_perception.cli.main", "run", bag, "--out", out]
     options = ["--weights", weights, "--device", "cpu", "--precision", "fp32", "--track"]
-    subprocess.run([*map(str, command + options), "--pictures", "0"], check=True, env=os.environ)
+    options += ["--labelled-points", "--pictures", "0"]
+    subprocess.run([*map(str, command + options)], check=True, env=os.environ)
     messages = defaultdict(list)
     file = BagFile(out / "output")
     for connection, _, raw in file.messages(file.connections):
@@ -174,10 +178,11 @@ def test_live_output_equals_that_of_bev_run(
     offline = run_offline(tmp_path / "drive", tmp_path / "run", weights)
     static, moments = raw_sets(tmp_path / "drive")
 
-    live: dict[str, list[bytes]] = {topic: [] for topic in OUTPUTS}
+    outputs = OUTPUTS | ({LABELLED_POINTS: "sensor_msgs/msg/PointCloud2"} if senses else {})
+    live: dict[str, list[bytes]] = {topic: [] for topic in outputs}
     subscriptions = [
         client.node.create_subscription(message_type(kind), topic, live[topic].append, 10, raw=True)
-        for topic, kind in OUTPUTS.items()
+        for topic, kind in outputs.items()
     ]
     diagnoses = client.collect("/diagnostics", DiagnosticArray)  # the last to be discovered
     perception_node(
@@ -190,6 +195,7 @@ def test_live_output_equals_that_of_bev_run(
         sync_timeout_ms=5000,
         tf_timeout_ms=5000,
         points_timeout_ms=1000,
+        labelled_points=senses,
     )
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     for topic, kind, _ in static:
@@ -204,20 +210,26 @@ def test_live_output_equals_that_of_bev_run(
     for index, moment in enumerate(moments):
         for topic, _, raw in moment:
             client.publisher(topic, None).publish(raw)
+        expected = {topic: index + 1 for topic in outputs}
+        expected[LABELLED_POINTS] = index + (index < CLOUD_LOST) if senses else 0
         wait_until(
-            lambda count=index + 1: min(map(len, live.values())) >= count,
+            lambda wanted=expected: all(len(live[topic]) >= wanted[topic] for topic in live),
             what=f"all outputs of set {index}",
         )
 
     store = bag_typestore()
-    for topic, kind in OUTPUTS.items():
+    for topic, kind in outputs.items():
         decoded = [store.deserialize_cdr(raw, kind) for raw in live[topic]]
-        assert len(decoded) == len(offline[topic]) == SETS
+        assert len(decoded) == len(offline[topic]) == expected[topic]
         for mine, theirs in zip(decoded, offline[topic]):
             assert_equal(mine, theirs, topic)
     values = np.concatenate([np.asarray(grid.data) for grid in offline["/bev/occupancy_grid"]])
     assert set(values) == {-1, 0, 100}, "the network found everything or nothing: a weak test"
     assert any(cloud.width for cloud in offline["/bev/centers"])
+    if senses:
+        tables = [fields_from_message(cloud, "") for cloud in offline[LABELLED_POINTS]]
+        labels = {int(label) for table in tables for label in table["label"]}
+        assert {UNKNOWN, FREE} < labels, "no point is on anything: a weak test"
 
 
 def assert_equal(mine: Any, theirs: Any, where: str) -> None:
