@@ -273,6 +273,10 @@ class BagReader:
             return None
         return moved_points(self._frames.ego_motion(cloud_ns, stamp_ns) @ base_T_frame, points)
 
+    def has_points(self, sensor: str) -> bool:
+        """Whether there is a topic with point clouds of a sensor."""
+        return self._points_of(sensor) is not None
+
     def has_point_values(self, names: Iterable[str], sensor: str) -> bool:
         """Whether the first cloud of a sensor has fields of these names."""
         topic = self._points_of(sensor)

@@ -41,6 +41,8 @@ class ReadableClouds:
         if not self._missing:
             return []
         why = self._error or "none within 50 ms of the images, or TF does not reach its time"
+        if not self._reader.has_points(self._sensor):
+            why = "the bag has no such PointCloud2"
         return [
             f"{self._sensor} points: none for {self._missing} of {self._asked} sets, which "
             f"{self._consequence}: {why}"
