@@ -21,15 +21,9 @@ from typing import Generic
 from bev_perception.errors import ConfigurationError
 from bev_perception.perception.camera_stream import CameraStream
 from bev_perception.perception.fallen_stamps import FallenStamps, Verdict
-from bev_perception.perception.narrower_sets import narrower
+from bev_perception.perception.set_choice import OTHER_CLOCK, SetChoice
 from bev_perception.perception.synchronized_set import Frame, SynchronizedSet
 from bev_perception.perception.synchronizer_statistics import SynchronizerStatistics
-
-_SLOWER = 1.3
-"""A camera of so many times the period of another one is slower, however stamps jitter."""
-
-_OTHER_CLOCK = 10
-"""Stamps that differ by more than this many timeouts come from clocks that disagree."""
 
 
 class Synchronizer(Generic[Frame]):
@@ -139,8 +133,6 @@ class Synchronizer(Generic[Frame]):
     def _enter(self, frame: Frame) -> list[SynchronizedSet[Frame]]:
         """A frame whose time line is known; the sets that it completes."""
         stream = self._streams[frame.camera]
-        self._arrivals += 1
-        stream.last_arrival = self._arrivals
         cause = self._refusal(frame, stream.newest_ns)
         if len(self._behind) > 1:
             self._jump_back()
@@ -154,7 +146,7 @@ class Synchronizer(Generic[Frame]):
             if len(stream.queue) == self.max_queue:
                 self.statistics.count_dropped(stream.queue.popleft().camera, "overflow")
             stream.queue.append(frame)
-        self._undecided += 1
+        self._choice.note_arrival(stream)
         return self._decide()
 
     def give_up(self) -> list[SynchronizedSet[Frame]]:
@@ -225,8 +217,7 @@ class Synchronizer(Generic[Frame]):
         self._served_without: frozenset[str] = frozenset()
         self._behind: set[str] = set()
         self._fallen: FallenStamps[Frame] = FallenStamps(len(self.cameras), self.max_queue)
-        self._arrivals = 0
-        self._undecided = 0
+        self._choice = SetChoice(self._streams, self.tolerance_ns, self.timeout_ns, self.max_queue)
 
     def _jump_back(self) -> None:
         self.statistics.clock_jumps += 1
@@ -243,7 +234,7 @@ class Synchronizer(Generic[Frame]):
             return ""
         behind = frame.stamp_ns - self._served_ns
         if behind < 0:
-            if behind < -_OTHER_CLOCK * self.timeout_ns:
+            if behind < -OTHER_CLOCK * self.timeout_ns:
                 self._behind.add(frame.camera)
             return "late"
         if behind <= self.tolerance_ns and frame.camera in self._served_without:
@@ -256,7 +247,7 @@ class Synchronizer(Generic[Frame]):
         """Sets that can be given out; the present anchor's even when it should wait."""
         sets: list[SynchronizedSet[Frame]] = []
         while any(stream.queue for stream in self._streams.values()):
-            members = self._members(give_up)
+            members = self._choice.members(give_up)
             if members is None:
                 break
             give_up = False
@@ -265,66 +256,10 @@ class Synchronizer(Generic[Frame]):
                 sets.append(complete_set)
         return sets
 
-    def _members(self, give_up: bool) -> list[str] | None:
-        """Cameras of the next set, by stamp; None to wait."""
-        heads = sorted(
-            (stream.head_ns, name) for name, stream in self._streams.items() if stream.queue
-        )
-        anchor_ns = heads[0][0]
-        group = [name for head_ns, name in heads if head_ns - anchor_ns <= self.tolerance_ns]
-        give_up = give_up or self._timed_out(anchor_ns, group)
-        awaited = [
-            stream
-            for stream in self._streams.values()
-            if not stream.queue and not stream.is_silent(anchor_ns, self.timeout_ns)
-        ]
-        if awaited and not give_up:
-            return None
-        for stream in awaited:
-            stream.note_missed(anchor_ns)
-        first, narrower_ns = narrower([self._streams[name] for name in group])
-        if not first:
-            return group
-        known = all(len(self._streams[name].queue) > 1 for name in group[:first])
-        if known and narrower_ns <= self.tolerance_ns:
-            return group[:first]
-        return group if known or give_up else None
-
-    def _timed_out(self, anchor_ns: int, group: Sequence[str]) -> bool:
-        if self._undecided > self.max_queue:
-            return True
-        lagging = sum(
-            stream.newest_ns is not None
-            and stream.newest_ns < anchor_ns - _OTHER_CLOCK * self.timeout_ns
-            and stream.last_arrival > self._arrivals - self.max_queue
-            for stream in self._streams.values()
-        )
-        if lagging > len(group):
-            return False
-        limit = anchor_ns + self.timeout_ns
-        past = [
-            name
-            for name, stream in self._streams.items()
-            if stream.newest_ns is not None and stream.newest_ns > limit
-        ]
-        return len(past) >= 2 or any(name in group for name in past)
-
-    def _is_surplus(self, members: Sequence[str]) -> bool:
-        """Whether as many slower cameras or more go on behind, to come in a set of their own."""
-        paces_ns = [self._streams[name].pace_ns or math.inf for name in members]
-        slower = [
-            stream
-            for name, stream in self._streams.items()
-            if name not in members
-            and stream.queue
-            and _SLOWER * max(paces_ns) <= (stream.pace_ns or 0.0) <= self.timeout_ns
-        ]
-        return len(slower) >= len(members)
-
     def _take(self, members: Sequence[str]) -> SynchronizedSet[Frame] | None:
-        is_surplus = self._is_surplus(members)
+        is_surplus = self._choice.is_surplus(members)
         frames = {name: self._streams[name].queue.popleft() for name in members}
-        self._undecided = 0
+        self._choice.note_taken()
         if is_surplus:
             self._drop(frames.values(), "surplus")
             return None
