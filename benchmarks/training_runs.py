@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, NoReturn
 
 from tqdm import tqdm
@@ -22,6 +23,9 @@ from bev_perception.training.checkpoint import decisive_options
 from bev_perception.training.checkpoint_file import has_checkpoint
 from bev_perception.training.configuration import TrainConfig
 from bev_perception.training.train import WEIGHTS_NAME
+
+_WORKING_DIRECTORY = Lock()
+"""The parser of a recipe changes it for a moment, for all threads, to that of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,9 @@ def run_bev(*arguments: object, log: Path) -> None:
     command = [sys.executable, "-m", "bev_perception.cli.main", *map(str, arguments)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
-        code = subprocess.call(command, stdout=file, stderr=subprocess.STDOUT)
+        with _WORKING_DIRECTORY:
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        code = process.wait()
     if code:
         raise SystemExit(f"bev {arguments[0]} failed with exit code {code}; see {log}")
 
@@ -105,7 +111,8 @@ def train_config(arguments: Sequence[object]) -> TrainConfig:
     Raises:
         ConfigurationError: they make no training.
     """
-    return configuration(_train_parser().parse_args([str(word) for word in arguments]))[0]
+    with _WORKING_DIRECTORY:
+        return configuration(_train_parser().parse_args([str(word) for word in arguments]))[0]
 
 
 class _RaisingParser(Parser):
