@@ -44,7 +44,8 @@ def points_from_message(
             the message does not have.
 
     Raises:
-        BagError: no x, y, z or values fields, or a buffer too short for its size.
+        BagError: no x, y, z or values fields, one of several numbers, or a buffer too short for
+            its size.
     """
     table = fields_from_message(message, topic)
     names = table.dtype.names or ()
@@ -56,6 +57,9 @@ def points_from_message(
             + ("; model.sensor radar takes x, y and z alone" if values else "")
         )
     columns = [table[name] if name in names else np.zeros(len(table)) for name in (*"xyz", *values)]
+    several = [name for name, column in zip((*"xyz", *values), columns) if column.ndim > 1]
+    if several:
+        raise BagError(f"{topic}: point cloud with several numbers per point in {several[0]!r}")
     points = np.stack([column.astype(np.float64) for column in columns], axis=-1)
     points = points[np.isfinite(points[:, :3]).all(axis=1)]
     return np.where(np.isfinite(points), points, 0.0) if values else points
@@ -77,7 +81,8 @@ def fields_from_message(message: Any, topic: str) -> NDArray[np.void]:
         formats.append(code if field.count in (0, 1) else (code, (int(field.count),)))
         offsets.append(int(field.offset))
     height, width = int(message.height), int(message.width)
-    point_step, row_step = int(message.point_step), int(message.row_step)
+    point_step = int(message.point_step)
+    row_step = max(int(message.row_step), width * point_step)  # some drivers leave it 0
     needed = (height - 1) * row_step + width * point_step if height and width else 0
     data = np.frombuffer(message.data, dtype=np.uint8)
     if data.size < needed:

@@ -66,7 +66,7 @@ def find_objects(
 
     Returns:
         Boxes in levelled base_link that stand on z = 0. The id is the rank, the score the
-        centre value of the peak, the velocity zero. The heading is one of two: the one
+        centre value of the peak, the velocity unknown. The heading is one of two: the one
         within 90 degrees of the x axis; tracking tells them apart.
     """
     peaks, scores = find_peaks(grid, center, settings, class_map)
@@ -226,4 +226,4 @@ def _box(
     rotation = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     pose = RigidTransform(rotation, np.array([x, y, height / 2.0]))
     size = np.array([length, width, height])
-    return ObjectBox(settings.object_label, rank, pose, size, np.zeros(3), score=score)
+    return ObjectBox(settings.object_label, rank, pose, size, score=score)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bev_perception.geometry import OBJECT_CLASSES, BevGrid, BevOutput, ObjectBox
 
 UNKNOWN, FREE, OCCUPIED = 0, 1, 2
-"""Labels of points: outside what cameras see, of no object, and in an occupied cell without one."""
+"""Labels of points: nothing known, of no object, and in an occupied cell without one."""
 
 FIRST_CLASS = 16
 """Points on an object have the label FIRST_CLASS + the place of its class in OBJECT_CLASSES."""
@@ -42,8 +42,9 @@ def labelled_points(
     """Every point with what the map says of its place.
 
     A point is on what fills its cell if the cell is occupied and the point lies above GROUND_M and
-    not above the top of the cell's object. All other points of cells that cameras see are free:
-    the ground, façades, what hangs over the street.
+    not above the top of the cell's object. The ground is free, and so are all points of cells that
+    are not occupied: façades, what hangs over the street. Nothing is said of points above that top,
+    as heights are assumed, not seen: it may be a lorry's.
 
     Args:
         points: (N, 3) metres in base_link (not levelled) at the output's stamp; columns behind
@@ -68,11 +69,13 @@ def labelled_points(
     owners = cell_owners(occupied, output.objects, grid)[rows, columns]
     tops, labels, ids = _of_objects(output.objects, object_height_m)
     height = levelled[:, 2]
-    on_it = known & occupied[rows, columns] & (height > GROUND_M) & (height <= tops[owners])
+    over_ground = known & occupied[rows, columns] & (height > GROUND_M)
+    on_it = over_ground & (height <= tops[owners])
     table = np.zeros(len(levelled), dtype=np.dtype(list(LABELLED_POINT_FIELDS)))
     for axis, name in enumerate("xyz"):
         table[name] = np.asarray(points).reshape(-1, 3)[:, axis]
-    table["label"] = np.where(on_it, labels[owners], np.where(known, FREE, UNKNOWN))
+    is_free = known & ~over_ground
+    table["label"] = np.where(on_it, labels[owners], np.where(is_free, FREE, UNKNOWN))
     table["probability"] = np.where(known, output.probability[rows, columns], 0.0)
     table["id"] = np.where(on_it, ids[owners], NOBODY)
     return table

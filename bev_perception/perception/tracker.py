@@ -9,7 +9,6 @@ inside a gate. It knows nothing of appearance.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -36,7 +35,7 @@ class TrackerSettings:
         acceleration_m_per_s2: that of accelerations, constant from one moment to the next.
         told_m_per_s: that of a velocity that a network tells, per axis.
         heading_speed: metres per second from which the motion decides between the two
-            headings that a rectangle leaves open.
+            headings that a rectangle leaves open; below, it is the one nearer to the last.
     """
 
     gate_m: float = 2.5
@@ -64,6 +63,7 @@ class _Track:
         covariance: (2, 2) of position and velocity, the same for both axes.
         seen_ns: when it was seen last.
         hits: how often it was seen.
+        heading: (2,) unit vector in the world, as told last.
     """
 
     object_id: int
@@ -71,6 +71,7 @@ class _Track:
     covariance: NDArray[np.float64]
     seen_ns: int
     hits: int = 1
+    heading: NDArray[np.float64] | None = None
 
     def advance(self, elapsed_s: float, acceleration: float) -> None:
         """To what is expected so much later."""
@@ -113,10 +114,11 @@ class Tracker:
 
         Args:
             objects: of one moment, in one frame, usually levelled base_link. A velocity over
-                ground that is not zero was told by a network and is one more measurement.
+                ground that is known was told by a network and is one more measurement.
             stamp_ns: of that moment, nanoseconds.
-            world_T_frame: pose of that frame in a world at rest. When None the ids hold but
-                velocities stay what they are: they would be relative to the moving vehicle.
+            world_T_frame: pose of that frame in a world at rest. When None the ids and headings
+                hold but velocities stay what they are: they would be relative to the moving
+                vehicle.
             world_frame: name of that world; another one is an unknown offset away.
         """
         has_pose = world_T_frame is not None
@@ -131,7 +133,7 @@ class Tracker:
         centers = np.array([box.center for box in objects]).reshape(-1, 3)
         positions = pose.apply(centers)[:, :2]
         told = np.array([box.velocity for box in objects]).reshape(-1, 3)
-        is_told = has_pose & told.any(axis=1) & np.isfinite(told).all(axis=1)
+        is_told = has_pose & np.isfinite(told).all(axis=1)
         told = pose.rotate(told)[:, :2]
         tracks = [
             self._observed(owner, positions[row], told[row] if is_told[row] else None, stamp_ns)
@@ -141,7 +143,10 @@ class Tracker:
         for row, track in zip(flat, tracks):
             row[:2] = track.state[1]
         velocities = pose.inverse().rotate(flat)
-        return tuple(map(self._described, objects, tracks, velocities))
+        return tuple(
+            self._described(box, track, velocity, pose)
+            for box, track, velocity in zip(objects, tracks, velocities)
+        )
 
     def _assign(self, positions: NDArray[np.float64], stamp_ns: int) -> list[_Track | None]:
         """Per position (n, 2) its track, None for a new one."""
@@ -187,13 +192,22 @@ class Tracker:
             track.correct(velocity, _VELOCITY, settings.told_m_per_s)
         return track
 
-    def _described(self, box: ObjectBox, track: _Track, velocity: NDArray[np.float64]) -> ObjectBox:
-        if not self._has_pose:
-            return replace(box, object_id=track.object_id)
-        pose = box.pose
-        is_moving = math.hypot(*velocity.tolist()) >= self.settings.heading_speed
-        if is_moving and float(velocity @ pose.rotation[:, 0]) < 0.0:
-            pose = pose @ _HALF_TURN
-        return ObjectBox(
-            box.label, track.object_id, pose, box.size, velocity, box.visibility, box.score
+    def _described(
+        self,
+        box: ObjectBox,
+        track: _Track,
+        velocity: NDArray[np.float64],
+        world_T_frame: RigidTransform,
+    ) -> ObjectBox:
+        """The box with what its track knows; the track learns which way it looks."""
+        heading = world_T_frame.rotate(box.pose.rotation[:, 0])[:2]
+        is_moving = self._has_pose and np.hypot(*track.state[1]) >= self.settings.heading_speed
+        forward = track.state[1] if is_moving else track.heading
+        is_turned = forward is not None and float(forward @ heading) < 0.0
+        track.heading = -heading if is_turned else heading
+        return replace(
+            box,
+            object_id=track.object_id,
+            pose=box.pose @ _HALF_TURN if is_turned else box.pose,
+            velocity=velocity if self._has_pose else box.velocity,
         )

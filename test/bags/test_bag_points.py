@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bev_perception.bags import BagReader, BagWriter
+from bev_perception.bags.point_clouds import points_from_message, points_to_message
 from bev_perception.errors import BagError
 from bev_perception.geometry import CameraFrame, FrameSet, RigidTransform, load_rig
 from bev_perception.geometry.point_values import RADAR_VALUES
@@ -70,3 +72,19 @@ def test_a_radar_with_features_gives_its_values_and_one_without_names_what_it_la
     np.testing.assert_array_equal(found[:, 3:-1], expected[:, 3:])
     assert not found[:, -1].any(), "a radar that tells no time measured now"
     np.testing.assert_array_equal(plain, found[:, :3])
+
+
+def test_rows_whose_step_a_driver_left_out_follow_each_other() -> None:
+    points = np.arange(18.0).reshape(6, 3)
+    message = points_to_message(0, "lidar", points)
+    message = replace(message, height=2, width=3)
+    for row_step in (0, 12, 36):
+        found = points_from_message(replace(message, row_step=row_step), LIDAR)
+        np.testing.assert_array_equal(found, points)
+
+
+def test_a_field_of_several_numbers_is_refused_by_name() -> None:
+    message = points_to_message(0, "lidar", np.zeros((4, 4)), ("intensity",))
+    message.fields[1].count = 2
+    with pytest.raises(BagError, match=f"{LIDAR}: .*several numbers per point in 'y'"):
+        points_from_message(message, LIDAR)

@@ -71,7 +71,7 @@ def said_of(point: np.ndarray, output: BevOutput) -> tuple[int, int]:
         if gap < nearest:
             nearest, owner = gap, box
     if point[2] > (HEIGHT_M if owner is None else owner.size[2]):
-        return FREE, NOBODY
+        return UNKNOWN, NOBODY
     if owner is None:
         return OCCUPIED, NOBODY
     return FIRST_CLASS + OBJECT_CLASSES.index(owner.label), owner.object_id

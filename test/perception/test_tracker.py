@@ -20,7 +20,7 @@ STEP = SECOND // 10
 
 def box(x: float, y: float, yaw: float = 0.0) -> ObjectBox:
     pose = RigidTransform.from_euler(yaw=yaw, translation=(x, y, 0.8))
-    return ObjectBox("car", 0, pose, np.array([4.5, 1.9, 1.6]), np.zeros(3))
+    return ObjectBox("car", 0, pose, np.array([4.5, 1.9, 1.6]))
 
 
 def ego(x: float = 0.0, y: float = 0.0, yaw: float = 0.0) -> RigidTransform:
@@ -71,7 +71,9 @@ def test_velocities_are_those_of_the_most_likely_motion(seen):
         if is_told:
             rows.append(velocity / settings.told_m_per_s)
             values.append(told / settings.told_m_per_s)
-        one = replace(box(place, 0.0), velocity=np.array([told * is_told, 0.0, 0.0]))
+        one = box(place, 0.0)
+        if is_told:
+            one = replace(one, velocity=np.array([told, 0.0, 0.0]))
         (found,) = tracker.update([one], round(stamp_s * SECOND), ego())
         assert found.object_id == 0
     motion = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
@@ -138,6 +140,31 @@ def test_motion_turns_the_heading_that_a_rectangle_leaves_open():
     assert abs(found.pose.yaw) == pytest.approx(np.pi - 0.1)
 
 
+@pytest.mark.parametrize("has_pose", [True, False])
+def test_a_standing_object_does_not_turn_round(has_pose):
+    """Across the vehicle's way, where a rectangle's heading jumps between left and right."""
+    tracker, random, yaws = Tracker(), np.random.default_rng(0), []
+    for index in range(60):
+        yaw = np.pi / 2 + random.normal(0.0, 0.05)
+        seen = [box(12.0, 3.0, yaw=yaw if abs(yaw) < np.pi / 2 else yaw - np.pi)]
+        (found,) = tracker.update(seen, index * STEP, ego() if has_pose else None)
+        yaws.append(found.pose.yaw)
+    assert np.ptp(yaws) < 0.5
+
+
+def test_what_stops_looks_where_it_came_from_while_the_vehicle_turns_away():
+    tracker, world_yaws = Tracker(), []
+    for index in range(60):
+        world_T_base = ego(0.0, 0.0, 0.06 * max(0, index - 20))
+        oncoming = box(30.0 - 0.5 * min(index, 20), 0.0).transformed(world_T_base.inverse())
+        yaw = np.arctan(np.tan(oncoming.pose.yaw))  # within 90 degrees of the x axis
+        pose = RigidTransform.from_euler(yaw=yaw, translation=oncoming.center)
+        (found,) = tracker.update([replace(oncoming, pose=pose)], index * STEP, world_T_base)
+        world_yaws.append((world_T_base @ found.pose).rotation[0, 0])
+    assert np.linalg.norm(found.velocity) < 0.5
+    np.testing.assert_allclose(world_yaws[5:], -1.0, atol=1e-6)
+
+
 def test_parked_cars_stay_parked_where_odometry_takes_over():
     """Poses fall from map to odom, 2 m to the side; ids are new, none is used again."""
     tracker, seen = Tracker(), set()
@@ -153,12 +180,12 @@ def test_parked_cars_stay_parked_where_odometry_takes_over():
     assert seen == {("map", 0, 1, 2), ("odom", 3, 4, 5)}
 
 
-def test_without_ego_pose_ids_hold_and_velocities_stay_zero():
+def test_without_ego_pose_ids_hold_and_velocities_stay_unknown():
     tracker = Tracker()
     for index in range(5):
         (found,) = tracker.update([box(10 + 0.5 * index, 0.0)], index * STEP, None)
     assert found.object_id == 0
-    assert not found.velocity.any()
+    assert np.isnan(found.velocity).all()
 
 
 def test_time_that_goes_back_starts_anew_without_using_ids_again():
