@@ -24,6 +24,7 @@ from bev_perception.geometry.class_map import ClassMap
 from bev_perception.perception.peaks import (
     cells_where,
     find_peaks,
+    least_cells,
     least_distance,
 )
 from bev_perception.perception.settings import DEFAULT_SETTINGS, PipelineSettings
@@ -80,9 +81,8 @@ def find_objects(
         cells.take(grouped, axis=1),
         votes.take(grouped, axis=1),
         owner.take(grouped),
-        len(peaks),
+        least_cells(grid, peaks, settings, class_map),
         grid.resolution,
-        settings,
     )
     return tuple(
         _box(rank, rectangle, score, settings)
@@ -103,7 +103,7 @@ def instance_map(
     """(num_y, num_x) which object each occupied cell belongs to, -1 for none.
 
     The cells are those that find_objects, whose arguments these are, fits its boxes to. Numbers
-    are ranks of peaks; those of peaks with fewer than min_cells cells are missing.
+    are ranks of peaks; those of peaks whose cells cover too little are missing.
     """
     instances = np.full(grid.shape, -1, dtype=np.int32)
     peaks, _ = find_peaks(grid, center, settings, class_map)
@@ -111,7 +111,8 @@ def instance_map(
     if len(peaks) and len(rows):
         least_m = least_distance(settings, class_map)
         _, _, owner = _grouped(grid, offset, peaks, rows, columns, settings, least_m)
-        small = np.bincount(owner[owner >= 0], minlength=len(peaks)) < settings.min_cells
+        needed = least_cells(grid, peaks, settings, class_map)
+        small = np.bincount(owner[owner >= 0], minlength=len(peaks)) < needed
         instances[rows, columns] = np.where(small[owner], -1, owner)
     return instances
 
@@ -192,13 +193,16 @@ def _fit(
     cells: NDArray[np.float64],
     votes: NDArray[np.float64],
     owner: NDArray[np.intp],
-    num_peaks: int,
+    needed: NDArray[np.intp],
     resolution: float,
-    settings: PipelineSettings,
 ) -> _Rectangles:
-    """Rectangles with the moments of each group of cells (2, m) with votes (2, m)."""
+    """Rectangles with the moments of each group of cells (2, m) with votes (2, m).
+
+    Groups have owners 0 to n - 1; those of fewer cells than needed (n,) are left out.
+    """
+    num_peaks = len(needed)
     count = np.bincount(owner, minlength=num_peaks)
-    peaks = np.flatnonzero(count >= settings.min_cells)
+    peaks = np.flatnonzero(count >= needed)
     number = np.maximum(count, 1)
 
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

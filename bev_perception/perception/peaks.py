@@ -41,11 +41,26 @@ def find_peaks(
     if class_map is None:
         kept = _suppressed(positions, settings.peak_radius_m)
     else:
-        numbers = class_map.probability[:, rows, columns].argmax(axis=0)
+        numbers = _class_numbers(class_map, rows, columns)
         radii = _least_distances(settings, class_map)
         kept = _suppressed_by_class(positions, least_m, numbers, radii)
     kept = kept[: settings.max_objects]
     return positions[kept], values[rows[kept], columns[kept]]
+
+
+def least_cells(
+    grid: BevGrid,
+    peaks: NDArray[np.float64],
+    settings: PipelineSettings,
+    class_map: ClassMap | None = None,
+) -> NDArray[np.intp]:
+    """(n,) how many occupied cells the object of each peak (n, 2) needs, at least 1."""
+    areas = np.full(len(peaks), settings.min_area_m2)
+    if class_map is not None:
+        rows, columns = np.rint(grid.to_cells(peaks)).astype(np.intp).T
+        of_class = np.array([settings.min_area_of(group) for group in class_map.classes])
+        areas = of_class[_class_numbers(class_map, rows, columns)]
+    return np.maximum(np.ceil(areas / grid.resolution**2 - 1e-9), 1).astype(np.intp)
 
 
 def least_distance(settings: PipelineSettings, class_map: ClassMap | None) -> float:
@@ -58,6 +73,14 @@ def least_distance(settings: PipelineSettings, class_map: ClassMap | None) -> fl
 def _least_distances(settings: PipelineSettings, class_map: ClassMap) -> NDArray[np.float64]:
     """(K,) metres, of two peaks of one class."""
     return np.array([settings.peak_radius_of(group) for group in class_map.classes])
+
+
+def _class_numbers(
+    class_map: ClassMap, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Channel of the likeliest class of each cell."""
+    numbers: NDArray[np.intp] = class_map.probability[:, rows, columns].argmax(axis=0)
+    return numbers
 
 
 def cells_where(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -14,6 +14,11 @@ _RADII = {
     "pedestrian": "pedestrian_radius_m",
     "two_wheeler": "two_wheeler_radius_m",
 }
+_AREAS = {
+    "vehicle": "min_area_m2",
+    "pedestrian": "pedestrian_min_area_m2",
+    "two_wheeler": "two_wheeler_min_area_m2",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,9 @@ class PipelineSettings:
         pedestrian_radius_m, two_wheeler_radius_m: the same for two of those.
         group_radius_m: an occupied cell belongs to the peak nearest to where its offset
             points, if that is within this many metres.
-        min_cells: objects of fewer occupied cells are dropped.
+        min_area_m2: objects whose occupied cells cover less than this, square metres, are dropped;
+            where the network tells classes apart, vehicles.
+        pedestrian_min_area_m2, two_wheeler_min_area_m2: the same for those.
         max_objects: only the highest peaks are kept.
         object_label: class given to every vehicle; the network knows no kinds of them, and a
             car is the most frequent one.
@@ -48,7 +55,9 @@ class PipelineSettings:
     pedestrian_radius_m: float = 0.5
     two_wheeler_radius_m: float = 1.0
     group_radius_m: float = 2.5
-    min_cells: int = 3
+    min_area_m2: float = 0.75
+    pedestrian_min_area_m2: float = 0.25
+    two_wheeler_min_area_m2: float = 0.5
     max_objects: int = 256
     object_label: str = "car"
     object_height_m: float = 1.6
@@ -63,12 +72,11 @@ class PipelineSettings:
                 raise ConfigurationError(
                     f"{name} must lie between 0 and 1, got {getattr(self, name)}"
                 )
-        for name in (*_RADII.values(), "group_radius_m", "object_height_m"):
+        for name in (*_RADII.values(), *_AREAS.values(), "group_radius_m", "object_height_m"):
             if not getattr(self, name) > 0.0:
                 raise ConfigurationError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("min_cells", "max_objects"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.max_objects < 1:
+            raise ConfigurationError(f"max_objects must be at least 1, got {self.max_objects}")
         if not self.level_tolerance_deg >= 0.0:
             raise ConfigurationError(
                 f"level_tolerance_deg must not be negative, got {self.level_tolerance_deg}"
@@ -82,6 +90,10 @@ class PipelineSettings:
     def peak_radius_of(self, group: str) -> float:
         """Least distance of two peaks of one group of geometry.class_sets, metres."""
         return float(getattr(self, _RADII[group]))
+
+    def min_area_of(self, group: str) -> float:
+        """Least area of an object of one group of geometry.class_sets, square metres."""
+        return float(getattr(self, _AREAS[group]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that ``PipelineSettings(**values)`` restores."""

@@ -12,7 +12,7 @@ from bev_perception.perception import PipelineSettings
 
 MAX_CAMERAS = 8
 _THRESHOLD = (0.001, 0.999)
-_LEAST_M = 0.01
+_LEAST_M, _LEAST_M2 = 0.01, 0.0001
 _A_LIST = "a list of names such as [front, rear]"
 
 LIVE = (
@@ -22,7 +22,9 @@ LIVE = (
     "pedestrian_radius_m",
     "two_wheeler_radius_m",
     "group_radius_m",
-    "min_cells",
+    "min_area_m2",
+    "pedestrian_min_area_m2",
+    "two_wheeler_min_area_m2",
     "max_objects",
     "object_height_m",
     "residual_pose",
@@ -205,8 +207,18 @@ PARAMETERS: dict[str, ParameterEntry] = {
         _LEAST_M,
         50,
     ),
-    "min_cells": ParameterEntry(
-        _DEFAULTS.min_cells, "objects of fewer occupied cells are dropped", 1, 10_000
+    "min_area_m2": ParameterEntry(
+        _DEFAULTS.min_area_m2,
+        "objects whose occupied cells cover less are dropped, square metres; where classes are "
+        "told apart, vehicles",
+        _LEAST_M2,
+        100,
+    ),
+    "pedestrian_min_area_m2": ParameterEntry(
+        _DEFAULTS.pedestrian_min_area_m2, "the same for pedestrians", _LEAST_M2, 100
+    ),
+    "two_wheeler_min_area_m2": ParameterEntry(
+        _DEFAULTS.two_wheeler_min_area_m2, "the same for two-wheelers", _LEAST_M2, 100
     ),
     "max_objects": ParameterEntry(
         _DEFAULTS.max_objects, "only the highest peaks are kept", 1, 10_000

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.geometry import (
     BevGrid,
     CameraFrame,
@@ -19,6 +20,7 @@ from bev_perception.geometry import (
 from bev_perception.geometry.class_map import ClassMap
 from bev_perception.geometry.class_sets import ROAD_USERS
 from bev_perception.geometry.frames import BODY_T_OPTICAL
+from bev_perception.geometry.rasterize import cells_in_convex_polygon
 from bev_perception.inference import RawOutput
 from bev_perception.model import SegnetConfig
 from bev_perception.perception import Pipeline
@@ -60,7 +62,7 @@ def two_peaks(apart_m, group):
     places = np.array([[0.0, -apart_m / 2], [0.0, apart_m / 2]])
     distances = np.linalg.norm(FINE.cell_centers[None] - places[:, None, None], axis=-1)
     probability = np.zeros((3, *FINE.shape), dtype=np.float32)
-    probability[ROAD_USERS.index(group)][distances.min(axis=0) < 0.45] = 0.9
+    probability[ROAD_USERS.index(group)][distances.min(axis=0) < 0.55] = 0.9
     center = np.max([[1.0], [0.95]] * np.exp(-((distances / 0.15) ** 2)).reshape(2, -1), axis=0)
     nearest = places[distances.argmin(axis=0)]
     offset = np.moveaxis(nearest - FINE.cell_centers, -1, 0).astype(np.float32)
@@ -121,3 +123,29 @@ def test_the_pipeline_says_what_its_objects_are():
     output = Pipeline(Crossing(), rig).process(frame_set)
     assert [entry.label for entry in output.objects] == ["pedestrian"]
     assert output.probability.max() == np.float32(0.9)
+
+
+@pytest.mark.parametrize("resolution", [0.5, 0.25])
+def test_every_object_of_perfect_maps_is_found_however_small(resolution: float) -> None:
+    random, grid = np.random.default_rng(0), BevGrid.centered(25.0, resolution)
+    sizes = {"pedestrian": (0.6, 0.6, 1.75), "bicycle": (1.8, 0.6, 1.6), "car": (4.5, 1.9, 1.6)}
+    for label, size in sizes.items():
+        places = 8.0 * np.stack(np.mgrid[-2:3, -2:3], axis=-1).reshape(-1, 2)
+        places = places + random.uniform(-1.0, 1.0, places.shape)
+        boxes = [
+            ObjectBox(
+                label,
+                number,
+                RigidTransform.from_euler(
+                    yaw=random.uniform(-3, 3), translation=(*place, size[2] / 2)
+                ),
+                np.array(size),
+            )
+            for number, place in enumerate(places)
+        ]
+        truth = make_targets(boxes, grid, TargetSettings(classes=ROAD_USERS))
+        class_map = ClassMap(truth.classes.astype(np.float32), ROAD_USERS)
+        maps = truth.segmentation.astype(np.float32), truth.center, truth.offset
+        found = find_objects(grid, *maps, class_map=class_map)
+        drawn = [box for box in boxes if len(cells_in_convex_polygon(grid, box.footprint)[0])]
+        assert len(found) == len(drawn) > 20

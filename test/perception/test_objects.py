@@ -166,7 +166,7 @@ def test_eighty_vehicles_on_a_fine_grid_take_a_few_milliseconds():
         ("peak_radius_m", 0.0),
         ("group_radius_m", -1.0),
         ("object_height_m", float("nan")),
-        ("min_cells", 0),
+        ("min_area_m2", 0.0),
         ("max_objects", 0),
         ("level_tolerance_deg", -0.1),
         ("object_label", "boat"),

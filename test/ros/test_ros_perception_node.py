@@ -142,7 +142,7 @@ def test_threshold_changes_while_it_runs(node: SimpleNamespace, cameras: Any) ->
     [
         ("occupancy_threshold", 1.0, "out of range"),
         ("center_threshold", 7.0, "center_threshold"),
-        ("min_cells", 0, "min_cells"),
+        ("min_area_m2", 0.0, "min_area_m2"),
         ("peak_radius_m", 0.0, "out of range"),
         ("weights", "other", "read when the node is configured"),
         ("cameras", ["front"], "read when the node is configured"),
