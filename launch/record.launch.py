@@ -26,7 +26,10 @@ from bev_perception.resources import config_path
 from bev_perception.ros.launch_arguments import described, enclave_environment
 
 SHIPPED_QOS = config_path("record_qos.yaml")
-ALWAYS = ("/tf", "/tf_static", "/odom", "/clock", "/diagnostics", "/ground_truth/objects")
+ALWAYS = (
+    *("/tf", "/tf_static", "/odom", "/clock", "/diagnostics"),
+    *("/lidar/points", "/imu/data", "/ground_truth/objects"),
+)
 COMPLETION_S = "60"
 """Seconds that ros2 bag gets after Ctrl-C to write what it has in memory."""
 

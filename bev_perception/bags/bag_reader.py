@@ -342,7 +342,9 @@ class BagReader:
 
     def _points_of(self, sensor: str) -> StampedTopic | None:
         if sensor not in self._points:
-            found = find_points(self._bag.connections, sensor)
+            named = self._rig_file.points_topic if self._rig_file else None
+            with about(self.path):
+                found = find_points(self._bag.connections, sensor, named)
             self._points[sensor] = StampedTopic.scan(self._bag, found) if found else None
         return self._points[sensor]
 

@@ -30,7 +30,15 @@ _NOT_A_CAMERA = re.compile(
 )
 _LABEL_TOPIC = re.compile(r"ground_truth|(^|[/_])(gt|annotations?|labels?|objects)($|[/_])")
 _LABEL_TYPES = (MARKER_ARRAY, DETECTIONS, OBJECT_ARRAY)
-_OWN_OUTPUT = "/bev/"
+_OWN_OUTPUT, _ONLY_OURS = "/bev/", "probability_grid"
+"""The node's usual name, and a topic below whatever name it has."""
+
+_CLOUD_NAMES = {
+    "lidar": re.compile(r"lidar|velodyne|ouster|hesai|pandar|livox|rslidar|robosense|laser"),
+    "radar": re.compile(r"radar"),
+}
+_NOT_MEASURED_SO = re.compile(r"depth|stereo|camera|disparity")
+_WHOLE_CLOUD = re.compile(r"points?(_?raw)?$|point_?cloud2?$")
 _FOREIGN = "/carla/"
 """Cameras here are those of another CARLA interface, whose CameraInfo may be wrong."""
 
@@ -124,8 +132,7 @@ def find_labels(connections: Iterable[Connection], topic: str | None = None) -> 
         for c in connections
         if c.msgtype in _LABEL_TYPES
         and c.msgcount
-        and _LABEL_TOPIC.search(c.topic)
-        and not c.topic.startswith(_OWN_OUTPUT)
+        and is_label_topic(c.topic, c.msgtype, {other.topic for other in connections})
     ]
     return min(
         candidates,
@@ -134,21 +141,33 @@ def find_labels(connections: Iterable[Connection], topic: str | None = None) -> 
     )
 
 
-def find_points(connections: Iterable[Connection], sensor: str = "lidar") -> Connection | None:
-    """The connection of "lidar", "radar" or "radar_features" points, by names that say so.
+def find_points(
+    connections: Iterable[Connection], sensor: str = "lidar", topic: str | None = None
+) -> Connection | None:
+    """The connection of "lidar", "radar" or "radar_features" points: that of a topic, else by name.
 
-    Clouds are a LiDAR's unless the topic says radar.
+    Clouds are a LiDAR's unless the topic says radar, or that cameras measured them. Of several the
+    one that names the sensor comes first, then one that names nothing done to the points.
+
+    Raises:
+        BagError: the topic named is not in the bag, or of another type.
     """
-    name = sensor.partition("_")[0]
-    clouds = [
-        c
-        for c in connections
-        if c.msgtype == POINT_CLOUD
-        and c.msgcount
-        and not c.topic.startswith(_OWN_OUTPUT)
-        and ("radar" in c.topic) == (name == "radar")
-    ]
-    return min(clouds, key=lambda c: (name not in c.topic, c.topic), default=None)
+    connections = list(connections)
+    if topic is not None:
+        named = next((c for c in connections if c.topic == topic), None)
+        if named is None or named.msgtype != POINT_CLOUD:
+            seen = f"is of type {named.msgtype}" if named else "is not in the bag"
+            raise BagError(f"rig file: points topic {topic!r} {seen}; expected a {POINT_CLOUD}")
+        return named
+    wanted, topics = sensor.partition("_")[0], {c.topic for c in connections}
+    clouds = [c for c in connections if c.msgcount and is_cloud_topic(c.topic, c.msgtype, topics)]
+
+    def rank(cloud: Connection) -> tuple[bool, bool, str]:
+        name = cloud.topic.lower()
+        return not _CLOUD_NAMES[wanted].search(name), not _WHOLE_CLOUD.search(name), cloud.topic
+
+    of_sensor = [c for c in clouds if ("radar" in c.topic.lower()) == (wanted == "radar")]
+    return min(of_sensor, key=rank, default=None)
 
 
 def find_imu(connections: Iterable[Connection]) -> Connection | None:
@@ -169,10 +188,31 @@ def is_rectified(image_topic: str, told: bool | None = None) -> bool:
     return "image_rect" in image_topic if told is None else told
 
 
-def is_label_topic(topic: str, msgtype: str) -> bool:
-    """Whether find_labels would take a topic for labelled objects."""
+def is_label_topic(topic: str, msgtype: str, topics: Collection[str]) -> bool:
+    """Whether find_labels would take a topic, of all that there are, for labelled objects."""
     labels = msgtype in _LABEL_TYPES and _LABEL_TOPIC.search(topic)
-    return bool(labels) and not topic.startswith(_OWN_OUTPUT)
+    return bool(labels) and not is_own_output(topic, topics)
+
+
+def is_cloud_topic(topic: str, msgtype: str, topics: Collection[str]) -> bool:
+    """Whether find_points would take a topic, of all that there are, for points of a sensor."""
+    measured = msgtype == POINT_CLOUD and not _NOT_MEASURED_SO.search(topic.lower())
+    return measured and not is_own_output(topic, topics)
+
+
+def is_own_output(topic: str, topics: Collection[str]) -> bool:
+    """Whether a perception node of ours publishes a topic, in whatever namespace and by what name.
+
+    Args:
+        topic: full name.
+        topics: all that there are.
+    """
+    node = topic
+    while "/" in node:
+        node = node.rpartition("/")[0]
+        if f"{node}/{_ONLY_OURS}" in topics:
+            return True
+    return _OWN_OUTPUT in topic
 
 
 def info_topic(image_topic: str, infos: Collection[str] = ()) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bev_perception.bags.output_reader import DEFAULT_NODE
 from bev_perception.cli.bag_run import load_optional_rig
 from bev_perception.cli.evaluation_folder import EvaluationFolder
 from bev_perception.cli.evaluation_report import all_tables, curves_picture, names_of
@@ -81,7 +80,7 @@ def respondent_of(evaluation: EvaluationFolder) -> Respondent:
     """
     arguments = evaluation.run["arguments"]
     if arguments.get("recorded"):
-        return RecordedRespondent(DEFAULT_NODE)
+        return RecordedRespondent(evaluation.run["engine"]["recorded"])
     return EngineRespondent(engine_of(arguments))
 
 

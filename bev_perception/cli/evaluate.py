@@ -37,6 +37,9 @@ def _add_arguments(parser: Parser) -> None:
         "and run no network",
     )
     parser.add_argument(
+        "--node", type=str, default="bev", help="for --recorded: whose outputs, with its namespace"
+    )
+    parser.add_argument(
         "--retention",
         action="store_true",
         help="also measure how much IoU is kept with cameras turned, raised or lost, known to the "

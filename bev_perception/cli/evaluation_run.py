@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bev_perception.bags.output_reader import DEFAULT_NODE
 from bev_perception.cli.bag_run import METRICS_FILE, load_optional_rig
 from bev_perception.cli.evaluation_folder import (
     REPORT_FILE,
@@ -18,7 +17,7 @@ from bev_perception.cli.evaluation_folder import (
 )
 from bev_perception.cli.evaluation_report import evaluation_report
 from bev_perception.cli.output_directory import write_json, write_run_file
-from bev_perception.cli.parser import Arguments, require
+from bev_perception.cli.parser import Arguments, node_name, require
 from bev_perception.datasets.drives import find_bags
 from bev_perception.evaluation.answers import EngineRespondent, RecordedRespondent, Respondent
 from bev_perception.evaluation.evaluate import evaluate
@@ -53,7 +52,8 @@ def run_evaluation(arguments: Arguments, folder: Path) -> dict[str, Any]:
     bags = find_bags([Path(bag) for bag in arguments.bags])
     rig_file = load_optional_rig(arguments.rig)
     engine = None if arguments.recorded else engine_of(arguments)
-    respondent = RecordedRespondent() if engine is None else EngineRespondent(engine)
+    node = node_name(arguments.node)
+    respondent = RecordedRespondent(node) if engine is None else EngineRespondent(engine)
     result = evaluate(bags, respondent, rig_file=rig_file, stride=arguments.stride)
     metrics = dict(result.metrics)
     stride = arguments.retention_stride or arguments.stride
@@ -66,7 +66,9 @@ def run_evaluation(arguments: Arguments, folder: Path) -> dict[str, Any]:
     pictures = _pictures(folder, result.frames, respondent, rig_file, arguments.pictures)
     write_json(folder / METRICS_FILE, metrics)
     write_frames(folder, result.frames, pictures)
-    write_run_file(folder, "evaluate", {"arguments": arguments.as_dict(), "engine": _said(engine)})
+    write_run_file(
+        folder, "evaluate", {"arguments": arguments.as_dict(), "engine": _said(engine, node)}
+    )
     page = evaluation_report(read_evaluation(folder), _command(arguments), Path(arguments.out).name)
     write_report(folder / REPORT_FILE, page)
     return metrics
@@ -139,6 +141,7 @@ def _command(arguments: Arguments) -> str:
         words += [f"--{name}", str(value)] if value not in (None, "auto") else []
     flags = ("recorded", "retention", "camera-subsets")
     words += [f"--{name}" for name in flags if arguments[name.replace("-", "_")]]
+    words += ["--node", arguments.node] if arguments.node != "bev" else []
     words += ["--other-rigs", *arguments.other_rigs] if arguments.other_rigs else []
     return shlex.join([*words, "--stride", str(arguments.stride), "--out", arguments.out])
 
@@ -157,7 +160,7 @@ def _in_words(kind: str, score: FrameScore) -> str:
     )
 
 
-def _said(engine: Engine | None) -> dict[str, str]:
+def _said(engine: Engine | None, node: str) -> dict[str, str]:
     if engine is None:
-        return {"recorded": DEFAULT_NODE}
+        return {"recorded": node}
     return {"backend": engine.backend, "device": engine.device, "precision": engine.precision}

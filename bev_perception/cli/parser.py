@@ -239,6 +239,16 @@ def add_rig_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
     parser.add_argument("--rig", type=str, default=None, metavar="FILE", help=purpose)
 
 
+def node_name(text: str) -> str:
+    """A perception node's full name, with the leading slash that topics have.
+
+    Raises:
+        ConfigurationError: it is empty.
+    """
+    require(bool(text.strip("/")), "--node is empty; name the perception node")
+    return f"/{text.strip('/')}"
+
+
 def require(condition: bool, message: str) -> None:
     """Refuses an argument's value.
 

@@ -22,8 +22,8 @@ def _add_arguments(parser: Parser) -> None:
         nargs="*",
         type=str,
         metavar="TOPIC",
-        help="topics to record; default cameras with CameraInfo, /tf, odometry, labels, /bev "
-        "outputs, /clock and /diagnostics. /tf_static is always recorded",
+        help="topics to record; default cameras with CameraInfo, /tf, odometry, IMU, LiDAR, radar, "
+        "labels, perception's outputs, /clock and /diagnostics. /tf_static is always recorded",
     )
     parser.add_argument(
         "--out", type=str, required=True, metavar="BAG", help="the bag; must not exist"

@@ -12,7 +12,14 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bev_perception.cli.parser import Arguments, Command, Parser, add_rig_argument, require
+from bev_perception.cli.parser import (
+    Arguments,
+    Command,
+    Parser,
+    add_rig_argument,
+    node_name,
+    require,
+)
 from bev_perception.cli.teller import Teller
 from bev_perception.errors import ConfigurationError
 
@@ -150,7 +157,7 @@ def _view_bags(arguments: Arguments, settings: SinkSettings) -> None:
     with ExitStack() as stack:
         bags = [
             stack.enter_context(
-                ViewedBag(Path(bag), _node(arguments), rig_file, wanted, _tell.warning)
+                ViewedBag(Path(bag), node_name(arguments.node), rig_file, wanted, _tell.warning)
             )
             for bag in arguments.bags
         ]
@@ -194,7 +201,7 @@ def _view_live(arguments: Arguments, settings: SinkSettings) -> None:
             info_topic=arguments.camera_info_topic,
             transport=arguments.image_transport,
             rectified=arguments.rectified,
-            node=_node(arguments),
+            node=node_name(arguments.node),
             truth_topic=arguments.truth_topic,
             base_frame=arguments.base_frame,
             max_rate_hz=arguments.rate,
@@ -235,13 +242,6 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     require(bool(names), "--cameras is empty; name them, comma-separated")
     return names
-
-
-def _node(arguments: Arguments) -> str:
-    """With a leading slash, which topics have."""
-    name = arguments.node.strip("/")
-    require(bool(name), "--node is empty; name the perception node")
-    return f"/{name}"
 
 
 def _with_bar(frames: Iterator[CameraFrame]) -> Iterator[CameraFrame]:

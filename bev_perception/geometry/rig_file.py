@@ -26,7 +26,7 @@ from bev_perception.geometry.strict_yaml import StrictLoader
 from bev_perception.geometry.transform import RigidTransform
 from bev_perception.untrusted import parse_yaml, shown
 
-FILE_KEYS = ("base_frame", "labels_topic", "cameras")
+FILE_KEYS = ("base_frame", "labels_topic", "points_topic", "cameras")
 FOCAL_KEYS = ("fx", "fy", "cx", "cy")
 DISTORTION_KEYS = ("distortion_model", "distortion")
 INTRINSIC_KEYS = ("width", "height", "horizontal_fov_deg", *FOCAL_KEYS, *DISTORTION_KEYS)
@@ -66,19 +66,22 @@ class RigFile:
         base_frame: TF name of the vehicle frame (x forward, y left, z up, on the ground).
         cameras: by name, in the file's order, which is the order of the rig.
         labels_topic: topic of the labelled objects, None to find it in the bag.
+        points_topic: topic of the point clouds that a network takes, None to find it in the bag.
         path: where it was read from, for messages.
     """
 
     base_frame: str
     cameras: Mapping[str, RigFileCamera]
     labels_topic: str | None = None
+    points_topic: str | None = None
     path: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cameras", MappingProxyType(dict(self.cameras)))
 
     def __reduce__(self) -> tuple[type[RigFile], tuple[Any, ...]]:
-        return RigFile, (self.base_frame, dict(self.cameras), self.labels_topic, self.path)
+        topics = self.labels_topic, self.points_topic
+        return RigFile, (self.base_frame, dict(self.cameras), *topics, self.path)
 
     def rig(self) -> Rig:
         """The rig that the file calibrates; frames default to ``<name>_optical_frame``.
@@ -125,7 +128,8 @@ def load_rig_file(path: str | Path) -> RigFile:
             )
         entries[name] = _camera(_Section(values, CAMERA_KEYS, f"{path}: camera {name!r}"))
     base_frame = (top.text("base_frame") or "").lstrip("/") or "base_link"
-    return RigFile(base_frame, entries, top.text("labels_topic"), path)
+    topics = top.text("labels_topic"), top.text("points_topic")
+    return RigFile(base_frame, entries, *topics, path)
 
 
 def load_rig(path: str | Path) -> Rig:

@@ -7,13 +7,17 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bev_perception.bags.discovery import is_camera_topic, is_label_topic
+from bev_perception.bags.discovery import (
+    is_camera_topic,
+    is_cloud_topic,
+    is_label_topic,
+    is_own_output,
+)
 from bev_perception.bags.raw_topic import is_tf_static
 from bev_perception.bags.typestore import CAMERA_INFO, IMU, ODOMETRY, TF
 from bev_perception.errors import ConfigurationError
 
 _ALSO = frozenset({"/clock", "/diagnostics"})
-_OUTPUTS = "/bev/"
 _ENCODED = ("/compressed", "/compressedDepth", "/theora", "/ffmpeg", "/zstd")
 """Suffixes that image transports give to further forms of the same image."""
 
@@ -24,7 +28,8 @@ class TopicSelection:
 
     Attributes:
         topics: names; empty for the default choice: cameras with CameraInfo, /tf, odometry,
-            IMUs, labels, /bev outputs, /clock and /diagnostics.
+            IMUs, point clouds of LiDAR and radar, labels, perception's outputs, /clock and
+            /diagnostics.
         everything: all topics but hidden ones.
         exclude: regular expression found in the names of topics that are left out; empty for
             none.
@@ -81,9 +86,11 @@ def check_expression(expression: str) -> None:
 
 
 def _is_default(topic: str, msgtype: str, published: Collection[str]) -> bool:
-    if topic in _ALSO or topic.startswith(_OUTPUTS) or msgtype in (TF, ODOMETRY, IMU, CAMERA_INFO):
+    if topic in _ALSO or msgtype in (TF, ODOMETRY, IMU, CAMERA_INFO):
+        return True
+    if is_own_output(topic, published):
         return True
     if is_camera_topic(topic, msgtype):
         base, _, last = topic.rpartition("/")
         return f"/{last}" not in _ENCODED or base not in published
-    return is_label_topic(topic, msgtype)
+    return is_label_topic(topic, msgtype, published) or is_cloud_topic(topic, msgtype, published)

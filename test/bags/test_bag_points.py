@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bev_perception.bags import BagReader, BagWriter
+from bev_perception.bags.discovery import find_labels, find_points
 from bev_perception.bags.point_clouds import points_from_message, points_to_message
+from bev_perception.bags.typestore import MARKER_ARRAY, POINT_CLOUD
 from bev_perception.errors import BagError
 from bev_perception.geometry import CameraFrame, FrameSet, RigidTransform, load_rig
 from bev_perception.geometry.point_values import RADAR_VALUES
+from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 from bev_perception.resources import config_path
 
 LIDAR, RADAR = "/lidar/points", "/radar_front/points"
@@ -88,3 +91,61 @@ def test_a_field_of_several_numbers_is_refused_by_name() -> None:
     message.fields[1].count = 2
     with pytest.raises(BagError, match=f"{LIDAR}: .*several numbers per point in 'y'"):
         points_from_message(message, LIDAR)
+
+
+@dataclass
+class Seen:
+    """What a search looks at of a connection."""
+
+    topic: str
+    msgtype: str = POINT_CLOUD
+    msgcount: int = 9
+
+
+@pytest.mark.parametrize(
+    ("topics", "lidar", "radar"),
+    [
+        (("/velodyne_points", "/RADAR_FRONT"), "/velodyne_points", "/RADAR_FRONT"),
+        (("/LIDAR_TOP", "/RADAR_FRONT"), "/LIDAR_TOP", "/RADAR_FRONT"),
+        (("/camera/depth/color/points", "/ouster/points"), "/ouster/points", None),
+        (("/lidar/ground_removed", "/lidar/points"), "/lidar/points", None),
+        (("/ego/bev/centers", "/velodyne_points"), "/velodyne_points", None),
+        (("/ego/bev/centers",), None, None),
+        (("/grids/centers", "/grids/probability_grid"), None, None),
+    ],
+)
+def test_of_several_clouds_the_sensors_own_is_taken(
+    topics: tuple[str, ...], lidar: str | None, radar: str | None
+) -> None:
+    seen = [Seen(topic) for topic in topics]
+    for sensor, expected in (("lidar", lidar), ("radar", radar)):
+        found = find_points(seen, sensor)
+        assert (found and found.topic) == expected
+
+
+def test_answers_of_a_node_in_a_namespace_are_no_labels() -> None:
+    mine = [Seen(f"/ego/bev/{name}", MARKER_ARRAY) for name in ("objects", "markers")]
+    truth = Seen("/ground_truth/objects", MARKER_ARRAY)
+    assert find_labels(mine) is None
+    assert find_labels([*mine, truth]) is truth
+
+
+def test_a_rig_file_names_the_cloud(tmp_path: Path) -> None:
+    rig = load_rig(config_path("rigs/default.yaml")).subset(["front"])
+    image = np.zeros((rig["front"].camera.height, rig["front"].camera.width, 3), dtype=np.uint8)
+    with BagWriter(tmp_path / "drive") as writer:
+        writer.write_frame_set(FrameSet(0, {"front": CameraFrame("front", 0, image)}), rig)
+        for number, topic in enumerate((LIDAR, "/lidar/roof")):
+            writer.write_points(0, np.full((number + 1, 3), 1.0), topic=topic)
+    cameras = {"front": RigFileCamera()}
+    with BagReader(tmp_path / "drive", RigFile("base_link", cameras)) as reader:
+        assert len(reader.points(0)) == 1
+    named = RigFile("base_link", cameras, points_topic="/lidar/roof")
+    with BagReader(tmp_path / "drive", named) as reader:
+        assert len(reader.points(0)) == 2
+    lost = RigFile("base_link", cameras, points_topic="/lidar/rear")
+    with (
+        BagReader(tmp_path / "drive", lost) as reader,
+        pytest.raises(BagError, match="points topic '/lidar/rear' is not in the bag"),
+    ):
+        reader.points(0)

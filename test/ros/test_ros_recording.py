@@ -16,7 +16,14 @@ import pytest
 import yaml
 
 from bev_perception.bags.raw_topic import RawTopic
-from bev_perception.bags.typestore import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, MARKER_ARRAY, TF
+from bev_perception.bags.typestore import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    MARKER_ARRAY,
+    POINT_CLOUD,
+    TF,
+)
 from bev_perception.errors import ConfigurationError
 from bev_perception.resources import config_path
 
@@ -129,13 +136,18 @@ def _type_description(package: str, name: str) -> str | None:
         ("/camera/front/camera_info", CAMERA_INFO, True),
         ("/ground_truth/objects", MARKER_ARRAY, True),
         ("/bev/markers", MARKER_ARRAY, True),
+        ("/ego/bev/latency/engine", "std_msgs/msg/Float32", True),
+        ("/roof/grids/objects", "vision_msgs/msg/Detection3DArray", True),
+        ("/velodyne_points", POINT_CLOUD, True),
+        ("/RADAR_FRONT", POINT_CLOUD, True),
+        ("/camera/depth/color/points", POINT_CLOUD, False),
         ("/tf", TF, True),
         ("/tf_static", TF, True),
         ("/chatter", "std_msgs/msg/String", False),
     ],
 )
 def test_the_default_choice_of_topics(topic: str, msgtype: str, wanted: bool) -> None:
-    published = {"/camera/front/image_raw"}
+    published = {"/camera/front/image_raw", "/roof/grids/probability_grid"}
     assert TopicSelection().wants(topic, msgtype, published) is wanted
 
 
