@@ -196,6 +196,17 @@ class TrainConfig:
                 f"labels alone, and semi_supervised.method {self.semi_supervised.method} leaves it "
                 f"out; set one of them to 0 or none"
             )
+        others = [
+            f"{name} {share:g}"
+            for name, share in self.losses.segmentation_shares.items()
+            if share > 0.0 and name != "cross_entropy"
+        ]
+        if others and self.semi_supervised.uses_unlabelled:
+            raise ConfigurationError(
+                f"semi_supervised.method {self.semi_supervised.method} teaches guesses by cross "
+                f"entropy or squares, in the balance that labels have found for their losses; "
+                f"set losses.{' and '.join(others)} to 0"
+            )
         if self.data.unlabelled and not self.semi_supervised.uses_unlabelled:
             raise ConfigurationError(
                 f"data.unlabelled is given, but semi_supervised.method "

@@ -18,7 +18,13 @@ from bev_perception.training import DataConfig, TrainConfig
 from bev_perception.training.augmentation import AugmentationConfig
 from bev_perception.training.batch import collate
 from bev_perception.training.dataset import SegnetDataset
-from bev_perception.training.losses import UncertaintyWeighting, segmentation_loss
+from bev_perception.training.loss_config import LossConfig
+from bev_perception.training.losses import (
+    UncertaintyWeighting,
+    make_weighting,
+    segmentation_loss,
+    total_losses,
+)
 from bev_perception.training.semi_supervised.config import METHODS, SemiSupervisedConfig
 from bev_perception.training.semi_supervised.guess_loss import guess_loss
 from bev_perception.training.semi_supervised.guesses import (
@@ -154,14 +160,31 @@ def test_only_sure_cells_teach():
     assert confident(p, 0.7, 0.05).tolist() == [1, 1, 0, 0, 1, 1]
     output, guess = random_answer_and_guess()
     nothing = replace(guess, valid=torch.zeros_like(guess.valid))
-    loss = guess_loss(output, nothing, UncertaintyWeighting())
+    loss = guess_loss(output, nothing, UncertaintyWeighting(), LossConfig())
     assert loss.item() == 0.0
     changed = replace(guess, valid=guess.valid.clone())
     changed.valid[..., :5] = 0.0
-    before = guess_loss(output, changed, UncertaintyWeighting())
+    before = guess_loss(output, changed, UncertaintyWeighting(), LossConfig())
     changed.segmentation[..., :5] = 0.5
     changed.center[..., :5] = 0.9
-    assert guess_loss(output, changed, UncertaintyWeighting()) == before
+    assert guess_loss(output, changed, UncertaintyWeighting(), LossConfig()) == before
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [LossConfig(), LossConfig(center="mse", offset="smooth_l1"), LossConfig(cross_entropy=0.3)],
+    ids=["default", "others", "share"],
+)
+def test_a_guess_that_is_the_truth_weighs_what_the_truth_does(losses):
+    """In the balance that labels have found, whatever their losses are."""
+    output, guess = random_answer_and_guess()
+    truth = replace(guess, segmentation=(guess.segmentation > 0.9).float())
+    weighting = make_weighting(losses)
+    weighting.log_variances.data = torch.tensor([0.3, -1.0, 2.0])
+    labelled = total_losses(output, truth, losses, weighting)["total"]
+    guessed = guess_loss(output, truth, weighting, losses, positive_weight=losses.odds_weight)
+    balance = 0.5 * weighting.log_variances.sum()
+    torch.testing.assert_close(guessed, labelled - balance)
 
 
 def random_answer_and_guess():
@@ -181,8 +204,12 @@ def test_agreement_with_the_teacher_costs_nothing_in_squares():
         center=output.center,
         offset=output.offset,
     )
-    assert guess_loss(output, same, UncertaintyWeighting(), squared=True).item() < 1e-10
-    assert guess_loss(output, guess, UncertaintyWeighting(), squared=True).item() > 0.1
+    assert (
+        guess_loss(output, same, UncertaintyWeighting(), LossConfig(), squared=True).item() < 1e-10
+    )
+    assert (
+        guess_loss(output, guess, UncertaintyWeighting(), LossConfig(), squared=True).item() > 0.1
+    )
 
 
 @pytest.mark.parametrize("method", GUESSING)
@@ -366,6 +393,11 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path, recording):
         SemiSupervisedConfig("fixmatch", free_threshold=0.8)
     with pytest.raises(ConfigurationError, match=r"turn_weight 0.5 is remixmatch's"):
         SemiSupervisedConfig("fixmatch", turn_weight=0.5)
+    with pytest.raises(ConfigurationError, match=r"set losses.focal 1 and dice 0.5 to 0"):
+        TrainConfig(
+            semi_supervised=SemiSupervisedConfig("mixmatch"),
+            losses=LossConfig(focal=1.0, dice=0.5),
+        )
     asked = SemiSupervisedConfig("remixmatch", turn_weight=0.5)
     with pytest.raises(ConfigurationError, match=r"turn_steps 8 turns them unsaid"):
         TrainConfig(semi_supervised=asked, augmentation=AugmentationConfig(turn_steps=8))

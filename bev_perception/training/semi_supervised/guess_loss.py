@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from bev_perception.model import SegnetOutput
+from bev_perception.training.loss_config import LossConfig
 from bev_perception.training.losses import (
     UncertaintyWeighting,
-    center_loss,
+    center_term,
     masked_mean,
-    offset_loss,
+    offset_term,
 )
 from bev_perception.training.semi_supervised.labels import TaughtCells
 
@@ -21,6 +24,7 @@ def guess_loss(
     output: SegnetOutput,
     guess: TaughtCells,
     weighting: UncertaintyWeighting,
+    config: LossConfig,
     squared: bool = False,
     positive_weight: float | Tensor = 1.0,
 ) -> Tensor:
@@ -33,6 +37,7 @@ def guess_loss(
         output: of the student.
         guess: for the same moments.
         weighting: of the labelled terms.
+        config: which losses those are; the balance holds for no others.
         squared: mean squared error of probabilities (MixMatch), else cross entropy.
         positive_weight: factor on the occupied cells' share of either error, one for all moments
             or (B, 1, 1, 1); that of the labelled loss for what is 0 or 1, labels included, 1 for
@@ -47,11 +52,12 @@ def guess_loss(
         cells = functional.binary_cross_entropy_with_logits(
             logits, wanted, pos_weight=weight, reduction="none"
         )
+    masked = replace(config, mask_center=True)
     terms = torch.stack(
         [
-            masked_mean(cells, guess.valid),
-            center_loss(output.center, guess.center, guess.valid),
-            offset_loss(output.offset, guess.offset, guess.occupied, guess.valid),
+            config.cross_entropy * masked_mean(cells, guess.valid),
+            center_term(output.center, guess.center, guess.valid, masked),
+            offset_term(output.offset, guess.offset, guess.occupied, guess.valid, config),
         ]
     )
     balance = terms.new_tensor(weighting.factors) * torch.exp(-weighting.log_variances.detach())

@@ -102,7 +102,8 @@ class SemiSupervisedModule(SegnetModule):
             rows_of(output, slice(len(labelled), None)),
             TaughtCells(hard, taught, guess.center, guess.offset),
             self.weighting,
-            positive_weight=self.config.losses.positive_weight,
+            self.config.losses,
+            positive_weight=self.config.losses.odds_weight,
         )
         losses["sure_share"] = (taught.sum() / guess.valid.sum().clamp(min=1.0)).detach()
         return about_labelled, losses
@@ -133,7 +134,7 @@ class SemiSupervisedModule(SegnetModule):
         output, losses = self._mixed(batch, features[: 1 + len(anchors)], anchors, squared=False)
         unmixed = self.model.decode(features[1], with_feature=False)
         losses["unlabelled"] = losses["unlabelled"] + guess_loss(
-            unmixed, anchors[0], self.weighting
+            unmixed, anchors[0], self.weighting, self.config.losses
         )
         if self.turn_task is not None:
             assert batch.turned is not None
@@ -174,11 +175,19 @@ class SemiSupervisedModule(SegnetModule):
             answer,
             partners.rows(labelled),
             self.weighting,
+            self.config.losses,
             positive_weight=weights_of_partners[labelled],
         )
         losses["total"] = mix.share * losses["total"] + (1.0 - mix.share) * foreign
         own, others = (
-            guess_loss(answer_to_guesses, cells.rows(guessed), self.weighting, squared, weight)
+            guess_loss(
+                answer_to_guesses,
+                cells.rows(guessed),
+                self.weighting,
+                self.config.losses,
+                squared,
+                weight,
+            )
             for cells, weight in ((taught, 1.0), (partners, weights_of_partners[guessed]))
         )
         losses["unlabelled"] = mix.share * own + (1.0 - mix.share) * others
