@@ -99,10 +99,17 @@ def import_nuscenes(
         The manifest.
 
     Raises:
-        DatasetError: tables or images are missing or damaged, or the disk is full.
+        DatasetError: tables or images are missing or damaged, the version is published without
+            labels, or the disk is full.
         ProcessError: a worker was killed; what is done stays.
     """
     tables = NuScenesTables(plan.root, plan.version)
+    if not tables.rows("sample_annotation"):
+        raise DatasetError(
+            f"{plan.root / plan.version}: sample_annotation.json is empty: this part of nuScenes "
+            f"is published without labels, so there is nothing to learn or to judge by; import "
+            f"v1.0-trainval or v1.0-mini"
+        )
     scenes = _scenes(tables)
     names = [scene["name"] for scene in scenes]
     settings = {

@@ -139,3 +139,12 @@ def test_what_is_missing_or_damaged_is_named(nuscenes, tmp_path):
         import_nuscenes(NuScenesPlan(tmp_path / "copy", "v1.0-mini", tmp_path / "c"))
     with pytest.raises(DatasetError, match="no finished data set"):
         find_bags([Path(f"{tmp_path / 'b'}:train")])
+
+
+def test_a_part_that_is_published_without_labels_is_refused(tmp_path):
+    write_nuscenes(tmp_path / "root", version="v1.0-test")
+    for table in ("instance", "sample_annotation"):
+        (tmp_path / f"root/v1.0-test/{table}.json").write_text("[]")
+    with pytest.raises(DatasetError, match="published without labels"):
+        import_nuscenes(NuScenesPlan(tmp_path / "root", "v1.0-test", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
