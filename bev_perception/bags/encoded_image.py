@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -45,6 +46,33 @@ def encoded_size(data: bytes) -> tuple[int, int] | None:
     except struct.error:
         pass  # shorter than its own header
     return None
+
+
+def is_damaged_png(data: bytes) -> bool:
+    """Whether a PNG that begins and ends as one is damaged between: decoders then give nothing.
+
+    By the lengths and checksums of the chunks that pixels are made of; False for a JPEG, which
+    has none. Needs no decoding, some 1 ms per MB.
+    """
+    if not data.startswith(_PNG_START):
+        return False
+    view, place, kind = memoryview(data), len(_PNG_START), b""
+    while kind != b"IEND":
+        if place + 12 > len(data):
+            return True
+        (length,) = struct.unpack_from(">I", data, place)
+        kind = data[place + 4 : place + 8]
+        end = place + 8 + length
+        if end + 4 > len(data):
+            return True
+        is_needed = kind[:1].isupper()
+        if (
+            is_needed
+            and zlib.crc32(view[place + 4 : end]) != struct.unpack_from(">I", data, end)[0]
+        ):
+            return True
+        place = end + 4
+    return False
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ from bev_perception.datasets.planned_set import PlannedSet
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.datasets.shard_writer import ShardWriter, room_for, unwritable
 from bev_perception.datasets.text_spool import TextSpool
-from bev_perception.errors import BevError, ResourceError
+from bev_perception.errors import BagError, BevError, ResourceError
 from bev_perception.geometry import CameraFrame, FrameSet
 from bev_perception.geometry.rig_file import load_rig_file
 from bev_perception.visualization import encode_image
@@ -81,7 +81,10 @@ def extract_drive(job: DriveJob) -> None:
                 return
             except OSError as error:
                 raise unwritable(job.place, error) from error
-            _write(job, bag, survey, spool)
+            try:
+                _write(job, bag, survey, spool)
+            except BagError as error:  # only decoding tells
+                _write_refusal(job, str(error))
 
 
 def _write(job: DriveJob, bag: RecordedBag, survey: DriveSurvey, spool: TextSpool) -> None:

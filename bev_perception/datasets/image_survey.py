@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bev_perception.bags.compressed_images import decoded_image
-from bev_perception.bags.encoded_image import encoded_size
+from bev_perception.bags.encoded_image import encoded_size, is_damaged_png
 from bev_perception.bags.recorded_bag import RecordedBag, RecordedImage
 from bev_perception.datasets.stamp_order import doubled_spans, wrong_stamps
 from bev_perception.errors import BevError
@@ -95,6 +95,8 @@ def _problem(bag: RecordedBag, image: RecordedImage, entry: RigCamera) -> str:
                 return f"image is {size[0]}x{size[1]}, its calibration for " + "x".join(
                     map(str, expected)
                 )
+            if is_damaged_png(data):
+                return f"a PNG of {len(data)} bytes is damaged"
             if len(data) > _PLAIN_BYTES + _PLAIN_BYTES_PER_PIXEL * size[0] * size[1]:
                 return ""
             decoded = decoded_image(np.frombuffer(data, np.uint8))

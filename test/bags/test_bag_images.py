@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bev_perception.bags.compressed_images import image_from_compressed
-from bev_perception.bags.encoded_image import encoded_size
+from bev_perception.bags.compressed_images import decoded_image, image_from_compressed
+from bev_perception.bags.encoded_image import encoded_size, is_damaged_png
 from bev_perception.bags.headers import make_header
 from bev_perception.bags.images import SUPPORTED_ENCODINGS, image_from_message, image_to_message
 from bev_perception.bags.typestore import COMPRESSED_IMAGE, IMAGE, message_class
@@ -261,3 +263,22 @@ def test_half_an_image_is_refused_though_decoders_fill_it_with_grey(extension: s
     assert image_from_compressed(compressed(data + zeros, kind), "/t").shape == image.shape
     with pytest.raises(BagError, match="does not decode"):
         image_from_compressed(compressed(data[: len(data) // 2] + zeros, kind), "/t")
+
+
+def test_a_png_is_told_damaged_exactly_where_it_does_not_decode() -> None:
+    random = np.random.default_rng(3)
+    pixels = random.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    data = cv2.imencode(".png", pixels)[1].tobytes()
+    note = struct.pack(">I", 3) + b"tEXta\0b" + b"bad!"  # a chunk that is no part of the picture
+    for whole in (data, data + bytes(300), data[:33] + note + data[33:]):
+        assert not is_damaged_png(whole)
+        assert decoded_image(np.frombuffer(whole, np.uint8)) is not None
+    for place in random.integers(41, len(data) - 12, 100):
+        changed = bytearray(data)
+        changed[place] ^= int(random.integers(1, 256))
+        assert is_damaged_png(bytes(changed))
+        assert decoded_image(np.frombuffer(changed, np.uint8)) is None
+    lost = data[:1000] + bytes(4096) + data[5096:]
+    assert encoded_size(lost) == (60, 40)
+    assert is_damaged_png(lost)
+    assert not is_damaged_png(cv2.imencode(".jpg", pixels)[1].tobytes())

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from drive_bags import CARS, PERIOD, START, Recorded, changed, without, write_drive
@@ -45,6 +47,20 @@ def blacken(message) -> None:
 
 def cut_off(message) -> None:
     message.data = message.data[: len(message.data) // 2]
+
+
+def damage_png(message) -> None:
+    """A byte in the middle of a whole PNG."""
+    png = cv2.imencode(".png", cv2.imdecode(message.data, cv2.IMREAD_COLOR))[1].reshape(-1)
+    png[len(png) // 2] ^= 0x55
+    message.data, message.format = png, "rgb8; png compressed bgr8"
+
+
+def scramble(message) -> None:
+    """A JPEG's beginning, size and end, with noise between: only decoding tells."""
+    noise = np.random.default_rng(1).integers(0, 0xFF, 4000, dtype=np.uint8).tobytes()
+    begin = b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB", 17, 8, 64, 96, 3)
+    message.data = np.frombuffer(begin + noise + b"\xff\xd9", np.uint8)
 
 
 def zoom(message) -> None:
@@ -90,6 +106,7 @@ def clock_set_back(messages: list[Recorded]) -> list[Recorded]:
         (changed("/camera/left/image", blacken, 5), "unusable image", 1),
         (changed("/camera/front/image", cut_off, 5), "unusable image", 1),
         (changed("/camera/front/image", delay, 2), "camera missing", 2),
+        (changed("/camera/front/image", damage_png, 5), "unusable image", 1),
         (changed("/camera/front/camera_info", zoom, 9, 10, 11), "calibration changed", 3),
         (changed("/camera/front/camera_info", zoom, 4, 5), "calibration changed", 2),
         (without("objects", 2), "no labels", 1),
@@ -191,3 +208,11 @@ def test_a_bag_that_was_cut_off_is_refused(tmp_path):
     manifest = extract_bags([good, bad], DataSetPlan(tmp_path / "out", processes=1))
     assert [drive["verdict"] for drive in manifest["drives"]] == ["good", "refused"]
     assert "cannot be read as a ROS 2 bag" in manifest["drives"][1]["reason"]
+
+
+def test_a_drive_whose_images_turn_out_not_to_decode_is_refused_and_others_go_on(tmp_path):
+    spoil = changed("/camera/front/image", scramble, *range(SETS))
+    bad, good = write_drive(tmp_path / "bad", SETS, spoil=spoil), write_drive(tmp_path / "good", 3)
+    manifest = extract_bags([bad, good], DataSetPlan(tmp_path / "out", processes=1))
+    assert [drive["verdict"] for drive in manifest["drives"]] == ["refused", "good"]
+    assert "does not decode" in manifest["drives"][0]["reason"]
