@@ -13,6 +13,7 @@ from rosbags.interfaces import Connection
 from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.headers import raw_first_stamp_ns, raw_stamp_ns, stamp_ns
 from bev_perception.bags.poses import transform_from_message
+from bev_perception.bags.static_changes import StaticChange, StaticHistory
 from bev_perception.bags.typestore import CAMERA_INFO, MARKER_ARRAY, ODOMETRY, TF
 from bev_perception.errors import BagError, TransformError
 from bev_perception.geometry import RigidTransform, TransformTree
@@ -44,18 +45,21 @@ class BagIndex:
         infos: CameraInfo by topic.
         labels: (stamp, time of recording) of the label messages.
         refused: about transforms that are none, one sentence per edge.
+        static_changes: frames that /tf_static places differently over time.
     """
 
     tree: TransformTree
     infos: dict[str, InfoTopic]
     labels: list[tuple[int, int]]
     refused: tuple[str, ...] = ()
+    static_changes: tuple[StaticChange, ...] = ()
 
 
 def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | None) -> BagIndex:
     """Reads all /tf, /tf_static and odometry, the CameraInfo topics and the labels' stamps.
 
-    Static transforms hold for the whole bag however late they were recorded. Odometry stands
+    Static transforms hold for the whole bag however late they were recorded, the last value of
+    each; see static_changes. Odometry stands
     in for a transform to its child frame that no /tf gives. Impossible transforms are left out,
     as they are live.
 
@@ -76,7 +80,7 @@ def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | N
     label_entries = []
     for connection, log_ns, raw in bag.messages(connections) if connections else ():
         if connection.msgtype == TF:
-            transforms.add(connection, raw)
+            transforms.add(connection, log_ns, raw)
         elif connection.msgtype == ODOMETRY:
             odometry.append((connection, raw))
         elif connection.msgtype == CAMERA_INFO:
@@ -89,7 +93,7 @@ def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | N
         else:
             label_entries.append((message_stamp_ns(bag, connection, log_ns, raw), log_ns))
     tree = transforms.tree(odometry)
-    return BagIndex(tree, infos, label_entries, transforms.refused)
+    return BagIndex(tree, infos, label_entries, transforms.refused, transforms.history.changes())
 
 
 def message_stamp_ns(bag: BagFile, connection: Connection, log_ns: int, raw: bytes) -> int:
@@ -123,6 +127,7 @@ class _Transforms:
         self._bag = bag
         self._tree = TransformTree()
         self._static: dict[str, tuple[str, str, RigidTransform]] = {}
+        self.history = StaticHistory()
         self._refused: dict[tuple[str, str, str], tuple[int, str]] = {}
 
     @property
@@ -133,17 +138,18 @@ class _Transforms:
             for (topic, parent, child), (count, error) in self._refused.items()
         )
 
-    def add(self, connection: Connection, raw: bytes) -> None:
+    def add(self, connection: Connection, log_ns: int, raw: bytes) -> None:
         is_static = connection.topic.rstrip("/").endswith("tf_static")
         for entry in self._bag.decode(connection, raw).transforms:
             parent, child = entry.header.frame_id, entry.child_frame_id
+            place, turn = entry.transform.translation, entry.transform.rotation
+            numbers = place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w
             try:
                 if is_static:
                     transform = transform_from_message(entry.transform)
                     self._static[child] = connection.topic, parent, transform
+                    self.history.add(log_ns, parent, child, numbers)
                 else:
-                    place, turn = entry.transform.translation, entry.transform.rotation
-                    numbers = place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w
                     self._tree.add_numbers(parent, child, stamp_ns(entry.header), numbers)
             except TransformError as error:
                 self._refuse(connection.topic, parent, child, error)

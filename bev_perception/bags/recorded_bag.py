@@ -21,8 +21,9 @@ from bev_perception.bags.compressed_bytes import format_and_picture
 from bev_perception.bags.compressed_images import mosaic_encoding
 from bev_perception.bags.discovery import CameraTopics
 from bev_perception.bags.raw_topic import is_tf_static
+from bev_perception.bags.static_changes import StaticChange
 from bev_perception.bags.typestore import COMPRESSED_IMAGE
-from bev_perception.errors import BevError
+from bev_perception.errors import BagError, BevError
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,31 @@ class RecordedBag(BagReader):
         """
         with about(self.path):
             return self._image(image.connection, image.raw, image.topics)
+
+    def mounting_changes(self) -> tuple[StaticChange, ...]:
+        """Frames that do not stay, of those that cameras, clouds and the ego pose need.
+
+        A camera whose mounting is a rig file's needs none.
+
+        Raises:
+            BevError: the bag has no usable rig.
+        """
+        if not self._index.static_changes:
+            return ()
+        frames = {self.base_frame, *map(self._cloud_frame, ("lidar", "radar"))}
+        for name, entry in self.rig().cameras.items():
+            if self._override(name).base_T_camera is None:
+                frames.add(entry.frame_id)
+        needed = {each for frame in frames for each in self.transform_tree.ancestors(frame)}
+        return tuple(change for change in self._index.static_changes if change.child in needed)
+
+    def _cloud_frame(self, sensor: str) -> str:
+        """Of the first cloud of a sensor; empty where there is none that can be read."""
+        with suppress(BagError):
+            topic = self._points_of(sensor)
+            found = topic.nearest(topic.stamps_ns[0], 0) if topic and topic.stamps_ns else None
+            return str(found[1].header.frame_id) if found else ""
+        return ""
 
     def calibration_changes(self) -> dict[str, list[tuple[int, bool]]]:
         """By camera, when its CameraInfo changed and whether it is the first one again.

@@ -125,7 +125,7 @@ def summarize(
     first, last = bag.log_range_ns
     problems = [problem for camera in camera_summaries for problem in camera.problems]
     problems += [text for topic in topics for text in _problems(topic, topic.name in image_topics)]
-    problems += index.refused
+    problems += [*index.refused, *map(str, index.static_changes)]
     if not cameras:
         problems.append("no camera topics were found")
     return BagSummary(

@@ -131,6 +131,7 @@ class _Judge:
         self._bag, self._rig, self._settings, self._spool = bag, rig, settings, spool
         self._doubled, self._has_poses = doubled, has_poses
         self._changes = bag.calibration_changes()
+        self._remounted = bag.mounting_changes()
         self._needed = settings.min_cameras or len(rig)
         self._standing = StandingFilter(settings.min_distance_m, settings.standing_interval_s)
         self._bottoms: list[float] = []
@@ -144,7 +145,7 @@ class _Judge:
         stop_if_asked()
         stamp = _stamp(notes)
         usable = {name: note for name, note in notes.items() if not note.problem}
-        cause, detail = self._time_cause(stamp) or self._image_cause(notes, usable) or ("", "")
+        cause, detail = self._time_cause(notes) or self._image_cause(notes, usable) or ("", "")
         if not cause and pose is None and self._has_poses:
             cause = "no ego pose"
         if not cause and not self._standing.wants(stamp, pose):
@@ -186,13 +187,17 @@ class _Judge:
             )
         return [note for note in notes if note]
 
-    def _time_cause(self, stamp: int) -> tuple[str, str] | None:
+    def _time_cause(self, notes: dict[str, ImageNote]) -> tuple[str, str] | None:
+        stamp, log_ns = _stamp(notes), min(note.log_ns for note in notes.values())
         if any(first <= stamp <= last for first, last in self._doubled):
             return "clock jump", "the clock was set back while recording"
         for name, changes in self._changes.items():
             back = [same for since, same in changes if since <= stamp]
             if back and not back[-1]:
                 return "calibration changed", f"camera {name}"
+        for change in self._remounted:
+            if not change.holds_at(log_ns):
+                return "mounting changed", f"frame {change.child}"
         return None
 
     def _image_cause(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.bags.static_changes import is_other_place
 from bev_perception.bags.summary import CLOCK_TOLERANCE_S
 from bev_perception.doctor.finding import Finding, Findings, Severity
 from bev_perception.doctor.recording import Observation, TransformTrack
@@ -171,12 +172,13 @@ def _moving_mounts(seen: Observation) -> Iterator[Finding]:
     for track in seen.transforms:
         if not track.is_static or len(track.values) < 2:
             continue
-        kinds = np.unique(track.values.round(4), axis=0)
-        if len(kinds) > 1:
+        others = is_other_place(track.values, track.values[-1])
+        if others.any():
             yield Finding(
                 "tf-publishers",
                 Severity.ERROR,
-                f"{_edge(track)}: {len(kinds)} different values",
+                f"{_edge(track)}: {int(others.sum())} of {len(others)} messages tell another "
+                "value than the last",
                 expected="one value: static transforms do not change",
                 cause="two static publishers of one frame, or a mounting changed while recording",
                 fix="stop one of them; make a new recording after a camera was moved",

@@ -12,8 +12,10 @@ import pytest
 from bev_perception.bags import BagReader
 from bev_perception.bags.camera_info import camera_to_message
 from bev_perception.bags.images import image_to_message
-from bev_perception.bags.typestore import CAMERA_INFO, IMAGE
-from bev_perception.geometry import PinholeCamera
+from bev_perception.bags.poses import transforms_to_message
+from bev_perception.bags.static_changes import is_other_place
+from bev_perception.bags.typestore import CAMERA_INFO, IMAGE, TF
+from bev_perception.geometry import PinholeCamera, RigidTransform
 
 SECOND = 1_000_000_000
 CAMERA = PinholeCamera.from_intrinsics(8, 6, 4.0, 4.0, 30.0, 2.5)
@@ -72,3 +74,35 @@ def test_a_bag_without_cameras_is_summarised_too(raw_bag: Callable[..., Path]) -
         summary = reader.summary()
     assert summary.message_count == 0
     assert summary.problems == ("no camera topics were found",)
+
+
+@pytest.mark.parametrize(("pitches", "is_told"), [((0, 0, 0.02, 0.020001), True), ((0, 0), False)])
+def test_a_static_transform_that_changes_is_told(
+    raw_bag: Callable[..., Path], pitches: tuple[float, ...], is_told: bool
+) -> None:
+    messages = []
+    for number, pitch in enumerate(pitches, 1):
+        edge = "base_link", "camera", RigidTransform.from_euler(pitch=pitch)
+        messages.append(("/tf_static", TF, number, transforms_to_message(number, [edge])))
+    with BagReader(raw_bag(messages)) as reader:
+        problems = "\n".join(reader.summary().problems)
+    assert ("/tf_static tells 'base_link' -> 'camera' in different ways" in problems) == is_told
+
+
+def test_other_places_are_told_from_rounded_ones() -> None:
+    random = np.random.default_rng(2)
+    for _ in range(50):
+        axis, place = random.normal(size=3), random.uniform(-3, 3, 3)
+        pose = RigidTransform.from_euler(*random.uniform(-1.5, 1.5, 3), translation=place)
+        numbers = np.concatenate([pose.translation, pose.quaternion])
+        turn = np.concatenate([0.5 * axis / np.linalg.norm(axis), [0.0]])  # per radian
+        turned = [
+            pose @ RigidTransform.from_quaternion((angle * turn + [0, 0, 0, 1]), (0, 0, 0))
+            for angle in (0.0003, 0.0008)
+        ]
+        same = [numbers, [*place, *-pose.quaternion], numbers.round(4), numbers.astype(np.float32),
+                [*place, *turned[0].quaternion]]  # fmt: skip
+        other = [[*(place + 0.002 * axis / np.linalg.norm(axis)), *pose.quaternion],
+                 [*place, *turned[1].quaternion]]  # fmt: skip
+        assert not is_other_place(same, numbers).any()
+        assert is_other_place(other, numbers).all()

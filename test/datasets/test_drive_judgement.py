@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,8 @@ from drive_bags import CARS, PERIOD, START, Recorded, changed, without, write_dr
 
 from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.markers import boxes_to_markers
+from bev_perception.bags.poses import transform_from_message, transforms_to_message
+from bev_perception.bags.typestore import TF
 from bev_perception.datasets import ShardReader
 from bev_perception.datasets.extraction import DataSetPlan, extract_bags
 from bev_perception.datasets.shard_settings import ShardSettings
@@ -79,6 +82,31 @@ def fly_away(message) -> None:
     message.markers[1].text = "vx=inf"
 
 
+def told_again(change: RigidTransform, frame: str) -> Callable[[list[Recorded]], list[Recorded]]:
+    """From the seventh set on, /tf_static tells a frame's place with a change, before each set."""
+
+    def spoil(messages: list[Recorded]) -> list[Recorded]:
+        (first,) = (each.message for each in messages if each.topic == "/tf_static")
+        told = {each.child_frame_id: each.transform for each in first.transforms}[frame]
+        place = transform_from_message(told) @ change
+        found = []
+        for each in messages:
+            if each.topic == "/tf" and each.moment >= 6:
+                message = transforms_to_message(each.log_ns, [("base_link", frame, place)])
+                turn = message.transforms[0].transform.rotation
+                if each.moment % 2:  # the same rotation
+                    turn.x, turn.y, turn.z, turn.w = -turn.x, -turn.y, -turn.z, -turn.w
+                found.append(Recorded("/tf_static", TF, each.log_ns, message))
+            found.append(each)
+        return found
+
+    return spoil
+
+
+LOWERED = RigidTransform.from_euler(pitch=np.radians(1.0), translation=(0.0, 0.05, 0.0))
+NOISE = RigidTransform.from_euler(yaw=1e-5, translation=(1e-6, 1e-5, -1e-5))
+
+
 def turn_labels_round(messages: list[Recorded]) -> list[Recorded]:
     """Boxes behind the vehicle, where no camera looks, said to be visible."""
     turn = RigidTransform.from_euler(yaw=np.radians(225.0))
@@ -109,6 +137,7 @@ def clock_set_back(messages: list[Recorded]) -> list[Recorded]:
         (changed("/camera/front/image", damage_png, 5), "unusable image", 1),
         (changed("/camera/front/camera_info", zoom, 9, 10, 11), "calibration changed", 3),
         (changed("/camera/front/camera_info", zoom, 4, 5), "calibration changed", 2),
+        (told_again(LOWERED, "left_optical_frame"), "mounting changed", 6),
         (without("objects", 2), "no labels", 1),
         (changed("objects", spoil_label, 7), "bad labels", 1),
         (changed("objects", see_too_much, 7), "bad labels", 1),
@@ -131,6 +160,24 @@ def test_bad_spans_are_cut_out_and_listed(tmp_path, spoil, cause, sets):
     (cut,) = [cut for cut in drive["cuts"] if cut["cause"] == cause][:1]
     assert not any(cut["first_ns"] <= stamp <= cut["last_ns"] for stamp in kept)
     assert cause in (tmp_path / "out/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "frame"), [(NOISE, "left_optical_frame"), (LOWERED, "imu_link")]
+)
+def test_a_mounting_told_again_or_of_nothing_that_is_used_changes_nothing(tmp_path, change, frame):
+    drive = extracted(tmp_path, told_again(change, frame), min_distance_m=0.0)
+    assert (drive["verdict"], drive["notes"], drive["sets"]) == ("good", [], SETS)
+
+
+def test_two_mountings_told_before_the_first_image_are_noted(tmp_path):
+    def spoil(messages: list[Recorded]) -> list[Recorded]:
+        return [each._replace(log_ns=START) if each.topic == "/tf_static" else each
+                for each in told_again(LOWERED, "left_optical_frame")(messages)]  # fmt: skip
+
+    drive = extracted(tmp_path, spoil, min_distance_m=0.0)
+    assert (drive["verdict"], drive["sets"]) == ("fair", SETS)
+    assert "'base_link' -> 'left_optical_frame' in different ways" in drive["notes"][0]
 
 
 def test_time_that_ran_twice_is_cut_out_both_times(tmp_path):
