@@ -95,6 +95,8 @@ def import_nuscenes(
 ) -> dict[str, Any]:
     """Makes a data set of all scenes of a version, or goes on with one that was interrupted.
 
+    Scenes that are complete and were made of the same tables with the same settings stay.
+
     Returns:
         The manifest.
 
@@ -116,11 +118,12 @@ def import_nuscenes(
         "nuscenes": plan.version, "mountings": plan.mountings, "sweeps": plan.sweeps,
         "shard_mb": plan.shard_mb,
     }  # fmt: skip
+    state = {"settings": settings, "tables": tables.state()}
     with data_set_folder(plan.out, names):
         jobs = []
         for scene in scenes:
             place = plan.out / DRIVES_FOLDER / scene["name"]
-            key = _key(scene, settings)
+            key = _key(scene, state)
             if is_done(place, key):
                 on_drive(str(scene["name"]))
             else:
@@ -194,8 +197,8 @@ def _scenes(tables: NuScenesTables) -> list[Row]:
     return scenes
 
 
-def _key(scene: Row, settings: dict[str, Any]) -> str:
-    text = json.dumps([VERSION, scene["token"], settings], sort_keys=True)
+def _key(scene: Row, state: dict[str, Any]) -> str:
+    text = json.dumps([VERSION, scene["token"], state], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

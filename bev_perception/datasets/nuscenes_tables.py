@@ -62,6 +62,21 @@ class NuScenesTables:
                 ) from error
         return self._tables[table]
 
+    def state(self) -> list[tuple[str, int, int]]:
+        """(name, bytes, time of change in ns) of the files, which differs when they do.
+
+        Raises:
+            DatasetError: one cannot be read.
+        """
+        try:
+            files = sorted((self.root / self.version).glob("*.json"))
+            found = [(file.name, file.stat()) for file in files]
+        except OSError as error:
+            raise DatasetError(
+                f"{self.root / self.version}: cannot be read: {error.strerror or error}"
+            ) from error
+        return [(name, values.st_size, values.st_mtime_ns) for name, values in found]
+
     def row(self, table: str, token: str) -> Row:
         """One row.
 

@@ -148,3 +148,25 @@ def test_a_part_that_is_published_without_labels_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="published without labels"):
         import_nuscenes(NuScenesPlan(tmp_path / "root", "v1.0-test", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_scenes_of_other_tables_are_made_again_and_of_the_same_ones_stay(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "out"
+    write_nuscenes(root)
+    plan = NuScenesPlan(root, "v1.0-mini", out, mountings="kept", processes=1)
+
+    def car() -> NDArray[np.float64]:
+        first = next(iter(ShardReader(out).drives[0].sets()))
+        return first.frame_set.world_T_base.apply(first.objects[0].center)
+
+    import_nuscenes(plan)
+    before, written = car(), (out / "drives/scene-0061/drive.json").stat().st_mtime_ns
+    import_nuscenes(plan)
+    assert (out / "drives/scene-0061/drive.json").stat().st_mtime_ns == written
+    table = root / "v1.0-mini/sample_annotation.json"
+    moved = json.loads(table.read_text())
+    for row in moved:
+        row["translation"][0] += 1.0
+    table.write_text(json.dumps(moved))
+    import_nuscenes(plan)
+    np.testing.assert_allclose(car() - before, [1.0, 0.0, 0.0], atol=1e-6)
