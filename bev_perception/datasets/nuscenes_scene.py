@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ VISIBILITY_SHARES = {"v0-40": 0.2, "v40-60": 0.5, "v60-80": 0.7, "v80-100": 0.9}
 
 _MICROSECONDS = 1e6
 _MAX_VELOCITY_SPAN_S = 1.5
+_MAX_CAMERA_DELAY_US = 50_000
+"""Between a sweep of the front camera and the images of the others; they come at 12 Hz."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def scene_moments(
         tables: that the scene is of.
         scene: row of the scene.
         corrected: see the module.
-        sweeps: also the moments between keyframes, with boxes interpolated between them.
+        sweeps: also the moments between keyframes at which all cameras have an image, with boxes
+            interpolated between them.
 
     Raises:
         DatasetError: the tables do not belong together.
@@ -120,9 +123,9 @@ def scene_moments(
         boxes = [_box(tables, row, numbers) for row in tables.annotations(sample)]
         moments.append(_moment(tables, sample["timestamp"], reference, data, boxes, corrected))
         if sweeps and index:
-            between = [_box(tables, row, numbers) for row in tables.annotations(samples[index - 1])]
-            span = samples[index - 1]["timestamp"], sample["timestamp"]
-            moments += _sweep_moments(tables, sample, span, between, boxes, corrected)
+            pair = samples[index - 1], sample
+            before = [_box(tables, row, numbers) for row in tables.annotations(pair[0])]
+            moments += _sweep_moments(tables, pair, (before, boxes), corrected)
     return sorted(moments, key=lambda moment: moment.stamp_ns)
 
 
@@ -170,46 +173,70 @@ def _moment(
 
 def _sweep_moments(
     tables: NuScenesTables,
-    sample: Row,
-    span: tuple[int, int],
-    before: Sequence[ObjectBox],
-    after: Sequence[ObjectBox],
+    samples: tuple[Row, Row],
+    boxes: tuple[Sequence[ObjectBox], Sequence[ObjectBox]],
     corrected: bool,
 ) -> list[SceneMoment]:
-    """One for every image of the front camera between two keyframes."""
-    sweeps = tables.sweeps(sample)
+    """One for every image of the front camera between two keyframes that all cameras are near."""
+    start_us, stop_us = (sample["timestamp"] for sample in samples)
+    sweeps = tables.sweeps(samples[1])
+    rows = {channel: list(sweeps.get(channel, ())) for channel in CHANNELS}
+    for sample in samples:
+        for channel, row in tables.sample_data(sample).items():
+            if channel in rows:
+                rows[channel].append(row)
     moments = []
     for front in sweeps.get("CAM_FRONT", ()):
-        if not span[0] < front["timestamp"] < span[1]:
+        own_us = front["timestamp"]
+        if not start_us < own_us < stop_us:
             continue
-        fraction = (front["timestamp"] - span[0]) / (span[1] - span[0])
-        data = {
-            channel: min(rows, key=lambda row: abs(row["timestamp"] - front["timestamp"]))
-            for channel, rows in sweeps.items()
-            if channel in CHANNELS
+        near = {
+            channel: min(own, key=lambda row: abs(row["timestamp"] - own_us))
+            for channel, own in rows.items()
+            if own
         }
-        boxes = _between(before, after, fraction)
-        moments.append(_moment(tables, front["timestamp"], front, data, boxes, corrected))
+        late_us = [abs(row["timestamp"] - own_us) for row in near.values()]
+        if len(near) < len(CHANNELS) or max(late_us) > _MAX_CAMERA_DELAY_US:
+            continue
+        found = _between(*boxes, (own_us - start_us) / _MICROSECONDS,
+                         (stop_us - own_us) / _MICROSECONDS)  # fmt: skip
+        moments.append(_moment(tables, own_us, front, near, found, corrected))
     return moments
 
 
 def _between(
-    before: Sequence[ObjectBox], after: Sequence[ObjectBox], fraction: float
+    before: Sequence[ObjectBox],
+    after: Sequence[ObjectBox],
+    since_s: float,
+    until_s: float,
 ) -> list[ObjectBox]:
-    """Boxes of both keyframes, a share of the way from one to the other."""
-    earlier = {box.object_id: box for box in before}
-    return [
-        ObjectBox(
-            box.label,
-            box.object_id,
-            earlier[box.object_id].pose.interpolate(box.pose, fraction),
-            box.size,
-            box.velocity,
-            min(box.visibility, earlier[box.object_id].visibility),
-        )
-        for box in after
-        if box.object_id in earlier
-    ]
+    """The boxes of either keyframe, at a moment between them.
+
+    Those of both are interpolated. Those of one are moved on with their velocity; what becomes of
+    them is not known in the half further away, nor anywhere without a velocity: there they are
+    hidden (visibility 0), so that their cells are taught as neither occupied nor free.
+    """
+    earlier, later = ({box.object_id: box for box in boxes} for boxes in (before, after))
+    found = []
+    for box in after:
+        first = earlier.get(box.object_id)
+        if first is None:
+            found.append(_moved(box, -until_s, is_near=until_s < since_s))
+        else:
+            pose = first.pose.interpolate(box.pose, since_s / (since_s + until_s))
+            visibility = min(box.visibility, first.visibility)
+            found.append(replace(box, pose=pose, visibility=visibility))
+    gone = [box for box in before if box.object_id not in later]
+    return found + [_moved(box, since_s, is_near=since_s <= until_s) for box in gone]
+
+
+def _moved(box: ObjectBox, elapsed_s: float, is_near: bool) -> ObjectBox:
+    """A box some time after its label, hidden where nobody knows whether it is still there."""
+    if not np.isfinite(box.velocity).all():
+        return replace(box, visibility=0.0)
+    place = box.pose.translation + elapsed_s * box.velocity
+    pose = RigidTransform(box.pose.rotation, place)
+    return replace(box, pose=pose, visibility=box.visibility if is_near else 0.0)
 
 
 def _box(tables: NuScenesTables, row: Row, numbers: dict[str, int]) -> ObjectBox:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from scipy.spatial.transform import Rotation
 from bev_perception.datasets import ShardReader, find_bags
 from bev_perception.datasets.nuscenes_import import NuScenesPlan, import_nuscenes
 from bev_perception.datasets.nuscenes_splits import VALIDATION, official_split
+from bev_perception.datasets.targets import make_targets
 from bev_perception.errors import DatasetError
+from bev_perception.geometry import BevGrid
 
 
 def matrix(row: dict[str, Any]) -> NDArray[np.float64]:
@@ -115,6 +118,73 @@ def test_sweeps_add_moments_with_boxes_in_between(nuscenes, tmp_path):
     np.testing.assert_allclose(
         [place[0] for place in truck], 25.0 + 4.0 * np.array(elapsed), atol=1e-4
     )
+
+
+def without_labels(root: Path, gone: Mapping[str, Collection[int]]) -> None:
+    """Takes away a category's labels at some keyframes of every scene, and joins what is left."""
+    path = root / "v1.0-mini/sample_annotation.json"
+    names = {token: row["name"] for token, row in rows(root, "category").items()}
+    instances, samples = rows(root, "instance"), rows(root, "sample")
+    kept: dict[str, list[dict[str, Any]]] = {}
+    for row in json.loads(path.read_text()):
+        number = (samples[row["sample_token"]]["timestamp"] - START_US) % 60_000_000 // 500_000
+        category = names[instances[row["instance_token"]]["category_token"]]
+        if number not in gone.get(category, ()):
+            kept.setdefault(row["instance_token"], []).append(row)
+    for track in kept.values():
+        for row, before, after in zip(track, [None, *track], [*track[1:], None]):
+            row["prev"], row["next"] = (each["token"] if each else "" for each in (before, after))
+    path.write_text(json.dumps([row for track in kept.values() for row in track]))
+
+
+def test_an_object_of_one_of_two_keyframes_is_never_taught_as_free_between_them(tmp_path):
+    """It moves with its velocity, and is hidden where nobody knows whether it is there."""
+    write_nuscenes(tmp_path / "root")
+    car, truck, pedestrian = (name for name, *_ in OBJECTS)
+    without_labels(tmp_path / "root", {car: {1}, truck: {0}, pedestrian: {0, 1}})
+    plan = NuScenesPlan(tmp_path / "root", "v1.0-mini", tmp_path / "out", sweeps=True, processes=1)
+    import_nuscenes(plan)
+    sets = list(ShardReader(tmp_path / "out").drives[0].sets())
+    seen = [{box.label: box.visibility for box in each.objects} for each in sets]
+    assert seen == [
+        {"car": 0.9},
+        {"car": 0.9, "truck": 0.0},  # 8 ms before the middle
+        {"truck": 0.5},
+        {"car": 0.0, "truck": 0.5, "pedestrian": 0.0},
+        {"car": 0.9, "truck": 0.5, "pedestrian": 0.2},
+    ]
+    for number, label, place, velocity, known_s in (
+        (1, "car", OBJECTS[0][1], OBJECTS[0][2], None),
+        (1, "truck", OBJECTS[1][1], OBJECTS[1][2], None),
+        (3, "pedestrian", OBJECTS[2][1], OBJECTS[2][2], 1.0),  # where it was labelled
+    ):
+        frame_set = sets[number].frame_set
+        (box,) = (box for box in sets[number].objects if box.label == label)
+        elapsed_s = known_s or (frame_set.stamp_ns / 1e3 - START_US) / 1e6
+        expected = np.array(place) + elapsed_s * np.array([*velocity, 0.0])
+        np.testing.assert_allclose(frame_set.world_T_base.apply(box.center), expected, atol=1e-4)
+    grid = BevGrid.centered(32.0, 0.5)
+    taught = make_targets(sets[1].objects, grid)
+    free = taught.valid & ~taught.segmentation
+    alone = make_targets([box for box in sets[1].objects if box.label == "truck"], grid)
+    assert alone.segmentation.any()
+    assert not (free & alone.segmentation).any()
+
+
+def test_a_sweep_that_a_camera_has_no_image_for_is_left_out(tmp_path):
+    write_nuscenes(tmp_path / "root")
+    path = tmp_path / "root/v1.0-mini/sample_data.json"
+    data = json.loads(path.read_text())
+    lost = next(row for row in data if row["filename"].startswith("sweeps/CAM_BACK/"))
+    path.write_text(json.dumps([row for row in data if row is not lost]))
+    plan = NuScenesPlan(tmp_path / "root", "v1.0-mini", tmp_path / "out", sweeps=True, processes=1)
+    manifest = import_nuscenes(plan)
+    assert [drive["sets"] for drive in manifest["drives"]] == [4, 5]
+    for drive in ShardReader(tmp_path / "out").drives:
+        for labelled in drive.sets():
+            stamps = [frame.stamp_ns for frame in labelled.frame_set.frames.values()]
+            assert len(stamps) == 6
+            assert max(abs(stamp - labelled.frame_set.stamp_ns) for stamp in stamps) <= 50_000_000
 
 
 def test_splits_are_the_official_ones():
