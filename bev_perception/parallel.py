@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same work on many drives, several processes at a time, here or on a Ray cluster.
 
-Whoever waits for them leaves them nothing to do when it is interrupted, by Ctrl-C or SIGTERM.
+Whoever waits for them leaves them nothing to do when it is interrupted, by Ctrl-C or SIGTERM, and
+takes them along when it is killed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TypeVar
 import cv2
 
 from bev_perception.errors import ProcessError
+from bev_perception.parent_process import end_with_parent
 from bev_perception.ray_cluster import run_on_ray
 
 Job = TypeVar("Job")
@@ -78,7 +80,8 @@ def _run_in_processes(
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     threads = max(1, (os.cpu_count() or 1) // processes)
-    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _start_worker, (stop, threads))
+    arguments = os.getpid(), stop, threads
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, _start_worker, arguments)
     try:
         futures = {pool.submit(work, job): job for job in jobs}
         for future in as_completed(futures):
@@ -96,13 +99,16 @@ def _run_in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(stop: Event, threads: int) -> None:
-    """Workers leave Ctrl-C to the parent, which tells them through the event.
+def _start_worker(parent: int, stop: Event, threads: int) -> None:
+    """Workers leave Ctrl-C to the parent, which tells them through the event, and end with it.
 
+    A worker that outlived it would write what the same command, started again, writes, too.
     Together they have as many threads as there are processors. Mesa asks the environment.
     """
     global _stop
     _stop = stop
+    if not end_with_parent(parent, signal.SIGKILL):
+        raise ProcessError("the process that started this worker has ended already")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("LP_NUM_THREADS", str(threads))
     cv2.setNumThreads(threads)

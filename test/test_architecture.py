@@ -53,7 +53,15 @@ MAY_USE: dict[str, frozenset[str]] = {
 """Rooms that a room may import beside itself and the modules of EVERYWHERE."""
 
 EVERYWHERE = frozenset(
-    {"errors", "parallel", "processor", "resources", "untrusted", "untrusted_arrays"}
+    {
+        "errors",
+        "parallel",
+        "parent_process",
+        "processor",
+        "resources",
+        "untrusted",
+        "untrusted_arrays",
+    }
 )
 
 ONLY_IN: dict[str, frozenset[str]] = {

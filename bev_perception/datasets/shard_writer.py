@@ -53,7 +53,7 @@ class ShardWriter:
         """Further plain values for drive.json, to be filled before the end."""
         self._path, self._drive, self._source, self._rig = path, drive, source, rig
         self._shard_bytes = shard_bytes
-        self._partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
         self._shards: list[dict[str, Any]] = []
         self._open: _Shard | None = None
         self._sets = 0

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A child process that ends with the process that started it, however that one ends.
-
-Who is killed with kill -9 cannot end his children; Linux does it for him.
-"""
+"""The command line of a child process that ends with the process that started it."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import runpy
 import signal
 import sys
 from collections.abc import Sequence
 
-_PR_SET_PDEATHSIG = 1
+from bev_perception.parent_process import end_with_parent
+
 _CODE = "from bev_perception.supervision.bound_child import main; main()"
 
 
@@ -25,9 +22,7 @@ def command(arguments: Sequence[str]) -> list[str]:
 def main() -> None:
     """In the child: binds it, then runs the module as if it had been called itself."""
     _, parent, _, module, *arguments = sys.argv
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != int(parent):
-            sys.exit(f"{module}: the process that started it has ended already")
+    if not end_with_parent(int(parent), signal.SIGINT):
+        sys.exit(f"{module}: the process that started it has ended already")
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -7,18 +7,26 @@ import errno
 import os
 import shutil
 import socket
+import subprocess
 import sys
+import tarfile
+import time
 import types
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from drive_bags import write_drive
+from drive_bags import CAMERA, write_drive
 from killed_work import work
 
 from bev_perception.datasets import ShardReader, find_bags, shard_writer
+from bev_perception.datasets.data_set_folder import data_set_folder
 from bev_perception.datasets.drive_splits import assign_splits, parse_shares
 from bev_perception.datasets.extraction import DataSetPlan, drive_names, extract_bags
+from bev_perception.datasets.shard_format import StoredPicture, StoredSet
+from bev_perception.datasets.shard_reader import ShardDrive
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.errors import (
     ConfigurationError,
@@ -27,8 +35,10 @@ from bev_perception.errors import (
     ResourceError,
     SystemLibraryError,
 )
+from bev_perception.geometry import Rig, RigCamera, RigidTransform
 from bev_perception.parallel import run_jobs
 
+TIMEOUT_S = 60.0
 ALL = ShardSettings(min_distance_m=0.0)
 
 
@@ -41,16 +51,31 @@ def state(out: Path) -> dict[str, int]:
     return {str(file): file.stat().st_mtime_ns for file in out.glob("drives/*/*")}
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {TIMEOUT_S:g} s"
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    """Whether it is there and has not ended, reaped or not."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
 def test_what_is_done_stays_and_what_changed_is_made_again(tmp_path, bags):
     plan = DataSetPlan(tmp_path / "out", ALL, processes=1)
     done: list[str] = []
     first = extract_bags(bags, plan, on_drive=done.append)
     before = state(plan.out)
-    (plan.out / "drives/.two.partial").mkdir()  # as a killed worker leaves it
+    (plan.out / "drives/.two.123.partial").mkdir()  # as a killed worker leaves it
     assert extract_bags(bags, plan, on_drive=done.append) == first
     assert done == ["one", "two"] * 2
     assert state(plan.out) == before
-    assert not (plan.out / "drives/.two.partial").exists()
+    assert not (plan.out / "drives/.two.123.partial").exists()
     shutil.rmtree(bags[1])
     write_drive(bags[1], 4)
     (plan.out / "drives/one/000000.tar").write_bytes(b"cut off")
@@ -108,6 +133,54 @@ def test_a_bag_that_cannot_be_unpacked_for_want_of_room_is_not_refused(tmp_path,
 def test_a_killed_worker_is_told(tmp_path):
     with pytest.raises(ProcessError, match=r"a worker process was killed.*go on"):
         run_jobs(work, [tmp_path / "killed", tmp_path / "other"], 2, lambda job: None)
+
+
+def test_workers_end_with_a_command_that_is_killed(tmp_path):
+    """They would write beside the same command, started again."""
+    code = (
+        "import sys; from pathlib import Path; from killed_work import linger; "
+        "from bev_perception.parallel import run_jobs; "
+        "run_jobs(linger, [Path(path) for path in sys.argv[1:]], 2, print)"
+    )
+    notes = [tmp_path / "one", tmp_path / "two"]
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, notes)], env={**os.environ, "PYTHONPATH": paths}
+    )
+    try:
+        wait_for(lambda: all(note.exists() for note in notes))
+    finally:
+        command.kill()
+        command.wait()
+    workers = [int(note.read_text()) for note in notes]
+    wait_for(lambda: not any(map(is_running, workers)))
+
+
+def test_a_worker_that_was_left_over_does_not_spoil_what_is_written_again(tmp_path, monkeypatch):
+    rig = Rig({"front": RigCamera(CAMERA, RigidTransform.identity(), "front")})
+
+    def write(writer: shard_writer.ShardWriter, *numbers: int) -> None:
+        for number in numbers:
+            picture = StoredPicture(number, bytes([number]) * 40_000, "jpg")
+            writer.add(StoredSet(number, {"front": picture}, None, "[]", rig))
+
+    place = tmp_path / "drives/one"
+    settings = place, "one", "one", rig, 50_000
+    monkeypatch.setattr(os, "getpid", lambda: 123)
+    with suppress(DatasetError), shard_writer.ShardWriter(*settings) as left_over:
+        write(left_over, 1, 2)
+        monkeypatch.undo()
+        with data_set_folder(tmp_path, ["one"]), shard_writer.ShardWriter(*settings) as again:
+            write(again, 1)
+            with pytest.raises(DatasetError):
+                write(left_over, 3, 4)
+            write(again, 2, 3, 4)
+    found = ShardDrive(place)
+    assert len(found) == 4
+    assert [entry.name for entry in place.parent.iterdir()] == ["one"]
+    with tarfile.open(place / "000001.tar") as archive:
+        pictures = [name for name in archive.getnames() if name.endswith(".jpg")]
+        assert [archive.extractfile(name).read(1) for name in pictures] == [b"\3", b"\4"]
 
 
 def test_one_writer_at_a_time_and_no_strangers(tmp_path, bags):
