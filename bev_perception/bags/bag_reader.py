@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 
@@ -31,6 +31,7 @@ from bev_perception.bags.labels import objects_at
 from bev_perception.bags.point_clouds import points_from_message
 from bev_perception.bags.stamped_topic import StampedTopic
 from bev_perception.bags.summary import BagSummary, summarize
+from bev_perception.bags.undecoded_frame import UndecodedFrame
 from bev_perception.bags.vehicle_frames import VehicleFrames, find_base_frame
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import (
@@ -178,8 +179,24 @@ class BagReader:
             BagError: unknown names, a damaged image, or stamps of one camera that go back by
                 more than RESTART_NS.
         """
-        chosen = self._chosen(names)
-        by_topic = {camera.image_topic: camera for camera in chosen}
+        for undecoded in self.undecoded_frames(names):
+            try:
+                frame = undecoded.decode()
+            except BagError as error:
+                if on_damaged is None:
+                    raise
+                on_damaged(undecoded.camera, error)
+                continue
+            yield frame
+
+    def undecoded_frames(self, names: Sequence[str] | None = None) -> Iterator[UndecodedFrame]:
+        """The same, of which whoever asks decodes what he needs.
+
+        Raises:
+            BagError: unknown names, or stamps of one camera that go back by more than
+                RESTART_NS.
+        """
+        by_topic = {camera.image_topic: camera for camera in self._chosen(names)}
         connections = [c for c in self._bag.connections if c.topic in by_topic]
         newest: dict[str, int] = {}
         for connection, log_ns, raw in self._bag.messages(connections):
@@ -193,15 +210,8 @@ class BagReader:
                     f"simulation?): split the bag there"
                 )
             newest[camera.name] = max(stamp, before)
-            try:
-                with about(self.path):
-                    image = self._image(connection, raw, camera)
-            except BagError as error:
-                if on_damaged is None:
-                    raise
-                on_damaged(camera.name, error)
-                continue
-            yield CameraFrame(camera.name, stamp, image)
+            decode = partial(self._frame, connection, raw, camera, stamp)
+            yield UndecodedFrame(camera.name, stamp, decode)
 
     def world_T_base(self, stamp_ns: int) -> RigidTransform | None:
         """Ego pose in map or odom, whichever TF connects at that time; None if neither."""
@@ -214,6 +224,10 @@ class BagReader:
     def pose_in(self, world_frame: str, stamp_ns: int) -> RigidTransform | None:
         """Ego pose in a frame of the bag, None where TF does not connect it at that time."""
         return self._frames.pose_in(world_frame, stamp_ns)
+
+    def has_labels(self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS) -> bool:
+        """Whether a label message lies within the tolerance; none is read to tell."""
+        return self._labels is not None and self._labels.is_near(stamp_ns, tolerance_ns)
 
     def objects(
         self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS
@@ -371,6 +385,12 @@ class BagReader:
             names_text = ", ".join(map(repr, unknown))
             raise BagError(f"{self.path}: no camera {names_text}; it has {', '.join(cameras)}")
         return [cameras[name] for name in (cameras if names is None else names)]
+
+    def _frame(
+        self, connection: Connection, raw: bytes, camera: CameraTopics, stamp_ns: int
+    ) -> CameraFrame:
+        with about(self.path):
+            return CameraFrame(camera.name, stamp_ns, self._image(connection, raw, camera))
 
     def _image(self, connection: Connection, raw: bytes, camera: CameraTopics) -> NDArray[np.uint8]:
         message = self._bag.decode(connection, raw)

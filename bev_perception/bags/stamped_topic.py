@@ -70,12 +70,12 @@ class StampedTopic:
         Raises:
             BagError: the bag is damaged.
         """
-        right = bisect_left(self.stamps_ns, stamp_ns)
-        candidates = [i for i in (right - 1, right) if 0 <= i < len(self.stamps_ns)]
-        best = min(candidates, key=lambda i: abs(self.stamps_ns[i] - stamp_ns), default=None)
-        if best is None or abs(self.stamps_ns[best] - stamp_ns) > tolerance_ns:
-            return None
-        return self.stamps_ns[best], self._raw(*self._entries[best])
+        best = self._nearest_entry(stamp_ns, tolerance_ns)
+        return None if best is None else (best[0], self._raw(*best))
+
+    def is_near(self, stamp_ns: int, tolerance_ns: int) -> bool:
+        """Whether a message lies within the tolerance; nothing is read."""
+        return self._nearest_entry(stamp_ns, tolerance_ns) is not None
 
     def decode(self, raw: bytes) -> Any:
         """A message of this topic.
@@ -88,6 +88,12 @@ class StampedTopic:
     def has_own_definitions(self, msgtypes: tuple[str, ...]) -> bool:
         """Whether the bag defines types as this program does."""
         return self._bag.has_own_definitions(msgtypes)
+
+    def _nearest_entry(self, stamp_ns: int, tolerance_ns: int) -> tuple[int, int] | None:
+        right = bisect_left(self.stamps_ns, stamp_ns)
+        near = self._entries[max(0, right - 1) : right + 1]
+        best = min(near, key=lambda entry: abs(entry[0] - stamp_ns), default=None)
+        return None if best is None or abs(best[0] - stamp_ns) > tolerance_ns else best
 
     def _raw(self, stamp_ns: int, log_ns: int) -> bytes:
         if (stamp_ns, log_ns) not in self._ahead:

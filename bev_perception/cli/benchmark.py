@@ -54,7 +54,7 @@ def _add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=50, metavar="N", help="timed inferences")
     parser.add_argument(
-        "--stride", type=int, default=1, metavar="N", help="judge every N-th camera set"
+        "--stride", type=int, default=1, metavar="N", help="judge every N-th labelled set"
     )
     parser.add_argument("--threads", type=int, default=0, help="on the CPU; 0: torch's choice")
     parser.add_argument(

@@ -46,7 +46,7 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:N")
     add_rig_argument(parser, "names topics, frames or calibrations that the bags do not tell")
     parser.add_argument(
-        "--stride", type=int, default=1, metavar="N", help="take every N-th camera set"
+        "--stride", type=int, default=1, metavar="N", help="take every N-th labelled set"
     )
 
 

@@ -28,7 +28,7 @@ def _add_arguments(parser: Parser) -> None:
     add_rig_argument(parser, "names topics, frames or calibrations that the bags do not tell")
     add_output_arguments(parser)
     parser.add_argument(
-        "--stride", type=int, default=1, metavar="N", help="judge every N-th camera set"
+        "--stride", type=int, default=1, metavar="N", help="judge every N-th labelled set"
     )
     parser.add_argument(
         "--recorded",
@@ -55,7 +55,7 @@ def _add_arguments(parser: Parser) -> None:
         type=int,
         default=None,
         metavar="N",
-        help="for --retention and --camera-subsets take every N-th set; default as --stride",
+        help="for --retention and --camera-subsets take every N-th labelled set; default --stride",
     )
     parser.add_argument(
         "--other-rigs",

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bev_perception.bags import BagReader
+from bev_perception.bags.undecoded_frame import UndecodedFrame
 from bev_perception.datasets.labelled_set import LabelledSet
-from bev_perception.geometry import Rig, RigFile
-from bev_perception.perception import Synchronizer, frame_sets
+from bev_perception.geometry import FrameSet, Rig, RigFile
+from bev_perception.perception import SynchronizedSet, Synchronizer, synchronized_sets
 
 
 class BagDrive:
@@ -53,19 +56,38 @@ class BagDrive:
     def sets(
         self, stride: int = 1, labelled_only: bool = True, points_of: str = "none"
     ) -> Iterator[LabelledSet]:
-        """Every stride-th synchronised set; those without labels are left out or have no boxes.
+        """Every stride-th set; those without labels are not counted, or have no boxes.
+
+        Images of sets that are passed over are not decoded.
 
         Raises:
             BagError: the bag is damaged or its labels are impossible.
         """
-        reader = self._reader
-        for number, frame_set in enumerate(frame_sets(reader, Synchronizer(self.rig.names))):
-            if number % stride:
+        reader, since_last = self._reader, stride
+        synchronizer: Synchronizer[UndecodedFrame] = Synchronizer(self.rig.names)
+        for found in synchronized_sets(reader.undecoded_frames(), synchronizer):
+            if labelled_only and not reader.has_labels(found.stamp_ns):
                 continue
-            objects = reader.objects(frame_set.stamp_ns)
-            if objects is not None or not labelled_only:
-                points = None
-                if points_of != "none":
-                    points = reader.points(frame_set.stamp_ns, sensor=points_of)
-                frame_set = replace(frame_set, points=points)
-                yield LabelledSet(frame_set, objects or (), points=points)
+            since_last += 1
+            if since_last < stride:
+                continue
+            objects = reader.objects(found.stamp_ns)
+            if objects is None and labelled_only:  # TF does not reach them: the next one
+                continue
+            since_last = 0
+            points = None
+            if points_of != "none":
+                points = reader.points(found.stamp_ns, sensor=points_of)
+            yield LabelledSet(self._decoded(found, points), objects or (), points=points)
+
+    def _decoded(
+        self, found: SynchronizedSet[UndecodedFrame], points: NDArray[np.float64] | None
+    ) -> FrameSet:
+        return FrameSet(
+            found.stamp_ns,
+            {name: frame.decode() for name, frame in found.frames.items()},
+            found.missing,
+            self._reader.world_T_base(found.stamp_ns),
+            points,
+            world_frame=self._reader.world_frame(found.stamp_ns),
+        )

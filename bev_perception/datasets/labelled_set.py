@@ -49,7 +49,7 @@ class LabelledDrive(Protocol):
     def sets(
         self, stride: int = 1, labelled_only: bool = True, points_of: str = "none"
     ) -> Iterator[LabelledSet]:
-        """Every stride-th moment in order; those without labels are left out or have no boxes.
+        """Every stride-th moment in order; those without labels are not counted, or have no boxes.
 
         With the points that a network takes whose model.sensor is points_of.
 

@@ -33,7 +33,7 @@ class ExtractionSettings:
 
     Attributes:
         image_size: (height, width) of prepared images.
-        stride: keep every stride-th set.
+        stride: keep every stride-th set; with labelled_only, of those with labels.
         rig_file: rig file that names topics or calibrates cameras of bags, or None.
         labelled_only: leave sets without labels out; else they come without boxes.
         virtual_cameras: the canonical rig that images are turned to, see Preparation.
@@ -200,6 +200,8 @@ def _key(bag: Path, settings: ExtractionSettings) -> str:
     }
     if not settings.labelled_only:
         facts["labelled_only"] = False
+    elif settings.stride > 1:
+        facts["counted"] = "sets with labels"  # before, every set was
     if settings.points:
         facts["points"] = True
     elif settings.sensor != "none":

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from bev_perception.datasets.drives import open_drive
 from bev_perception.datasets.labelled_set import LabelledDrive, LabelledSet
 from bev_perception.datasets.targets import TargetSettings, make_targets
+from bev_perception.errors import BagError
 from bev_perception.evaluation.kept import Kept
 from bev_perception.evaluation.overlap import Overlap, overlap
 from bev_perception.evaluation.perturbations import (
@@ -96,7 +97,17 @@ class Retention:
             self._judge(streams, labelled)
 
     def compute(self) -> dict[str, Any]:
-        """Plain values: ``sets``, ``region``, ``iou`` and by perturbation see Kept."""
+        """Plain values: ``sets``, ``region``, ``iou`` and by perturbation see Kept.
+
+        Raises:
+            BagError: no set was judged.
+        """
+        if not self._num_sets:
+            raise BagError(
+                "no set was judged for retention: the bags have no camera set with labels within "
+                "its time, or a network with memory met fewer of them than the stride in every "
+                "bag; choose a smaller --retention-stride"
+            )
         return {
             "sets": self._num_sets,
             "region": NEAR.name,
@@ -189,11 +200,11 @@ def measure_retention(
     """Retention over a split of bags, see Retention.compute.
 
     Args:
-        stride: every so many sets are judged, see Retention.update.
+        stride: every so many labelled sets are judged, see Retention.update.
         perturbations: of a rig's cameras.
 
     Raises:
-        BagError: a bag cannot be read.
+        BagError: a bag cannot be read, or no set was judged.
     """
     retention = Retention(engine, settings, targets)
     for bag in tqdm(bags, desc="retention", unit="bag", disable=not show_progress):
@@ -220,6 +231,9 @@ def with_other_rig(
         retention: of measure_retention over the drives with the usual rig.
         name: of the change, for people.
         bags: the drives with the other rig, which they tell themselves.
+
+    Raises:
+        BagError: as measure_retention.
     """
     other = Retention(engine, None, targets)
     for bag in tqdm(bags, desc=name, unit="bag", disable=not show_progress):

@@ -2,7 +2,7 @@
 """From camera frames to BEV output, with no ROS in it; the same live and on bags."""
 
 from bev_perception.perception.calibration import Calibration, settled_attitude
-from bev_perception.perception.frame_sets import FrameSource, frame_sets
+from bev_perception.perception.frame_sets import FrameSource, frame_sets, synchronized_sets
 from bev_perception.perception.health import camera_health
 from bev_perception.perception.objects import find_objects
 from bev_perception.perception.pipeline import Pipeline
@@ -36,4 +36,5 @@ __all__ = [
     "frame_sets",
     "seen_cells",
     "settled_attitude",
+    "synchronized_sets",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bev_perception.errors import BevError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
-from bev_perception.perception.synchronized_set import SynchronizedSet
+from bev_perception.perception.synchronized_set import Frame, SynchronizedSet
 from bev_perception.perception.synchronizer import Synchronizer
 
 NANOSECONDS = 1_000_000_000
@@ -68,11 +68,9 @@ def frame_sets(
             ever fell into one set; known when the source ends.
     """
     synchronizer = synchronizer or Synchronizer(source.rig().names)
-    met = False
     if frames is None:
         frames = source.camera_frames(synchronizer.cameras)
-    for found in _synchronised(frames, synchronizer):
-        met = met or len(found.frames) > 1
+    for found in synchronized_sets(frames, synchronizer):
         pose = source.world_T_base(found.stamp_ns)
         cloud = None if points is None else points(found.stamp_ns)
         level_T_base = None
@@ -82,19 +80,33 @@ def frame_sets(
         yield FrameSet(
             found.stamp_ns, found.frames, found.missing, pose, cloud, level_T_base, frame
         )
+
+
+def synchronized_sets(
+    frames: Iterable[Frame], synchronizer: Synchronizer[Frame]
+) -> Iterator[SynchronizedSet[Frame]]:
+    """Sets of all frames, in order, those that wait at the end included.
+
+    Args:
+        frames: CameraFrames, or what will become some, in the order of their arrival.
+        synchronizer: over their cameras.
+
+    Raises:
+        BevError: as frame_sets.
+    """
+    met = False
+    for frame in frames:
+        for found in synchronizer.add(frame):
+            met = met or len(found.frames) > 1
+            yield found
+    for found in synchronizer.flush():
+        met = met or len(found.frames) > 1
+        yield found
     if not met:
         _explain_no_sets(synchronizer)
 
 
-def _synchronised(
-    frames: Iterable[CameraFrame], synchronizer: Synchronizer[CameraFrame]
-) -> Iterator[SynchronizedSet[CameraFrame]]:
-    for frame in frames:
-        yield from synchronizer.add(frame)
-    yield from synchronizer.flush()
-
-
-def _explain_no_sets(synchronizer: Synchronizer[CameraFrame]) -> None:
+def _explain_no_sets(synchronizer: Synchronizer[Frame]) -> None:
     ranges = synchronizer.statistics.stamp_ranges_ns
     if not ranges:
         raise BevError(

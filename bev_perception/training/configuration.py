@@ -36,7 +36,7 @@ class DataConfig:
             apart, spread over all drives.
         cache_dir: where prepared bags are kept; default "prepared" in the output folder.
         rig_file: rig file for bags that need one.
-        stride: use every stride-th camera set.
+        stride: use every stride-th labelled set, and of unlabelled every stride-th camera set.
         max_validation_sets: at most this many, spread over the validation bags.
         extraction_processes: bags prepared at a time.
         workers: processes that load batches; 0 loads between steps, best on few cores.

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from drive_bags import CARS, START, YAWS, changed, drive_messages, with_clouds, write_drive
+from drive_bags import CARS, PERIOD, START, YAWS, changed, drive_messages, with_clouds, write_drive
 
 from bev_perception.datasets import (
     ExtractionSettings,
@@ -147,6 +147,36 @@ def test_prepared_shards_equal_prepared_bags(tmp_path, sensor):
             width = 19 if sensor == "radar_features" else 3
             assert one.points.shape == ((0 if index == 1 else 50), width)
         np.testing.assert_array_equal(one.points, other.points)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+def test_a_stride_counts_sets_with_labels_and_decodes_no_other_image(tmp_path, stride):
+    """Labels of 2 Hz beside cameras of 10 Hz; images of all other sets are damaged."""
+    labelled = [3, 8, 13, 18]
+
+    def spoil(messages):
+        for each in messages:
+            if "image_raw" in each.topic and each.moment not in labelled[::stride]:
+                each.message.data = each.message.data[:40]
+        return [each for each in messages if "objects" not in each.topic or each.moment in labelled]
+
+    def moments(sets):
+        return [(each.frame_set.stamp_ns - START) // PERIOD for each in sets]
+
+    with open_drive(write_drive(tmp_path / "slow", 20, spoil=spoil)) as drive:
+        assert moments(drive.sets(stride)) == labelled[::stride]
+        if stride > 1:
+            with pytest.raises(BagError, match="image_raw"):  # without labels every set counts
+                list(drive.sets(stride, labelled_only=False))
+    whole = write_drive(tmp_path / "whole", 20, spoil=lambda m: [
+        each for each in m if "objects" not in each.topic or each.moment in labelled
+    ])  # fmt: skip
+    with open_drive(whole) as drive:
+        found = list(drive.sets(stride, labelled_only=False))
+    assert moments(found) == list(range(0, 20, stride))
+    assert moments(each for each in found if each.objects) == [
+        n for n in labelled if n % stride == 0
+    ]
 
 
 def test_large_clouds_are_thinned_and_left_out_where_that_is_asked_for(tmp_path):

@@ -12,7 +12,7 @@ from tiny_network import CONFIG
 
 from bev_perception.datasets.labelled_set import LabelledSet
 from bev_perception.datasets.targets import make_targets
-from bev_perception.errors import ConfigurationError
+from bev_perception.errors import BagError, ConfigurationError
 from bev_perception.evaluation.overlap import overlap
 from bev_perception.evaluation.perturbations import (
     Perturbation,
@@ -206,6 +206,18 @@ def test_a_network_with_memory_meets_each_perturbation_in_a_stream_of_its_own(st
     assert result["sets"] == judged
     assert [entry["iou"] for entry in (result, *result["perturbations"])] == [1.0, 1.0, 1.0]
     assert engine.met[::3] == engine.met[1::3] == engine.met[2::3] == met
+
+
+def test_a_network_with_memory_that_met_too_few_sets_is_told_and_has_no_figures():
+    boxes = (car(9.0, 0.0),)
+    retention = Retention(RememberingEngine(make_targets(boxes, CONFIG.grid).segmentation))
+    frames, pose = photographed(RIG).frames, RigidTransform.identity()
+    sets = [LabelledSet(FrameSet(n * 10**8, frames, world_T_base=pose), boxes) for n in range(4)]
+    retention.update(RIG, sets, (), stride=5)
+    with pytest.raises(BagError, match="smaller --retention-stride"):
+        retention.compute()
+    retention.update(RIG, sets, (), stride=4)
+    assert retention.compute()["sets"] == 1
 
 
 def test_points_are_told_as_wrongly_as_cameras():
