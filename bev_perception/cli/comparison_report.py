@@ -132,7 +132,7 @@ def _drawn(
     pictures = []
     for kind, pairs in chosen.items():
         for number, pair in enumerate(pairs):
-            image = images.get(pair.first.key)
+            image = images.get((pair.first.source, pair.first.stamp_ns))
             if image is None:
                 continue
             write_image(folder / f"{second.replace(':', '')}_{kind}_{number}.jpg", image)

@@ -125,10 +125,11 @@ def _pictures(
     stored = []
     for kind, scores in chosen.items():
         for number, score in enumerate(scores):
-            if score.key not in images:
+            image = images.get((score.source, score.stamp_ns))
+            if image is None:
                 continue
             file = f"{kind}_{number}.jpg"
-            write_image(folder / file, images[score.key])
+            write_image(folder / file, image)
             stored.append(StoredPicture(file, _in_words(kind, score), _caption(kind, score)))
     return stored
 

@@ -91,9 +91,10 @@ def bootstrap_difference(
     13). Moments of one drive resemble each other, so whole drives are drawn where there are
     enough of them.
     """
-    drives = [pair.first.drive for pair in pairs]
-    by_drive = len(set(drives)) >= FEW_DRIVES
-    groups = np.unique(drives, return_inverse=True)[1] if by_drive else np.arange(len(pairs))
+    numbers: dict[tuple[str, str], int] = {}
+    drives = [numbers.setdefault(pair.first.place, len(numbers)) for pair in pairs]
+    by_drive = len(numbers) >= FEW_DRIVES
+    groups = np.array(drives) if by_drive else np.arange(len(pairs))
     cells = np.array([[*p.first.cells[region], *p.second.cells[region]] for p in pairs], float)
     sums = np.zeros((int(groups.max()) + 1, 4))
     np.add.at(sums, groups, cells)

@@ -42,8 +42,13 @@ class FrameScore:
         return cls(source, drive, stamp_ns, cells)
 
     @property
+    def place(self) -> tuple[str, str]:
+        """What names the drive within its evaluation: many recorders call every bag the same."""
+        return self.source, self.drive
+
+    @property
     def key(self) -> tuple[str, int]:
-        """What names the moment, wherever the drive lies."""
+        """What names the moment in any evaluation, wherever the drive lies."""
         return self.drive, self.stamp_ns
 
     def iou(self, region: str = NEAR.name) -> float:

@@ -34,7 +34,7 @@ def draw_moments(
         rig_file: for bags that need one.
 
     Returns:
-        (H, W, 3) uint8 RGB by FrameScore.key; without those that a respondent has nothing on.
+        (H, W, 3) uint8 RGB by source and stamp; without those that a respondent has nothing on.
 
     Raises:
         BagError: a bag cannot be read any more.
@@ -55,7 +55,7 @@ def draw_moments(
                     stamps.discard(stamp_ns)
                     picture = _picture(drive, labelled, respondents, remembered)
                     if picture is not None:
-                        pictures[drive.name, stamp_ns] = picture
+                        pictures[source, stamp_ns] = picture
                 if not stamps:
                     break
     return pictures

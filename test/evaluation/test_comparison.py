@@ -100,3 +100,18 @@ def test_moments_of_one_drive_are_drawn_together():
     single = bootstrap_difference(one_name, REGION)
     assert (whole.unit, single.unit) == ("drive", "moment")
     assert whole.high - whole.low > 2.0 * (single.high - single.low)
+
+
+def test_bags_of_one_name_in_different_folders_are_different_drives():
+    random = np.random.default_rng(9)
+    named, alike = [], []
+    for drive in range(10):
+        gain = random.normal(0.02, 0.1)
+        for number in range(10):
+            stamp, path = 100 * drive + number, f"2024_{drive}/rosbag"
+            cells = {REGION: (50, 100)}, {REGION: (round(50 + 100 * gain), 100)}
+            named.append(Pair(*(FrameScore(path, f"town_{drive}", stamp, c) for c in cells)))
+            alike.append(Pair(*(FrameScore(path, "rosbag", stamp, c) for c in cells)))
+    found = bootstrap_difference(alike, REGION)
+    assert found.unit == "drive"
+    assert found == bootstrap_difference(named, REGION)
