@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from bev_perception.datasets.drives import open_drive
 from bev_perception.datasets.targets import TargetSettings, make_targets
+from bev_perception.errors import BagError
 from bev_perception.evaluation.answers import Respondent
 from bev_perception.evaluation.temperature import (
     LOGIT_LIMIT,
@@ -39,11 +40,12 @@ def collect_logits(
     """Logits of the cells that are valid and that cameras see, over the sets of bags.
 
     Raises:
-        BagError: a bag cannot be read.
+        BagError: a bag cannot be read, or gave no cell.
     """
     histogram = LogitHistogram()
     targets = targets or TargetSettings(classes=respondent.classes)
     for bag in tqdm(bags, desc="calibrate", unit="bag", disable=not show_progress):
+        gave = False
         with open_drive(bag, rig_file) as drive:
             sets = drive.sets(stride, points_of=respondent.points_of)
             for labelled, output in respondent.answers(drive, sets):
@@ -52,9 +54,16 @@ def collect_logits(
                 probability = torch.from_numpy(output.probability).double()
                 logits = probability.logit().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
                 counted = truth.valid & ~output.unknown
+                gave |= bool(counted.any())
                 histogram.update(
                     logits, torch.from_numpy(truth.segmentation), torch.from_numpy(counted)
                 )
+        if not gave:
+            raise BagError(
+                f"{bag} has no camera set with labels within its time whose cameras see any cell; "
+                f"calibration needs objects as MarkerArray, Detection3DArray or ObjectArray beside "
+                f"the images: leave the bag out"
+            )
     return histogram
 
 

@@ -102,6 +102,20 @@ def test_an_unlabelled_bag_cannot_be_evaluated(command: Callable, make_bag: Call
     assert "labels" in command("evaluate", make_bag(labels=False))
 
 
+def test_weights_are_not_calibrated_on_a_bag_that_gives_nothing(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    """Beside another that would be enough alone."""
+    fit, mute, out = tmp_path / "fit", tmp_path / "mute", tmp_path / "calibrated.safetensors"
+    make_bag().rename(fit)
+    make_bag(labels=False).rename(mute)
+    for bags in ((fit, mute), (mute, fit)):
+        result = bev("calibrate", *bags, "--weights", weights, "--device", "cpu", "--out", out)
+        assert result.code == 2
+        assert f"{mute} has no camera set with labels within its time" in result.error
+        assert not out.exists()
+
+
 def test_a_device_that_is_not_there(command: Callable, make_bag: Callable) -> None:
     assert "cuda:7" in command("run", make_bag(), "--device", "cuda:7")
 
