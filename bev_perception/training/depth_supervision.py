@@ -20,6 +20,7 @@ from torch.nn import functional
 from bev_perception.geometry import Rig
 from bev_perception.model import LiftSettings, Segnet, SegnetConfig
 from bev_perception.model.depth_lift import DepthLift
+from bev_perception.training.losses import masked_mean
 
 
 def depth_targets(
@@ -51,19 +52,24 @@ def depth_targets(
 
 
 def depth_loss(logits: Tensor, depth: Tensor, settings: LiftSettings) -> Tensor:
-    """Mean cross entropy of the depth's bin, scalar; 0 where no depth is known.
+    """Mean cross entropy of the depth's bin over each sample's cells, averaged over the samples.
+
+    Scalar. As in losses.masked_mean, a sample of which no depth is known counts 0.
 
     Args:
-        logits: (N, bins, rows, columns).
-        depth: (N, rows, columns) metres; cells beyond the bins, infinity included, do not count.
+        logits: (B * S, bins, rows, columns).
+        depth: (B, S, rows, columns) metres; cells beyond the bins, infinity included, do not
+            count.
         settings: of the bins.
     """
     nearest, farthest = settings.depth_m
     known = (depth >= nearest) & (depth < farthest)
     bins = ((depth.masked_fill(~known, nearest) - nearest) / settings.depth_step_m).long()
     bins = bins.clamp(max=settings.depth_bins - 1).masked_fill(~known, -1)
-    summed = functional.cross_entropy(logits.float(), bins, ignore_index=-1, reduction="sum")
-    return summed / known.sum().clamp(min=1)
+    surprise = functional.cross_entropy(
+        logits.float(), bins.flatten(0, 1), ignore_index=-1, reduction="none"
+    )
+    return masked_mean(surprise.view_as(depth), known)
 
 
 class DepthSupervision:
@@ -89,7 +95,7 @@ class DepthSupervision:
         """
         logits, self._logits = self._logits, None
         assert logits is not None
-        return depth_loss(logits, depth.flatten(0, 1), self._settings)
+        return depth_loss(logits, depth, self._settings)
 
 
 def depth_batch(depths: Sequence[NDArray[np.float32] | None]) -> Tensor | None:

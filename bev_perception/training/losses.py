@@ -14,14 +14,17 @@ Sums are taken in fp32 whatever the network computes in.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bev_perception.model import SegnetOutput
-from bev_perception.training.batch import CellLabels
 from bev_perception.training.loss_config import LossConfig
+
+if TYPE_CHECKING:  # batches hold depths, whose loss is a masked mean
+    from bev_perception.training.batch import CellLabels
 
 SMOOTHING_CELLS = 1.0
 """Added to both parts of an overlap's quotient, so that empty truth and no prediction give 0."""

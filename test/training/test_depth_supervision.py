@@ -119,10 +119,25 @@ def test_a_cloud_is_told_as_wrongly_as_the_cameras():
 
 def test_the_loss_is_the_surprise_at_the_true_bin():
     logits = torch.tensor([0.0, 1.0, 2.0, 3.0]).view(1, 4, 1, 1).expand(1, 4, 1, 5).clone()
-    depth = torch.tensor([[[1.0, 4.9, 8.99, 9.0, torch.inf]]])  # bins 0, 1, 3, beyond, unknown
+    depth = torch.tensor([[[[1.0, 4.9, 8.99, 9.0, torch.inf]]]])  # bins 0, 1, 3, beyond, unknown
     surprise = torch.logsumexp(torch.arange(4.0), 0) - torch.tensor([0.0, 1.0, 3.0])
     assert float(depth_loss(logits, depth, SETTINGS)) == pytest.approx(float(surprise.mean()))
-    assert float(depth_loss(logits, torch.full((1, 1, 5), torch.inf), SETTINGS)) == 0.0
+    assert float(depth_loss(logits, torch.full((1, 1, 1, 5), torch.inf), SETTINGS)) == 0.0
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_its_parts_however_many_depths_they_know():
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(4 * 2, 4, 3, 5, generator=random).requires_grad_()
+    depth = 1.0 + 8.0 * torch.rand(4, 2, 3, 5, generator=random)
+    depth[1, :, 1:] = torch.inf
+    depth[2, 1] = depth[2, 0, :, 1:] = torch.inf
+    depth[3] = torch.inf  # nothing is known
+    samples = logits.split(2)
+    parts = [depth_loss(part, depth[n : n + 1], SETTINGS) for n, part in enumerate(samples)]
+    whole = depth_loss(logits, depth, SETTINGS)
+    torch.testing.assert_close(whole, torch.stack(parts).mean())
+    accumulated = torch.autograd.grad(sum(parts) / 4, logits, retain_graph=True)
+    torch.testing.assert_close(torch.autograd.grad(whole, logits), accumulated)
 
 
 def test_points_are_kept_with_a_prepared_bag_and_levelled_with_it(tmp_path):
