@@ -14,7 +14,13 @@ from tqdm import tqdm
 
 from bev_perception.datasets.drives import find_bags, open_drive
 from bev_perception.datasets.labelled_set import LabelledSet
-from bev_perception.datasets.prepared_bag import FORMAT_VERSION, PreparedBag, PreparedBagWriter
+from bev_perception.datasets.prepared_bag import (
+    FORMAT_VERSION,
+    IMAGES_NAME,
+    PreparedBag,
+    PreparedBagWriter,
+)
+from bev_perception.datasets.unfinished_folder import remove_abandoned
 from bev_perception.errors import BagError, DatasetError
 from bev_perception.geometry import FrameSet, Rig, RigidTransform
 from bev_perception.geometry.frames import levelled
@@ -74,6 +80,8 @@ def prepare_bags(
 ) -> list[PreparedBag]:
     """Prepared bags in the order given; those that the cache holds are not made again.
 
+    What a killed run had begun of them is removed.
+
     Args:
         bags: bags or drives of shards, see find_bags.
         cache: folder of prepared bags, made when missing.
@@ -90,6 +98,7 @@ def prepare_bags(
     if settings.rig_file is not None:
         load_rig_file(settings.rig_file)
     places = [cache / _key(bag, settings) for bag in bags]
+    remove_abandoned(places, IMAGES_NAME)
     missing = {place: bag for bag, place in zip(bags, places) if not place.is_dir()}
     jobs = [_Job(bag, place, settings) for place, bag in missing.items()]
     with tqdm(total=len(jobs), desc="prepare bags", unit="bag", disable=not show_progress) as bar:

@@ -30,12 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bev_perception.datasets.prepared_labels import read_labels
+from bev_perception.datasets.unfinished_folder import hold, unfinished
 from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.geometry import OBJECT_CLASSES, ObjectBox, Rig, RigidTransform
 from bev_perception.geometry.point_values import moved_points
 from bev_perception.geometry.rig_record import rig_from_dict, rig_to_dict
 from bev_perception.untrusted import parse_json
 
+IMAGES_NAME = "images.raw"
 FORMAT_VERSION = 3
 """Part of a prepared bag's key.
 
@@ -227,7 +229,7 @@ class PreparedBagWriter:
         self, path: Path, rig: Rig, image_size: tuple[int, int], description: dict[str, Any]
     ) -> None:
         self._path = path
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._partial = unfinished(path)
         self._rig = rig
         self._image_shape = (len(rig), *image_size, 3)
         self._description = description
@@ -240,9 +242,10 @@ class PreparedBagWriter:
         self._point_columns = 3
 
     def __enter__(self) -> PreparedBagWriter:
-        shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
-        self._file = (self._partial / "images.raw").open("wb")
+        self._file = (self._partial / IMAGES_NAME).open("wb")
+        hold(self._file)
+        self._hold = os.dup(self._file.fileno())  # until all is in place
         return self
 
     def __exit__(
@@ -257,6 +260,7 @@ class PreparedBagWriter:
                 self._finish()
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
+            os.close(self._hold)
 
     def add(
         self,

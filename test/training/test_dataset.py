@@ -6,7 +6,12 @@ from __future__ import annotations
 import itertools
 import pickle
 import resource
+import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +145,41 @@ def test_two_processes_may_prepare_the_same_bag_at_once(tmp_path):
         other.path.rename(tmp_path / "bag")  # another process finishes first
     assert len(PreparedBag(tmp_path / "bag")) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
+KILLED_WRITER = """
+import os, signal, sys
+import numpy as np
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_dataset import SIZE, RigidTransform, PreparedBagWriter, a_rig
+with PreparedBagWriter(Path(sys.argv[1]), a_rig(0), SIZE, {}) as writer:
+    image = np.zeros((1, *SIZE, 3), dtype=np.uint8)
+    for _ in range(9):
+        writer.add(0, image, np.ones(1, dtype=bool), RigidTransform.identity(), ())
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_preparation_left_goes_and_what_others_write_stays(tmp_path, bags):
+    cache, settings = tmp_path / "cache", ExtractionSettings(SIZE)
+    (first,) = prepare_bags(bags[:1], cache, settings, 1, False)
+    place, image = first.path, np.zeros((1, *SIZE, 3), dtype=np.uint8)
+    for other in (place, cache / "another"):
+        code = [sys.executable, "-c", KILLED_WRITER, str(other), str(Path(__file__).parent)]
+        assert subprocess.run(code, timeout=60).returncode == -signal.SIGKILL
+    shutil.rmtree(place)
+    killed = set(cache.iterdir())
+    assert [(path / "images.raw").stat().st_size > 0 for path in killed] == [True, True]
+    with PreparedBagWriter(place, a_rig(0), SIZE, {"bag": "live"}) as live:
+        for number in range(9):
+            live.add(number, image, np.ones(1, dtype=bool), RigidTransform.identity(), ())
+        (writes,) = set(cache.iterdir()) - killed
+        assert len(prepare_bags(bags[:1], cache, settings, 1, False)) == 1
+        left = {path.name.split(".")[1] for path in cache.glob(".*")}
+        assert left == {place.name, "another"}, "of this bag only what is being written"
+        assert writes.is_dir()
+    assert [path for path in cache.iterdir() if not path.name.startswith(".another")] == [place]
 
 
 def test_a_truncated_prepared_bag_is_refused_with_the_cure(tmp_path):
