@@ -36,11 +36,17 @@ class Splits:
     unlabelled: list[PreparedBag]
 
 
-def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
+def prepared_splits(config: TrainConfig, show_progress: bool, processes: int = 1) -> Splits:
     """Prepares what the run needs and the cache does not hold.
 
+    Args:
+        config: the run.
+        show_progress: draw a bar.
+        processes: that train together and share the validation sets out between them.
+
     Raises:
-        BevError: a bag cannot be read, or the splits are not disjoint.
+        BevError: a bag cannot be read, the splits are not disjoint, or there are validation sets
+            but fewer than processes, which is known before training bags are prepared.
     """
     data = config.data
     if not data.train:
@@ -67,6 +73,10 @@ def prepared_splits(config: TrainConfig, show_progress: bool) -> Splits:
         cache = data.cache_dir or config.out / "prepared"
         return prepare_bags(paths, cache, settings, data.extraction_processes, show_progress)
 
+    if processes > 1 and validation_paths:
+        _check_shares(data.max_validation_sets, processes, "data.max_validation_sets allows")
+        watched = sum(len(bag) for bag in prepared(validation_paths, settings))
+        _check_shares(watched, processes, "the bags of data.validation hold")
     bags = prepared([*train_paths, *validation_paths], settings)
     of_path = dict(zip([*train_paths, *validation_paths], bags))
     unlabelled: list[PreparedBag] = []
@@ -93,6 +103,14 @@ def _reached(
     reached = np.unique(bag_of_set[chosen])
     kept = np.isin(bag_of_set, reached)
     return [bags[number] for number in reached], (np.cumsum(kept) - 1)[chosen]
+
+
+def _check_shares(num_sets: int, processes: int, who: str) -> None:
+    if num_sets < processes:
+        raise ConfigurationError(
+            f"{processes} processes share the validation sets out, and {who} {num_sets}; name as "
+            f"many as processes, start fewer processes, or leave data.validation out"
+        )
 
 
 def _check_disjoint(validation: Iterable[Path], others: dict[str, list[Path]]) -> None:

@@ -82,7 +82,7 @@ def train(
     """
     started = time.monotonic()
     processes = processes_of_torchrun()
-    process_count(config, processes)  # refuses devices that are not there
+    count = process_count(config, processes)  # refuses devices that are not there
     if config.resume:
         resumable_checkpoint(config)  # before the bags, so that a mistake costs no time
     elif has_checkpoint(config.out):
@@ -96,7 +96,7 @@ def train(
         model, start = _initial_model(config)
         shows = show_progress and processes.rank == 0
         with first_of_machine_first(processes):
-            bags = prepared_splits(config, shows)
+            bags = prepared_splits(config, shows, count)
         stopper = Stopper(config.max_minutes, started)
         return _train(config, model, start, bags, processes, shows, stopper, callbacks)
 

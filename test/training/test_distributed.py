@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,9 @@ import yaml
 from drawn_boxes import a_config, way_apart
 from torch import nn
 
+from bev_perception.errors import ConfigurationError
 from bev_perception.model import load_weights
+from bev_perception.training.splits import prepared_splits
 from bev_perception.training.train import train
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
@@ -38,6 +41,28 @@ def test_two_processes_of_torchrun_train_as_one_with_twice_the_batch(tmp_path, b
     assert names == {"config.yaml", "last.ckpt", "tensorboard", together.name}
     writers = {path.name.split(".")[-2] for path in (two.out / "tensorboard").glob("events.*")}
     assert len(writers) == 1
+
+
+def test_too_few_validation_sets_for_all_processes_are_told_before_other_bags_are_prepared(
+    tmp_path, bags
+):
+    cache = tmp_path / "cache"
+    config = a_config(tmp_path / "out", bags, cache)  # two sets to watch
+    for processes in (1, 2):
+        assert len(prepared_splits(config, False, processes).train[0]) == 3
+    shutil.rmtree(cache)
+    with pytest.raises(ConfigurationError, match=r"^3 processes .* data\.validation hold 2;"):
+        prepared_splits(config, False, 3)
+    assert [path.name.split("-")[0] for path in cache.iterdir()] == [bags[1].name]
+    shutil.rmtree(cache)
+    few = replace(config, data=replace(config.data, max_validation_sets=1))
+    with pytest.raises(
+        ConfigurationError, match=r"^2 processes .* data\.max_validation_sets allows 1;"
+    ):
+        prepared_splits(few, False, 2)
+    assert not cache.exists()
+    unwatched = replace(config, data=replace(config.data, validation=()))
+    assert prepared_splits(unwatched, False, 9).validation == []
 
 
 def test_joined_batch_norms_are_batch_norms_where_there_is_one_process(tmp_path):
