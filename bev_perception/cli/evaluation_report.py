@@ -64,12 +64,13 @@ def evaluation_report(evaluation: EvaluationFolder, command: str, name: str = ""
 
 def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
     """The few numbers at the top."""
+    error = metrics["calibration"]["ece"]
     return [
         KeyFigure("IoU within ±25 m", share(metrics["iou"].get("within_25m"))),
         KeyFigure("IoU within ±50 m", share(metrics["iou"].get("within_50m"))),
         KeyFigure("Mean AP", share(metrics["center_ap"]["within_25m"]["mean"]), "±25 m"),
         KeyFigure("Panoptic quality", share(metrics["panoptic"]["within_25m"]["pq"]), "±25 m"),
-        KeyFigure("Calibration error", f"{100 * (metrics['calibration']['ece'] or 0):.2f} %"),
+        KeyFigure("Calibration error", "-" if error is None else f"{100 * error:.2f} %"),
     ]
 
 

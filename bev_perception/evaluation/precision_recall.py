@@ -29,7 +29,12 @@ class PrecisionRecall:
 
     @property
     def area(self) -> float:
-        """Average precision: sum of precision times the step of recall (no interpolation)."""
+        """Average precision: sum of precision times the step of recall (no interpolation).
+
+        NaN where no cell is occupied.
+        """
+        if np.isnan(self.recall).all():
+            return float("nan")
         steps = -np.diff(np.append(self.recall, 0.0))
         return float(np.nansum(np.nan_to_num(self.precision) * steps))
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bev_perception.cli.evaluation_report import key_figures
 from bev_perception.cli.evaluation_tables import class_table
 from bev_perception.datasets import TargetSettings, make_targets
 from bev_perception.errors import BevError
@@ -149,6 +150,16 @@ def test_all_measures_of_a_perfect_answer():
     cells = confusion["within_25m"]
     assert cells.sum() == 100 * 100 - hidden_cells(boxes)
     assert cells[1, 0] == cells[0, 1] == 0
+
+
+def test_what_an_empty_world_cannot_tell_is_unknown_in_figures_and_on_the_page():
+    empty, unseen = Evaluator(), Evaluator()
+    empty.update(answer([car(5, 3)]), [])
+    assert empty.compute()["precision_recall"]["area"] is None
+    unseen.update(replace(answer([]), unknown=np.ones(GRID.shape, dtype=bool)), [car(5, 3)])
+    for evaluator, shown in ((unseen, "-"), (empty, "%")):
+        figures = {figure.name: figure.value for figure in key_figures(evaluator.compute())}
+        assert figures["Calibration error"].endswith(shown)
 
 
 def hidden_cells(boxes):
