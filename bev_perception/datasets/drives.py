@@ -14,7 +14,7 @@ from bev_perception.datasets.shard_reader import (
     is_shard_drive,
     is_shards,
 )
-from bev_perception.errors import BagError, DatasetError
+from bev_perception.errors import BagError, ConfigurationError, DatasetError
 from bev_perception.geometry import RigFile
 
 BAG_SUFFIXES = (".mcap", ".db3")
@@ -40,12 +40,34 @@ def find_bags(paths: Sequence[Path]) -> list[Path]:
     its drives, or with ``:split`` those of one split), or one drive of such a data set.
 
     Raises:
-        BevError: a path does not exist, is another file or holds no drive.
+        BevError: a path does not exist, is another file or holds no drive, or a drive is named
+            twice, be it by its folder and by its file.
     """
     drives: list[Path] = []
     for path in map(Path, paths):
         drives += _drives_of_shards(path) if is_shards(path) else _bags_of(path)
+    named: dict[Path, Path] = {}
+    for drive in drives:
+        for file in storage_of(drive):
+            if file in named:
+                raise ConfigurationError(
+                    f"{named[file]} and {drive} are the same drive; name it once"
+                )
+            named[file] = drive
     return drives
+
+
+def storage_of(drive: Path) -> frozenset[Path]:
+    """What a drive of find_bags is read from: those of two names of one drive overlap.
+
+    The resolved files of a bag, as it may be named by its folder and by a file of it; else the
+    drive's own folder or file.
+    """
+    place = drive.resolve()
+    if not (place.is_dir() and is_bag(place)):
+        return frozenset({place})
+    files = (file for file in place.glob("*") if file.suffix in BAG_SUFFIXES)
+    return frozenset(file.resolve() for file in files) or frozenset({place})
 
 
 def _drives_of_shards(path: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.datasets.drives import storage_of
 from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
 from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.errors import ConfigurationError
@@ -114,9 +115,9 @@ def _check_shares(num_sets: int, processes: int, who: str) -> None:
 
 
 def _check_disjoint(validation: Iterable[Path], others: dict[str, list[Path]]) -> None:
-    watched = {path.resolve() for path in validation}
+    watched = {file for path in validation for file in storage_of(path)}
     for name, paths in others.items():
-        shared = sorted(watched & {path.resolve() for path in paths})
+        shared = sorted(path for path in paths if watched & storage_of(path))
         if shared:
             raise ConfigurationError(
                 f"{len(shared)} bags are in data.{name} and in data.validation, for example "

@@ -25,7 +25,7 @@ from bev_perception.datasets.extraction import DataSetPlan, extract_bags
 from bev_perception.datasets.preparation import prepare_bag
 from bev_perception.datasets.shard_settings import ShardSettings
 from bev_perception.datasets.tar_header import tar_header
-from bev_perception.errors import BagError, DatasetError
+from bev_perception.errors import BagError, ConfigurationError, DatasetError
 from bev_perception.geometry.point_values import RADAR_VALUES
 
 ALL = ShardSettings(min_distance_m=0.0)
@@ -177,6 +177,21 @@ def test_a_stride_counts_sets_with_labels_and_decodes_no_other_image(tmp_path, s
     assert moments(each for each in found if each.objects) == [
         n for n in labelled if n % stride == 0
     ]
+
+
+def test_a_drive_that_is_named_twice_is_refused_whatever_its_names_are(tmp_path, data_set):
+    folder = tmp_path / "bags"
+    bag, other = (write_drive(folder / name, 2, files=2) for name in ("one", "two"))
+    link = tmp_path / "link"
+    link.symlink_to(bag)
+    files = sorted(bag.glob("*.mcap"))
+    for names in ((bag, bag), (folder, bag), (bag, files[1]), (files[0], bag), (link, bag)):
+        with pytest.raises(ConfigurationError, match="are the same drive; name it once"):
+            find_bags([other, *names] if folder not in names else names)
+    with pytest.raises(ConfigurationError, match="same drive"):
+        find_bags([data_set, data_set])
+    assert find_bags([other, *files]) == [other, *files], "parts of one recording are no doubles"
+    assert find_bags([data_set, folder])[-2:] == [bag, other]
 
 
 def test_large_clouds_are_thinned_and_left_out_where_that_is_asked_for(tmp_path):

@@ -177,6 +177,10 @@ def test_a_checkpoint_of_another_run_is_refused_with_the_difference(tmp_path, ba
 def test_a_bag_in_both_splits_is_refused(tmp_path, bags, cache):
     with pytest.raises(ConfigurationError, match="disjoint"):
         train(a_config(tmp_path, (bags[0], bags[0]), cache), show_progress=False)
+    (file,) = bags[0].glob("*.mcap")
+    for split in ((bags[0], file), (file, bags[0])):  # one bag by two names
+        with pytest.raises(ConfigurationError, match="disjoint"):
+            train(a_config(tmp_path, split, cache), show_progress=False)
 
 
 def test_bags_are_prepared_once_and_again_when_they_change(tmp_path, bags):
