@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from programs import load_benchmark
 
+from bev_perception.evaluation.answers import EngineRespondent
+from bev_perception.evaluation.frame_scores import FrameScore
+from bev_perception.evaluation.pictures import draw_moments
 from bev_perception.inference import load_engine
 from bev_perception.inference.engine import any_table
 from bev_perception.model import load_weights, save_weights
@@ -86,6 +89,20 @@ def test_two_models_are_compared_set_by_set(
     pictures = list(out.glob("*.jpg"))
     assert len(pictures) == 1  # every set changed to one side
     assert "Difference on the same sets" in (out / "report.html").read_text()
+
+
+def test_moments_of_bags_of_one_name_are_drawn_each_from_its_own(
+    make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    moments = []
+    for folder, encoding in (("monday", "rgb8"), ("tuesday", "bgr8")):
+        (tmp_path / folder).mkdir()
+        bag = make_bag(encoding=encoding).rename(tmp_path / folder / "bag")
+        moments.append(FrameScore(str(bag), "bag", 1_000_000_000, {}))
+    engine = load_engine(weights, "cpu", "fp32", "cpu")
+    one, other = draw_moments(moments, {"prediction": EngineRespondent(engine)}).values()
+    assert one.shape == other.shape
+    assert (one != other).any()
 
 
 def test_a_page_of_one_evaluation_is_made_again(
