@@ -15,6 +15,7 @@ from ros_processes import wait_for
 from bev_perception.faults import ALL as EVERYTHING
 from bev_perception.faults import FAULTS, Choice, Injection
 from bev_perception.faults.calls import FAILURE, HANG, ONCE, OUT_OF_MEMORY, CallOrders
+from bev_perception.faults.catalog import LATE_NS
 
 HELD_S, WATCHED_S = 2.2, 2.5
 """How long a fault lasts, and how long the node is watched when it is over."""
@@ -38,6 +39,7 @@ class Trial:
         choice: what is hit.
         is_order: whether the engine obeys it, instead of the drivers' messages.
         sim_time: whether the node follows /clock.
+        trailing_s: for how long after the fault its messages still arrive.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Trial:
     choice: Choice = EVERYTHING
     is_order: bool = False
     sim_time: bool = False
+    trailing_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Outcome:
         with_fewer: share of them with more unknown cells than usual.
         oldest_s: their greatest age.
         back_ms: from the end of the fault to the first grid of all cameras.
-        clear_ms: from there to diagnostics that are well.
+        clear_ms: from the end of the fault, its last message included, to diagnostics that are
+            well.
     """
 
     trial: Trial
@@ -76,9 +80,15 @@ class Outcome:
     clear_ms: float | None
 
 
-def _camera(name: str, camera: str, says: str, meanwhile: str = OTHERS) -> Trial:
-    fault = FAULTS[name]
-    return Trial(name, fault.text, f"camera {camera}", says, meanwhile, Choice(cameras=(camera,)))
+_LATE_S = LATE_NS / 1e9
+
+
+def _camera(
+    name: str, camera: str, says: str, meanwhile: str = OTHERS, trailing_s: float = 0.0
+) -> Trial:
+    part, choice = f"camera {camera}", Choice(cameras=(camera,))
+    text = FAULTS[name].text
+    return Trial(name, text, part, says, meanwhile, choice, trailing_s=trailing_s)
 
 
 _BASE = Choice(frames=("base_link",))
@@ -86,7 +96,7 @@ _REAR_FRAME = Choice(frames=("rear_optical_frame",))
 
 MESSAGE_TRIALS: tuple[Trial, ...] = (
     _camera("dead", "rear", r"stopped 0\.\d s ago"),
-    _camera("late", "left", r"stopped|dropped as late"),
+    _camera("late", "left", r"stopped|dropped as late", trailing_s=_LATE_S),
     _camera("frozen", "right", "same to the last bit", ALL),
     _camera("black", "front", "image is black"),
     _camera("white", "rear", r"one colour all over \(RGB 255, 255, 255\)"),
@@ -106,7 +116,8 @@ MESSAGE_TRIALS: tuple[Trial, ...] = (
     _camera("info_zero", "right", r"k\[0\] = 0.*going on with the CameraInfo before it", ALL),
     _camera("info_changing", "front", "has changed .* times within", ALL),
     Trial("tf_missing", "the ego pose is not sent", "transforms", "older than|no pose", ALL, _BASE),
-    Trial("tf_late", "the ego pose comes 1 s late", "transforms", "older than", ALL, _BASE),
+    Trial("tf_late", "the ego pose comes 1 s late", "transforms", "older than", ALL, _BASE,
+          trailing_s=_LATE_S),
     Trial("tf_contradictory", "two publishers disagree on the ego pose", "transforms",
           "two publishers disagree", ALL, _BASE),
     Trial("tf_nan", "NaN in the ego pose's quaternion", "transforms", "quaternion", ALL, _BASE),
@@ -170,11 +181,12 @@ def judged(trial: Trial, observer: FaultObserver, began_s: float, ended_s: float
     back_s = next(
         (grid.at_s for grid in grids if grid.at_s > ended_s and grid.unknown == usual), None
     )
+    over_s = ended_s + trial.trailing_s
     clear_s = next(
         (
             at_s
             for at_s, report in list(observer.reports)
-            if at_s > ended_s and (report[trial.part][0] == 0 or LASTING in report[trial.part][1])
+            if at_s > over_s and (report[trial.part][0] == 0 or LASTING in report[trial.part][1])
         ),
         None,
     )
@@ -187,7 +199,7 @@ def judged(trial: Trial, observer: FaultObserver, began_s: float, ended_s: float
         with_fewer=sum(grid.unknown > usual for grid in meanwhile) / max(1, len(meanwhile)),
         oldest_s=max((grid.age_s for grid in meanwhile), default=0.0),
         back_ms=_ms(back_s, ended_s),
-        clear_ms=_ms(clear_s, ended_s),
+        clear_ms=_ms(clear_s, over_s),
     )
 
 
