@@ -35,7 +35,8 @@ class TrackerSettings:
         acceleration_m_per_s2: that of accelerations, constant from one moment to the next.
         told_m_per_s: that of a velocity that a network tells, per axis.
         heading_speed: metres per second from which the motion decides between the two
-            headings that a rectangle leaves open; below, it is the one nearer to the last.
+            headings that a rectangle leaves open; slower, it is the one nearer to the last.
+        heading_deviations: the same in standard deviations of the speed; both must be reached.
     """
 
     gate_m: float = 2.5
@@ -46,6 +47,7 @@ class TrackerSettings:
     acceleration_m_per_s2: float = 2.5
     told_m_per_s: float = 5.0
     heading_speed: float = 1.0
+    heading_deviations: float = 2.0
 
 
 DEFAULT_SETTINGS = TrackerSettings()
@@ -201,7 +203,9 @@ class Tracker:
     ) -> ObjectBox:
         """The box with what its track knows; the track learns which way it looks."""
         heading = world_T_frame.rotate(box.pose.rotation[:, 0])[:2]
-        is_moving = self._has_pose and np.hypot(*track.state[1]) >= self.settings.heading_speed
+        deviation = float(np.sqrt(track.covariance[1, 1]))
+        sure = max(self.settings.heading_speed, self.settings.heading_deviations * deviation)
+        is_moving = self._has_pose and np.hypot(*track.state[1]) >= sure
         forward = track.state[1] if is_moving else track.heading
         is_turned = forward is not None and float(forward @ heading) < 0.0
         track.heading = -heading if is_turned else heading
