@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,10 @@ from bev_perception.datasets.shard_format import (
 )
 from bev_perception.datasets.shard_writer import PARTIAL_SUFFIX, unwritable
 from bev_perception.errors import DatasetError
+from bev_perception.folder_lock import LOCK_NAME, only_writer
 from bev_perception.visualization import write_report
 
 CARD_NAME, CARD_TEXT_NAME, REPORT_NAME = "card.json", "card.md", "report.html"
-LOCK_NAME = ".lock"
 
 
 @contextmanager
@@ -47,18 +46,15 @@ def data_set_folder(out: Path, drives: Collection[str]) -> Iterator[None]:
         DatasetError: another process writes there, it holds other things or drives of another
             data set, or nothing can be written there.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        file = (out / LOCK_NAME).open("w")
-    except OSError as error:
-        raise unwritable(out, error) from error
-    with file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            stack.enter_context(only_writer(out))
+        except BlockingIOError as error:
             raise DatasetError(
                 f"another process writes to {out}; wait for it, or choose another folder"
             ) from error
+        except OSError as error:
+            raise unwritable(out, error) from error
         _check_same_set(out, drives)
         for entry in (out / DRIVES_FOLDER).glob(f".*{PARTIAL_SUFFIX}"):
             shutil.rmtree(entry, ignore_errors=True)

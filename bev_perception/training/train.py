@@ -8,7 +8,8 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.evaluation.calibrate import calibration_values
+from bev_perception.folder_lock import only_writer
 from bev_perception.model import Segnet, load_weights, save_weights
 from bev_perception.model.adaptation import adapted
 from bev_perception.model.calibration import CALIBRATION_KEY
@@ -98,7 +100,24 @@ def train(
         with first_of_machine_first(processes):
             bags = prepared_splits(config, shows, count)
         stopper = Stopper(config.max_minutes, started)
-        return _train(config, model, start, bags, processes, shows, stopper, callbacks)
+        with _alone(config.out, processes):
+            return _train(config, model, start, bags, processes, shows, stopper, callbacks)
+
+
+@contextmanager
+def _alone(out: Path, processes: Processes) -> Iterator[None]:
+    """No other training writes to the folder; those of one torchrun are one."""
+    if processes.rank > 0:
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_writer(out))
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"another process trains in {out}; wait for it, or choose another --out"
+            ) from error
+        yield
 
 
 def _train(
@@ -117,7 +136,6 @@ def _train(
     if config.resume:
         checkpoint, first_step = resumable_checkpoint(config, num_samples, count)
     if processes.rank == 0:
-        config.out.mkdir(parents=True, exist_ok=True)
         _save_config(config)
         remove_partial_checkpoints(config.out)
     if count > 1:

@@ -38,7 +38,7 @@ def test_two_processes_of_torchrun_train_as_one_with_twice_the_batch(tmp_path, b
     metrics = load_weights(together)[1]["metrics"]
     assert metrics == pytest.approx(alone.metrics, abs=2e-3)
     names = {path.name for path in two.out.iterdir()}
-    assert names == {"config.yaml", "last.ckpt", "tensorboard", together.name}
+    assert names == {".lock", "config.yaml", "last.ckpt", "tensorboard", together.name}
     writers = {path.name.split(".")[-2] for path in (two.out / "tensorboard").glob("events.*")}
     assert len(writers) == 1
 

@@ -196,3 +196,36 @@ def test_accumulated_batches_change_weights_as_one_large_batch(tmp_path, bags, c
         )
         trained[accumulate] = train(config, show_progress=False).weights
     assert way_apart(trained[4], trained[1], seed=0) < 1e-3
+
+
+def test_two_trainings_in_one_folder_are_refused_and_the_first_goes_on(
+    tmp_path, bags, cache, monkeypatch
+):
+    config = a_config(tmp_path, bags, cache, checkpoint_every=1)
+    second = [sys.executable, "-c", SECOND, str(Path(__file__).parent), tmp_path, *bags, cache]
+    said = []
+
+    def start_second(batch):
+        done = subprocess.run(second, capture_output=True, text=True, timeout=120)
+        said.append(done.stderr)
+        with pytest.raises(ConfigurationError, match="another process trains in"):
+            train(replace(config, resume=True), show_progress=False)
+
+    at_batch(monkeypatch, 3, start_second)
+    assert train(config, show_progress=False).steps == 6
+    assert f"another process trains in {tmp_path}; wait for it" in said[0]
+    train(replace(config, resume=True), show_progress=False)
+
+
+SECOND = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from drawn_boxes import a_config
+from bev_perception.training.train import train
+
+out, one, two, cache = map(Path, sys.argv[2:6])
+config = a_config(out, (one, two), cache, checkpoint_every=1)
+train(replace(config, resume=True), show_progress=False)
+"""
