@@ -59,9 +59,8 @@ def build_index(bag: BagFile, info_topics: Iterable[str], labels: Connection | N
     """Reads all /tf, /tf_static and odometry, the CameraInfo topics and the labels' stamps.
 
     Static transforms hold for the whole bag however late they were recorded, the last value of
-    each; see static_changes. Odometry stands
-    in for a transform to its child frame that no /tf gives. Impossible transforms are left out,
-    as they are live.
+    each; see static_changes. Odometry stands in for a transform to its child frame that no /tf
+    gives. Impossible transforms are left out, as they are live.
 
     Raises:
         BagError: the bag is damaged.

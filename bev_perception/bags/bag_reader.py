@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 
+from bev_perception.bags.bag_clouds import BagClouds
 from bev_perception.bags.bag_file import BagFile, about
 from bev_perception.bags.bag_index import build_index, message_stamp_ns
 from bev_perception.bags.bag_rig import calibration_of, image_size_error, rig_camera
@@ -22,13 +23,11 @@ from bev_perception.bags.discovery import (
     find_cameras,
     find_imu,
     find_labels,
-    find_points,
 )
 from bev_perception.bags.headers import NANOSECONDS
 from bev_perception.bags.images import image_from_message
 from bev_perception.bags.imu_messages import read_imu
 from bev_perception.bags.labels import objects_at
-from bev_perception.bags.point_clouds import points_from_message
 from bev_perception.bags.stamped_topic import StampedTopic
 from bev_perception.bags.summary import BagSummary, summarize
 from bev_perception.bags.undecoded_frame import UndecodedFrame
@@ -45,9 +44,7 @@ from bev_perception.geometry import (
 )
 from bev_perception.geometry.box_arrays import BoxArrays
 from bev_perception.geometry.imu import ImuSample
-from bev_perception.geometry.point_values import POINT_VALUES, moved_points
 from bev_perception.geometry.rig_file import RigFile, RigFileCamera
-from bev_perception.geometry.transform_tree import OutOfRangeError
 
 LABEL_TOLERANCE_NS = 50_000_000
 RESTART_NS = 200_000_000
@@ -74,7 +71,7 @@ class BagReader:
         self.path = Path(path)
         self._rig_file = rig_file
         self._bag = BagFile(self.path)
-        self._points: dict[str, StampedTopic | None] = {}
+        self._clouds = BagClouds(self._bag, rig_file.points_topic if rig_file else None)
         try:
             with about(self.path):
                 connections = self._bag.connections
@@ -273,31 +270,15 @@ class BagReader:
             BagError: TF does not connect the points' frame, or the message is malformed or
                 lacks values.
         """
-        topic = self._points_of(sensor)
-        found = topic.nearest(stamp_ns, tolerance_ns) if topic else None
-        if topic is None or found is None:
-            return None
-        cloud_ns, message = found
-        with about(self.path):
-            points = points_from_message(message, topic.name, POINT_VALUES[sensor])
-        frame = message.header.frame_id.lstrip("/")
-        try:
-            base_T_frame = self._frames.base_T_frame(frame, cloud_ns, topic.name)
-        except OutOfRangeError:
-            return None
-        return moved_points(self._frames.ego_motion(cloud_ns, stamp_ns) @ base_T_frame, points)
+        return self._clouds.points(self._frames, stamp_ns, tolerance_ns, sensor)
 
     def has_points(self, sensor: str) -> bool:
         """Whether there is a topic with point clouds of a sensor."""
-        return self._points_of(sensor) is not None
+        return self._clouds.topic(sensor) is not None
 
     def has_point_values(self, names: Iterable[str], sensor: str) -> bool:
         """Whether the first cloud of a sensor has fields of these names."""
-        topic = self._points_of(sensor)
-        if topic is None or not topic.stamps_ns:
-            return False
-        found = topic.nearest(topic.stamps_ns[0], 0)
-        return found is not None and {*names} <= {field.name for field in found[1].fields}
+        return self._clouds.has_values(names, sensor)
 
     def imu_samples(self, on_refused: Callable[[BagError], object]) -> Iterator[ImuSample] | None:
         """Samples of the bag's IMU in the order of recording, read as they are asked for.
@@ -353,14 +334,6 @@ class BagReader:
     @cached_property
     def _frames(self) -> VehicleFrames:
         return VehicleFrames(self.transform_tree, self.base_frame)
-
-    def _points_of(self, sensor: str) -> StampedTopic | None:
-        if sensor not in self._points:
-            named = self._rig_file.points_topic if self._rig_file else None
-            with about(self.path):
-                found = find_points(self._bag.connections, sensor, named)
-            self._points[sensor] = StampedTopic.scan(self._bag, found) if found else None
-        return self._points[sensor]
 
     def _override(self, name: str) -> RigFileCamera:
         return self._rig_file.cameras[name] if self._rig_file else RigFileCamera()

@@ -127,12 +127,9 @@ def find_labels(connections: Iterable[Connection], topic: str | None = None) -> 
                 f"{', '.join(_LABEL_TYPES)}"
             )
         return named
+    topics = {c.topic for c in connections}
     candidates = [
-        c
-        for c in connections
-        if c.msgtype in _LABEL_TYPES
-        and c.msgcount
-        and is_label_topic(c.topic, c.msgtype, {other.topic for other in connections})
+        c for c in connections if c.msgcount and is_label_topic(c.topic, c.msgtype, topics)
     ]
     return min(
         candidates,
@@ -196,8 +193,10 @@ def is_label_topic(topic: str, msgtype: str, topics: Collection[str]) -> bool:
 
 def is_cloud_topic(topic: str, msgtype: str, topics: Collection[str]) -> bool:
     """Whether find_points would take a topic, of all that there are, for points of a sensor."""
-    measured = msgtype == POINT_CLOUD and not _NOT_MEASURED_SO.search(topic.lower())
-    return measured and not is_own_output(topic, topics)
+    name = topic.lower()
+    is_named = any(pattern.search(name) for pattern in _CLOUD_NAMES.values())
+    measured = is_named or not _NOT_MEASURED_SO.search(name)
+    return msgtype == POINT_CLOUD and measured and not is_own_output(topic, topics)
 
 
 def is_own_output(topic: str, topics: Collection[str]) -> bool:

@@ -122,7 +122,7 @@ class RecordedBag(BagReader):
     def _cloud_frame(self, sensor: str) -> str:
         """Of the first cloud of a sensor; empty where there is none that can be read."""
         with suppress(BagError):
-            topic = self._points_of(sensor)
+            topic = self._clouds.topic(sensor)
             found = topic.nearest(topic.stamps_ns[0], 0) if topic and topic.stamps_ns else None
             return str(found[1].header.frame_id) if found else ""
         return ""

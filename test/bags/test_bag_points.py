@@ -111,6 +111,7 @@ class Seen:
         (("/lidar/ground_removed", "/lidar/points"), "/lidar/points", None),
         (("/ego/bev/centers", "/velodyne_points"), "/velodyne_points", None),
         (("/ego/bev/centers",), None, None),
+        (("/camera_roof/depth/points", "/camera_roof/livox"), "/camera_roof/livox", None),
         (("/grids/centers", "/grids/probability_grid"), None, None),
     ],
 )
