@@ -23,21 +23,21 @@ class BagClouds:
     Args:
         bag: open.
         points_topic: of whatever sensor is asked for; None to find it by name.
+
+    Raises:
+        BagError: points_topic is not in the bag, or of another type.
     """
 
     def __init__(self, bag: BagFile, points_topic: str | None) -> None:
         self._bag, self._named = bag, points_topic
         self._topics: dict[str, StampedTopic | None] = {}
+        if points_topic is not None:
+            find_points(bag.connections, topic=points_topic)
 
     def topic(self, sensor: str) -> StampedTopic | None:
-        """Where clouds of "lidar", "radar" or "radar_features" are; None if nowhere.
-
-        Raises:
-            BagError: points_topic is not in the bag, or of another type.
-        """
+        """Where clouds of "lidar", "radar" or "radar_features" are; None if nowhere."""
         if sensor not in self._topics:
-            with about(self._bag.path):
-                found = find_points(self._bag.connections, sensor, self._named)
+            found = find_points(self._bag.connections, sensor, self._named)
             self._topics[sensor] = StampedTopic.scan(self._bag, found) if found else None
         return self._topics[sensor]
 

@@ -71,9 +71,9 @@ class BagReader:
         self.path = Path(path)
         self._rig_file = rig_file
         self._bag = BagFile(self.path)
-        self._clouds = BagClouds(self._bag, rig_file.points_topic if rig_file else None)
         try:
             with about(self.path):
+                self._clouds = BagClouds(self._bag, rig_file.points_topic if rig_file else None)
                 connections = self._bag.connections
                 self._cameras = find_cameras(connections, rig_file)
                 labels = find_labels(connections, rig_file.labels_topic if rig_file else None)

@@ -145,8 +145,5 @@ def test_a_rig_file_names_the_cloud(tmp_path: Path) -> None:
     with BagReader(tmp_path / "drive", named) as reader:
         assert len(reader.points(0)) == 2
     lost = RigFile("base_link", cameras, points_topic="/lidar/rear")
-    with (
-        BagReader(tmp_path / "drive", lost) as reader,
-        pytest.raises(BagError, match="points topic '/lidar/rear' is not in the bag"),
-    ):
-        reader.points(0)
+    with pytest.raises(BagError, match="points topic '/lidar/rear' is not in the bag"):
+        BagReader(tmp_path / "drive", lost)
