@@ -16,7 +16,7 @@ from rosbags.interfaces import Connection
 from bev_perception.bags.bag_clouds import BagClouds
 from bev_perception.bags.bag_file import BagFile, about
 from bev_perception.bags.bag_index import build_index, message_stamp_ns
-from bev_perception.bags.bag_rig import calibration_of, image_size_error, rig_camera
+from bev_perception.bags.bag_rig import BagRig, image_size_error
 from bev_perception.bags.compressed_images import image_from_compressed
 from bev_perception.bags.discovery import (
     CameraTopics,
@@ -28,23 +28,22 @@ from bev_perception.bags.headers import NANOSECONDS
 from bev_perception.bags.images import image_from_message
 from bev_perception.bags.imu_messages import read_imu
 from bev_perception.bags.labels import objects_at
+from bev_perception.bags.rig_changes import RigChanges
 from bev_perception.bags.stamped_topic import StampedTopic
 from bev_perception.bags.summary import BagSummary, summarize
 from bev_perception.bags.undecoded_frame import UndecodedFrame
-from bev_perception.bags.vehicle_frames import VehicleFrames, find_base_frame
+from bev_perception.bags.vehicle_frames import VehicleFrames
 from bev_perception.errors import BagError, BevError
 from bev_perception.geometry import (
     CameraFrame,
     ObjectBox,
-    PinholeCamera,
     Rig,
-    RigCamera,
     RigidTransform,
     TransformTree,
 )
 from bev_perception.geometry.box_arrays import BoxArrays
 from bev_perception.geometry.imu import ImuSample
-from bev_perception.geometry.rig_file import RigFile, RigFileCamera
+from bev_perception.geometry.rig_file import RigFile
 
 LABEL_TOLERANCE_NS = 50_000_000
 RESTART_NS = 200_000_000
@@ -69,7 +68,6 @@ class BagReader:
 
     def __init__(self, path: str | Path, rig_file: RigFile | None = None) -> None:
         self.path = Path(path)
-        self._rig_file = rig_file
         self._bag = BagFile(self.path)
         try:
             with about(self.path):
@@ -80,6 +78,7 @@ class BagReader:
                 info_topics = [camera.camera_info_topic for camera in self._cameras.values()]
                 self._index = build_index(self._bag, info_topics, labels)
             self._labels = StampedTopic(self._bag, labels, self._index.labels) if labels else None
+            self._rig = BagRig(self._bag, self._index, self._cameras, rig_file)
         except BaseException:
             self._bag.close()
             raise
@@ -116,16 +115,10 @@ class BagReader:
         Raises:
             BagError: the bag has no camera topics; lists those it has.
         """
-        if not self._cameras:
-            topics = sorted(f"{c.topic} ({c.msgtype})" for c in self._bag.connections)
-            raise BagError(
-                f"{self.path}: no camera topics; expected names such as .../image_raw, .../image "
-                f"or .../image_raw/compressed; its topics are {', '.join(topics) or 'none'}; "
-                f"name the image topics in a rig file"
-            )
+        self._require_cameras()
         return dict(self._cameras)
 
-    @cached_property
+    @property
     def base_frame(self) -> str:
         """The vehicle frame that rig, objects and points are expressed in.
 
@@ -133,8 +126,7 @@ class BagReader:
             BagError: TF has no conventional one and no rig file names one.
         """
         with about(self.path):
-            rig_file = self._rig_file
-            return rig_file.base_frame if rig_file else find_base_frame(self.transform_tree)
+            return self._rig.base_frame
 
     @property
     def stamp_range_ns(self) -> tuple[int, int]:
@@ -154,12 +146,22 @@ class BagReader:
             BagError: no cameras, no CameraInfo of one, or no transform to the vehicle frame.
             CalibrationError: a camera is not calibrated, or impossibly.
         """
-        return self._rig
+        with about(self.path):
+            self._require_cameras()
+            return self._rig.whole
+
+    @cached_property
+    def rig_changes(self) -> RigChanges:
+        """Where the rig is another one than rig(), by CameraInfo or /tf_static."""
+        sensors = ("lidar", "radar") if self._index.static_changes else ()
+        with about(self.path):
+            return self._rig.changes([self._clouds.frame(sensor) for sensor in sensors])
 
     def camera_frames(
         self,
         names: Sequence[str] | None = None,
         on_damaged: Callable[[str, BagError], object] | None = None,
+        of_any_rig: bool = False,
     ) -> Iterator[CameraFrame]:
         """Images in the order of recording, decoded one by one.
 
@@ -171,12 +173,13 @@ class BagReader:
             on_damaged: called with the camera and the error for each image that does not
                 decode or has another size than its calibration, which is then left out;
                 default: such an image raises its error.
+            of_any_rig: also those of moments at which rig() does not hold, see rig_changes.
 
         Raises:
             BagError: unknown names, a damaged image, or stamps of one camera that go back by
                 more than RESTART_NS.
         """
-        for undecoded in self.undecoded_frames(names):
+        for undecoded in self.undecoded_frames(names, of_any_rig):
             try:
                 frame = undecoded.decode()
             except BagError as error:
@@ -186,7 +189,9 @@ class BagReader:
                 continue
             yield frame
 
-    def undecoded_frames(self, names: Sequence[str] | None = None) -> Iterator[UndecodedFrame]:
+    def undecoded_frames(
+        self, names: Sequence[str] | None = None, of_any_rig: bool = False
+    ) -> Iterator[UndecodedFrame]:
         """The same, of which whoever asks decodes what he needs.
 
         Raises:
@@ -196,6 +201,7 @@ class BagReader:
         by_topic = {camera.image_topic: camera for camera in self._chosen(names)}
         connections = [c for c in self._bag.connections if c.topic in by_topic]
         newest: dict[str, int] = {}
+        changes = RigChanges() if of_any_rig else self.rig_changes
         for connection, log_ns, raw in self._bag.messages(connections):
             camera = by_topic[connection.topic]
             stamp = message_stamp_ns(self._bag, connection, log_ns, raw)
@@ -207,6 +213,8 @@ class BagReader:
                     f"simulation?): split the bag there"
                 )
             newest[camera.name] = max(stamp, before)
+            if not changes.holds_for(camera.name, stamp, log_ns):
+                continue
             decode = partial(self._frame, connection, raw, camera, stamp)
             yield UndecodedFrame(camera.name, stamp, decode)
 
@@ -264,13 +272,15 @@ class BagReader:
             sensor: "lidar", "radar", or "radar_features" with the RADAR_VALUES behind.
 
         Returns:
-            None when there are none within the tolerance, or TF does not reach their time.
+            None when there are none within the tolerance, TF does not reach their time, or their
+            mounting was another one then than the one that is used; see rig_changes.
 
         Raises:
             BagError: TF does not connect the points' frame, or the message is malformed or
                 lacks values.
         """
-        return self._clouds.points(self._frames, stamp_ns, tolerance_ns, sensor)
+        changes = self.rig_changes
+        return self._clouds.points(self._frames, changes, stamp_ns, tolerance_ns, sensor)
 
     def has_points(self, sensor: str) -> bool:
         """Whether there is a topic with point clouds of a sensor."""
@@ -304,52 +314,28 @@ class BagReader:
             base_frame = self.base_frame
         except BevError as error:
             problems.append(str(error))
-        overrides = {name: self._override(name).camera for name in self._cameras}
+        overrides = {name: self._rig.override(name).camera for name in self._cameras}
         labels = self._labels.name if self._labels else None
         summary = summarize(self._bag, self._cameras, overrides, self._index, base_frame, labels)
         for name in self._cameras if base_frame is not None else ():
             try:
-                self._rig_camera(name)
+                self._rig.camera(name)
             except BevError as error:
                 problems.append(str(error))
         return replace(summary, problems=tuple(dict.fromkeys((*summary.problems, *problems))))
 
     @cached_property
-    def _rig(self) -> Rig:
-        with about(self.path):
-            return Rig({name: self._rig_camera(name) for name in self.camera_topics})
-
-    @cached_property
-    def _cameras_of_known_size(self) -> dict[str, PinholeCamera]:
-        """Intrinsics of the cameras that have valid ones, to check images against."""
-        known = {}
-        for name, topics in self._cameras.items():
-            override = self._override(name)
-            try:
-                known[name] = override.camera or calibration_of(self._index, topics).camera
-            except BevError:
-                continue  # told by rig(); images may be looked at without it
-        return known
-
-    @cached_property
     def _frames(self) -> VehicleFrames:
         return VehicleFrames(self.transform_tree, self.base_frame)
 
-    def _override(self, name: str) -> RigFileCamera:
-        return self._rig_file.cameras[name] if self._rig_file else RigFileCamera()
-
-    def _rig_camera(self, name: str) -> RigCamera:
-        topics = self._cameras[name]
-
-        def first_image() -> tuple[int, str]:
-            connections = [c for c in self._bag.connections if c.topic == topics.image_topic]
-            for connection, log_ns, raw in self._bag.messages(connections):
-                frame = self._bag.decode(connection, raw).header.frame_id
-                stamp = message_stamp_ns(self._bag, connection, log_ns, raw)
-                return stamp, frame.lstrip("/")
-            raise BagError(f"{self.path}: {topics.image_topic} holds no images; record it again")
-
-        return rig_camera(self._index, topics, self.base_frame, self._override(name), first_image)
+    def _require_cameras(self) -> None:
+        if not self._cameras:
+            topics = sorted(f"{c.topic} ({c.msgtype})" for c in self._bag.connections)
+            raise BagError(
+                f"{self.path}: no camera topics; expected names such as .../image_raw, .../image "
+                f"or .../image_raw/compressed; its topics are {', '.join(topics) or 'none'}; "
+                f"name the image topics in a rig file"
+            )
 
     def _chosen(self, names: Sequence[str] | None) -> list[CameraTopics]:
         cameras = self.camera_topics
@@ -369,7 +355,7 @@ class BagReader:
         message = self._bag.decode(connection, raw)
         decode = image_from_compressed if camera.compressed else image_from_message
         image = decode(message, connection.topic)
-        expected = self._cameras_of_known_size.get(camera.name)
+        expected = self._rig.known_sizes.get(camera.name)
         if expected is not None and image.shape[:2] != (expected.height, expected.width):
             raise BagError(image_size_error(camera, expected, image.shape))
         return image

@@ -3,15 +3,142 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
 
-from bev_perception.bags.bag_index import BagIndex
+from bev_perception.bags.bag_file import BagFile
+from bev_perception.bags.bag_index import BagIndex, message_stamp_ns
 from bev_perception.bags.camera_info import CameraCalibration, calibration_from_message
 from bev_perception.bags.discovery import CameraTopics
-from bev_perception.errors import BagError, TransformError
-from bev_perception.geometry import PinholeCamera, RigCamera, RigidTransform
-from bev_perception.geometry.rig_file import RigFileCamera
+from bev_perception.bags.rig_changes import RigChanges
+from bev_perception.bags.vehicle_frames import find_base_frame
+from bev_perception.errors import BagError, BevError, TransformError
+from bev_perception.geometry import PinholeCamera, Rig, RigCamera, RigidTransform
+from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 from bev_perception.geometry.transform_tree import OutOfRangeError
+
+
+class BagRig:
+    """Cameras of one bag, each worked out when it is first asked for.
+
+    Args:
+        bag: open.
+        index: of its small messages.
+        topics: of its cameras, by name.
+        rig_file: what it says goes before what the bag says.
+    """
+
+    def __init__(
+        self,
+        bag: BagFile,
+        index: BagIndex,
+        topics: Mapping[str, CameraTopics],
+        rig_file: RigFile | None,
+    ) -> None:
+        self._bag, self._index, self._topics, self._rig_file = bag, index, topics, rig_file
+
+    @cached_property
+    def base_frame(self) -> str:
+        """The vehicle frame.
+
+        Raises:
+            BagError: TF has no conventional one and no rig file names one.
+        """
+        rig_file = self._rig_file
+        return rig_file.base_frame if rig_file else find_base_frame(self._index.tree)
+
+    @cached_property
+    def whole(self) -> Rig:
+        """All cameras.
+
+        Raises:
+            BagError, CalibrationError: as camera.
+        """
+        return Rig({name: self.camera(name) for name in self._topics})
+
+    @cached_property
+    def known_sizes(self) -> dict[str, PinholeCamera]:
+        """Intrinsics of the cameras that have valid ones, to check images against."""
+        known = {}
+        for name, topics in self._topics.items():
+            override = self.override(name)
+            try:
+                known[name] = override.camera or calibration_of(self._index, topics).camera
+            except BevError:
+                continue  # told by the rig; images may be looked at without it
+        return known
+
+    def override(self, name: str) -> RigFileCamera:
+        """What the rig file says of a camera."""
+        return self._rig_file.cameras[name] if self._rig_file else RigFileCamera()
+
+    def camera(self, name: str) -> RigCamera:
+        """One of them.
+
+        Raises:
+            BagError, CalibrationError: no usable calibration, or no transform to base_frame.
+        """
+        topics = self._topics[name]
+        return rig_camera(
+            self._index, topics, self.base_frame, self.override(name), lambda: self._first(topics)
+        )
+
+    def changes(self, other_frames: Sequence[str]) -> RigChanges:
+        """What of the rig does not stay.
+
+        Cameras that cannot be used at all change nothing; nor do those of a rig file that gives
+        what changes.
+
+        Args:
+            other_frames: of sensors beside the cameras.
+        """
+        calibrations = {name: self._calibration_changes(name) for name in self._topics}
+        calibrations = {
+            name: told
+            for name, told in calibrations.items()
+            if not all(is_first for _, is_first in told)
+        }
+        if not self._index.static_changes:
+            return RigChanges(calibrations)
+        tree, frames, above_base = self._index.tree, {}, set[str]()
+        with suppress(BevError):  # told by the rig
+            above_base.update(tree.ancestors(self.base_frame))
+        for name in self._topics:
+            is_needed = self.override(name).base_T_camera is None
+            with suppress(BevError):
+                own = tree.ancestors(self.camera(name).frame_id) if is_needed else ()
+                frames[name] = above_base.union(own)
+        needed = above_base.union(*frames.values(), *map(tree.ancestors, other_frames))
+        mountings = [each for each in self._index.static_changes if each.child in needed]
+        return RigChanges(calibrations, mountings, frames)
+
+    def _calibration_changes(self, name: str) -> list[tuple[int, bool]]:
+        topics = self._topics[name]
+        info = self._index.infos.get(topics.camera_info_topic)
+        if info is None or not info.calibrations or self.override(name).camera is not None:
+            return []
+        first, *others = [(stamp, _meaning(each, topics)) for stamp, each in info.calibrations]
+        return [(stamp, meaning == first[1]) for stamp, meaning in others]
+
+    def _first(self, topics: CameraTopics) -> tuple[int, str]:
+        """Stamp and frame_id of a camera's first image."""
+        connections = [c for c in self._bag.connections if c.topic == topics.image_topic]
+        for connection, log_ns, raw in self._bag.messages(connections):
+            frame = self._bag.decode(connection, raw).header.frame_id
+            stamp = message_stamp_ns(self._bag, connection, log_ns, raw)
+            return stamp, frame.lstrip("/")
+        raise BagError(f"{self._bag.path}: {topics.image_topic} holds no images; record it again")
+
+
+def _meaning(message: Any, topics: CameraTopics) -> object:
+    """What must not change about a CameraInfo."""
+    try:
+        found = calibration_from_message(message, topics.camera_info_topic, topics.rectified)
+    except BevError as error:
+        return str(error)
+    return found.camera, found.camera_T_image, found.frame_id
 
 
 def calibration_of(index: BagIndex, topics: CameraTopics) -> CameraCalibration:

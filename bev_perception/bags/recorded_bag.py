@@ -7,7 +7,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +15,11 @@ from rosbags.interfaces import Connection
 from bev_perception.bags.bag_file import about
 from bev_perception.bags.bag_index import message_stamp_ns
 from bev_perception.bags.bag_reader import BagReader
-from bev_perception.bags.camera_info import calibration_from_message
 from bev_perception.bags.compressed_bytes import format_and_picture
 from bev_perception.bags.compressed_images import mosaic_encoding
 from bev_perception.bags.discovery import CameraTopics
 from bev_perception.bags.raw_topic import is_tf_static
-from bev_perception.bags.static_changes import StaticChange
 from bev_perception.bags.typestore import COMPRESSED_IMAGE
-from bev_perception.errors import BagError, BevError
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,56 +97,3 @@ class RecordedBag(BagReader):
         """
         with about(self.path):
             return self._image(image.connection, image.raw, image.topics)
-
-    def mounting_changes(self) -> tuple[StaticChange, ...]:
-        """Frames that do not stay, of those that cameras, clouds and the ego pose need.
-
-        A camera whose mounting is a rig file's needs none.
-
-        Raises:
-            BevError: the bag has no usable rig.
-        """
-        if not self._index.static_changes:
-            return ()
-        frames = {self.base_frame, *map(self._cloud_frame, ("lidar", "radar"))}
-        for name, entry in self.rig().cameras.items():
-            if self._override(name).base_T_camera is None:
-                frames.add(entry.frame_id)
-        needed = {each for frame in frames for each in self.transform_tree.ancestors(frame)}
-        return tuple(change for change in self._index.static_changes if change.child in needed)
-
-    def _cloud_frame(self, sensor: str) -> str:
-        """Of the first cloud of a sensor; empty where there is none that can be read."""
-        with suppress(BagError):
-            topic = self._clouds.topic(sensor)
-            found = topic.nearest(topic.stamps_ns[0], 0) if topic and topic.stamps_ns else None
-            return str(found[1].header.frame_id) if found else ""
-        return ""
-
-    def calibration_changes(self) -> dict[str, list[tuple[int, bool]]]:
-        """By camera, when its CameraInfo changed and whether it is the first one again.
-
-        (stamp, back to the first) in the order of time; cameras whose calibration stays, or
-        is a rig file's, are left out.
-        """
-        found = {}
-        for name, topics in self.camera_topics.items():
-            info = self._index.infos.get(topics.camera_info_topic)
-            if info is None or self._override(name).camera is not None:
-                continue
-            first, *others = [
-                (stamp, _meaning(message, topics)) for stamp, message in info.calibrations
-            ] or [(0, None)]
-            changes = [(stamp, meaning == first[1]) for stamp, meaning in others]
-            if not all(same for _, same in changes):
-                found[name] = changes
-        return found
-
-
-def _meaning(message: Any, topics: CameraTopics) -> object:
-    """What must not change about a CameraInfo."""
-    try:
-        found = calibration_from_message(message, topics.camera_info_topic, topics.rectified)
-    except BevError as error:
-        return str(error)
-    return found.camera, found.camera_T_image, found.frame_id

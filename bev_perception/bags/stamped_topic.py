@@ -77,6 +77,10 @@ class StampedTopic:
         """Whether a message lies within the tolerance; nothing is read."""
         return self._nearest_entry(stamp_ns, tolerance_ns) is not None
 
+    def log_ns(self, stamp_ns: int) -> int:
+        """Time of recording of the first message with one of stamps_ns."""
+        return self._entries[bisect_left(self.stamps_ns, stamp_ns)][1]
+
     def decode(self, raw: bytes) -> Any:
         """A message of this topic.
 

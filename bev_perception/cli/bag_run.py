@@ -124,7 +124,8 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
         for name, causes in synchronizer.statistics.dropped.items()
         if causes["out of order"]
     ]
-    result.findings += [*reader.refused_transforms, *poses.findings]
+    result.findings += [*reader.refused_transforms, *reader.rig_changes.sentences()]
+    result.findings += poses.findings
     result.findings += [] if clouds is None else clouds.findings
     result.findings += [] if imu is None else imu.findings
     result.synchronisation = synchronizer.statistics.describe()

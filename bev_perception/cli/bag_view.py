@@ -106,10 +106,18 @@ class ViewedBag:
                 self._show_pose(view, stamp_ns)
                 view.boxes(stamp_ns, boxes, "truth")
                 counts["sets of labels"] += 1
-        for frame in progress(self._reader.camera_frames(self.cameras)) if self.cameras else ():
+        for frame in progress(self._all_frames()) if self.cameras else ():
             view.image(frame)
             counts["images"] += 1
         return counts
+
+    def _all_frames(self) -> Iterator[CameraFrame]:
+        """Also those of moments at which the rig that is shown does not hold, as is told."""
+        for sentence in map(str, self._reader.rig_changes.mountings):
+            self._warn(sentence)
+        for name in self._reader.rig_changes.calibrations:
+            self._warn(f"camera {name}: its CameraInfo changes; the first one is shown throughout")
+        return self._reader.camera_frames(self.cameras, of_any_rig=True)
 
     def _show_outputs(self, view: RerunView, outputs: OutputReader) -> Counter[str]:
         counts: Counter[str] = Counter()

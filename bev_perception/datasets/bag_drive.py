@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,8 @@ from bev_perception.bags.undecoded_frame import UndecodedFrame
 from bev_perception.datasets.labelled_set import LabelledSet
 from bev_perception.geometry import FrameSet, Rig, RigFile
 from bev_perception.perception import SynchronizedSet, Synchronizer, synchronized_sets
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class BagDrive:
@@ -64,6 +67,8 @@ class BagDrive:
             BagError: the bag is damaged or its labels are impossible.
         """
         reader, since_last = self._reader, stride
+        for sentence in reader.rig_changes.sentences():
+            _LOGGER.warning("%s: %s", self.path, sentence)
         synchronizer: Synchronizer[UndecodedFrame] = Synchronizer(self.rig.names)
         for found in synchronized_sets(reader.undecoded_frames(), synchronizer):
             if labelled_only and not reader.has_labels(found.stamp_ns):

@@ -23,7 +23,7 @@ def drive_notes(
     planned: Sequence[PlannedSet],
 ) -> list[str]:
     """Sentences, none where all is as it should be."""
-    notes = [*bag.refused_transforms, *map(str, bag.mounting_changes())]
+    notes = [*bag.refused_transforms, *map(str, bag.rig_changes.mountings)]
     if not bag.has_static_transforms:
         notes.append("nothing on /tf_static: mountings come from /tf or a rig file")
     for name, number in images.wrong_stamps.items():

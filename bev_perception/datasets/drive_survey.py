@@ -130,8 +130,7 @@ class _Judge:
     ) -> None:
         self._bag, self._rig, self._settings, self._spool = bag, rig, settings, spool
         self._doubled, self._has_poses = doubled, has_poses
-        self._changes = bag.calibration_changes()
-        self._remounted = bag.mounting_changes()
+        self._changes = bag.rig_changes
         self._needed = settings.min_cameras or len(rig)
         self._standing = StandingFilter(settings.min_distance_m, settings.standing_interval_s)
         self._bottoms: list[float] = []
@@ -191,14 +190,7 @@ class _Judge:
         stamp, log_ns = _stamp(notes), min(note.log_ns for note in notes.values())
         if any(first <= stamp <= last for first, last in self._doubled):
             return "clock jump", "the clock was set back while recording"
-        for name, changes in self._changes.items():
-            back = [same for since, same in changes if since <= stamp]
-            if back and not back[-1]:
-                return "calibration changed", f"camera {name}"
-        for change in self._remounted:
-            if not change.holds_at(log_ns):
-                return "mounting changed", f"frame {change.child}"
-        return None
+        return self._changes.cause(stamp, log_ns)
 
     def _image_cause(
         self, notes: dict[str, ImageNote], usable: dict[str, ImageNote]

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One damaged image costs a run that image and no more."""
+"""One image that cannot be used costs a run that image and no more."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
@@ -15,11 +16,17 @@ from bev_perception.bags.typestore import bag_typestore
 from bev_perception.errors import BagError
 
 
+def cut_off(message: Any) -> None:
+    message.data = message.data[:-100]
+
+
 @pytest.fixture
 def spoilt(tmp_path: Path) -> Callable[[Path, str, range], Path]:
-    """A copy of a bag in which images of one topic, by position, lack their last bytes."""
+    """A copy of a bag with some messages of a topic, by position, changed; default cut off."""
 
-    def copy(bag: Path, topic: str, positions: range) -> Path:
+    def copy(
+        bag: Path, topic: str, positions: range, change: Callable[[Any], object] = cut_off
+    ) -> Path:
         path, store, count = tmp_path / "spoilt", bag_typestore(), 0
         with (
             Reader(bag) as reader,
@@ -33,7 +40,7 @@ def spoilt(tmp_path: Path) -> Callable[[Path, str, range], Path]:
                 if connection.topic == topic:
                     if count in positions:
                         message = store.deserialize_cdr(raw, connection.msgtype)
-                        message.data = message.data[:-100]
+                        change(message)
                         raw = store.serialize_cdr(message, connection.msgtype)
                     count += 1
                 writer.write(topics[connection.id], stamp_ns, raw)
@@ -74,3 +81,16 @@ def test_without_anybody_to_tell_a_damaged_image_is_an_error(
         assert told == ["left"]
         with pytest.raises(BagError, match="/camera/left/image_raw"):
             list(reader.camera_frames())
+
+
+def test_a_run_leaves_images_of_another_calibration_out_and_tells(
+    bev: Callable, make_bag: Callable, spoilt: Callable, weights: Path, tmp_path: Path
+) -> None:
+    def zoom(message: Any) -> None:
+        message.k = 2.0 * message.k
+
+    bag = spoilt(make_bag(), "/camera/left/camera_info", range(2, 3), zoom)
+    result = bev("run", bag, "--weights", weights, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert "2 complete and 1 partial sets of 5 frames" in result.out
+    assert "camera left: its CameraInfo changes while it is recorded" in result.out

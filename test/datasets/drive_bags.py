@@ -17,7 +17,7 @@ from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.images import image_to_message
 from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.bags.point_clouds import points_to_message
-from bev_perception.bags.poses import transforms_to_message
+from bev_perception.bags.poses import transform_from_message, transforms_to_message
 from bev_perception.bags.typestore import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
@@ -51,6 +51,10 @@ CARS = tuple(
     )
 )
 """Always around the vehicle and all of it seen; of the last one no velocity is known."""
+
+
+LOWERED = RigidTransform.from_euler(pitch=np.radians(1.0), translation=(0.0, 0.05, 0.0))
+"""How a mounting may differ from what was told before."""
 
 
 class Recorded(NamedTuple):
@@ -186,5 +190,31 @@ def changed(topic_part: str, change: Callable[[Any], object], *moments: int) -> 
             if topic_part in each.topic and each.moment in moments:
                 change(each.message)
         return messages
+
+    return spoil
+
+
+def zoom(message: Any) -> None:
+    """Another focal length in a CameraInfo."""
+    message.k[0] = 2.0 * message.k[0]
+
+
+def told_again(change: RigidTransform, frame: str) -> Spoil:
+    """From the seventh set on, /tf_static tells a frame's place with a change, before each set."""
+
+    def spoil(messages: list[Recorded]) -> list[Recorded]:
+        (first,) = (each.message for each in messages if each.topic == "/tf_static")
+        told = {each.child_frame_id: each.transform for each in first.transforms}[frame]
+        place = transform_from_message(told) @ change
+        found = []
+        for each in messages:
+            if each.topic == "/tf" and each.moment >= 6:
+                message = transforms_to_message(each.log_ns, [("base_link", frame, place)])
+                turn = message.transforms[0].transform.rotation
+                if each.moment % 2:  # the same rotation
+                    turn.x, turn.y, turn.z, turn.w = -turn.x, -turn.y, -turn.z, -turn.w
+                found.append(Recorded("/tf_static", TF, each.log_ns, message))
+            found.append(each)
+        return found
 
     return spoil

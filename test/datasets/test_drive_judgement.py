@@ -5,18 +5,26 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from drive_bags import CARS, PERIOD, START, Recorded, changed, without, write_drive
+from drive_bags import (
+    CARS,
+    LOWERED,
+    PERIOD,
+    START,
+    Recorded,
+    changed,
+    told_again,
+    without,
+    write_drive,
+    zoom,
+)
 
 from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.markers import boxes_to_markers
-from bev_perception.bags.poses import transform_from_message, transforms_to_message
-from bev_perception.bags.typestore import TF
 from bev_perception.datasets import ShardReader
 from bev_perception.datasets.extraction import DataSetPlan, extract_bags
 from bev_perception.datasets.shard_settings import ShardSettings
@@ -66,10 +74,6 @@ def scramble(message) -> None:
     message.data = np.frombuffer(begin + noise + b"\xff\xd9", np.uint8)
 
 
-def zoom(message) -> None:
-    message.k[0] = 2.0 * message.k[0]
-
-
 def spoil_label(message) -> None:
     message.markers[2].pose.position.x = float("nan")
 
@@ -82,28 +86,6 @@ def fly_away(message) -> None:
     message.markers[1].text = "vx=inf"
 
 
-def told_again(change: RigidTransform, frame: str) -> Callable[[list[Recorded]], list[Recorded]]:
-    """From the seventh set on, /tf_static tells a frame's place with a change, before each set."""
-
-    def spoil(messages: list[Recorded]) -> list[Recorded]:
-        (first,) = (each.message for each in messages if each.topic == "/tf_static")
-        told = {each.child_frame_id: each.transform for each in first.transforms}[frame]
-        place = transform_from_message(told) @ change
-        found = []
-        for each in messages:
-            if each.topic == "/tf" and each.moment >= 6:
-                message = transforms_to_message(each.log_ns, [("base_link", frame, place)])
-                turn = message.transforms[0].transform.rotation
-                if each.moment % 2:  # the same rotation
-                    turn.x, turn.y, turn.z, turn.w = -turn.x, -turn.y, -turn.z, -turn.w
-                found.append(Recorded("/tf_static", TF, each.log_ns, message))
-            found.append(each)
-        return found
-
-    return spoil
-
-
-LOWERED = RigidTransform.from_euler(pitch=np.radians(1.0), translation=(0.0, 0.05, 0.0))
 NOISE = RigidTransform.from_euler(yaw=1e-5, translation=(1e-6, 1e-5, -1e-5))
 
 

@@ -97,7 +97,7 @@ def read_bag(path: Path, out: Path) -> None:
             with suppress(BevError):
                 question()
     with RecordedBag(path) as recorded, suppress(BevError):
-        recorded.calibration_changes()
+        recorded.rig_changes.sentences()
         for image in islice(recorded.recorded_images(), 6):
             recorded.decoded(image)
 

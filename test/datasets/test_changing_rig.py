@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bags are read with one rig; what was recorded with another one is left out, and told."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from drive_bags import LOWERED, PERIOD, START, changed, told_again, with_clouds, write_drive, zoom
+
+from bev_perception.bags import BagReader
+from bev_perception.datasets import open_drive
+
+SETS = 12
+ALL = list(range(SETS))
+TO_SIX = [0, 1, 2, 3, 4, 5]
+"""Before the mounting was told again; the last one that is told is used."""
+
+
+def moments_of(bag: Path, **options) -> dict[str, list[int]]:
+    """Numbers of the sets of each camera that a reader gives."""
+    found = defaultdict(list)
+    with BagReader(bag) as reader:
+        for frame in reader.camera_frames(**options):
+            found[frame.camera].append((frame.stamp_ns - START) // PERIOD)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("spoil", "left_out", "told"),
+    [
+        (lambda messages: messages, {}, ""),
+        (changed("/camera/front/camera_info", zoom, *ALL[9:]), {"front": ALL[9:]}, "CameraInfo"),
+        (changed("/camera/front/camera_info", zoom, 4, 5), {"front": [4, 5]}, "camera front"),
+        (told_again(LOWERED, "left_optical_frame"), {"left": TO_SIX}, "'left_optical_frame'"),
+        (told_again(LOWERED, "imu_link"), {}, ""),
+    ],
+    ids=["nothing", "calibration", "and back", "mounting", "a frame of nothing"],
+)  # fmt: skip
+def test_images_of_another_rig_are_left_out(tmp_path, caplog, spoil, left_out, told):
+    bag = write_drive(tmp_path / "bag", SETS, spoil=spoil)
+    assert moments_of(bag, of_any_rig=True) == {"front": ALL, "left": ALL}
+    expected = {
+        name: [moment for moment in ALL if moment not in left_out.get(name, ())]
+        for name in ("front", "left")
+    }
+    assert moments_of(bag) == expected
+    with caplog.at_level(logging.WARNING), open_drive(bag) as drive:
+        for labelled in drive.sets():
+            found = labelled.frame_set
+            moment = (found.stamp_ns - START) // PERIOD
+            assert set(found.frames) == {name for name in expected if moment in expected[name]}
+    assert bool(caplog.records) == bool(told)
+    assert told in caplog.text
+    if told:
+        assert str(bag) in caplog.text
+
+
+def test_clouds_of_another_mounting_are_left_out(tmp_path):
+    def spoil(messages):
+        return told_again(LOWERED, "imu_link")(with_clouds({"/lidar/points": []})(messages))
+
+    bag = write_drive(tmp_path / "bag", SETS, spoil=spoil)
+    with BagReader(bag) as reader:
+        there = [reader.points(START + moment * PERIOD) is not None for moment in ALL]
+        (sentence,) = reader.rig_changes.sentences()
+    assert there == [moment not in TO_SIX for moment in ALL]
+    assert "'imu_link'" in sentence
+    assert moments_of(bag) == {"front": ALL, "left": ALL}
