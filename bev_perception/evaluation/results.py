@@ -124,7 +124,7 @@ def _curve(histogram: ProbabilityHistogram) -> dict[str, Any]:
     best = int(np.argmax(np.nan_to_num(every.iou)))
     return {
         "area": known(every.area),
-        "best_threshold": known(float(every.thresholds[best])),
+        "best_threshold": known(float(every.thresholds[best])) if every.iou[best] > 0 else None,
         "best_iou": known(float(every.iou[best])),
         "thresholds": _all_known(curve.thresholds),
         "precision": _all_known(curve.precision),

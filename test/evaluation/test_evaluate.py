@@ -156,6 +156,7 @@ def test_what_an_empty_world_cannot_tell_is_unknown_in_figures_and_on_the_page()
     empty, unseen = Evaluator(), Evaluator()
     empty.update(answer([car(5, 3)]), [])
     assert empty.compute()["precision_recall"]["area"] is None
+    assert empty.compute()["precision_recall"]["best_threshold"] is None
     unseen.update(replace(answer([]), unknown=np.ones(GRID.shape, dtype=bool)), [car(5, 3)])
     for evaluator, shown in ((unseen, "-"), (empty, "%")):
         figures = {figure.name: figure.value for figure in key_figures(evaluator.compute())}
