@@ -4,7 +4,8 @@
 from bev_perception.datasets.drives import find_bags, open_drive
 from bev_perception.datasets.labelled_set import LabelledDrive, LabelledSet
 from bev_perception.datasets.preparation import ExtractionSettings, prepare_bags
-from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter, Sample
+from bev_perception.datasets.prepared_bag import PreparedBag, Sample
+from bev_perception.datasets.prepared_bag_writer import PreparedBagWriter
 from bev_perception.datasets.shard_reader import ShardDrive, ShardReader
 from bev_perception.datasets.shard_writer import ShardWriter
 from bev_perception.datasets.targets import (

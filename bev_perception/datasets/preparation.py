@@ -18,8 +18,8 @@ from bev_perception.datasets.prepared_bag import (
     FORMAT_VERSION,
     IMAGES_NAME,
     PreparedBag,
-    PreparedBagWriter,
 )
+from bev_perception.datasets.prepared_bag_writer import PreparedBagWriter
 from bev_perception.datasets.unfinished_folder import remove_abandoned
 from bev_perception.errors import BagError, DatasetError
 from bev_perception.geometry import FrameSet, Rig, RigidTransform

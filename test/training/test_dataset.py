@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from bev_perception.datasets import ExtractionSettings, prepare_bags
-from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter
+from bev_perception.datasets.prepared_bag import PreparedBag
+from bev_perception.datasets.prepared_bag_writer import PreparedBagWriter
 from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.errors import ConfigurationError, DatasetError
 from bev_perception.geometry import (

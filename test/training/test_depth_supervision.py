@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter, Sample
+from bev_perception.datasets.prepared_bag import PreparedBag, Sample
+from bev_perception.datasets.prepared_bag_writer import PreparedBagWriter
 from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import BevGrid, PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL

@@ -13,7 +13,8 @@ from drawn_boxes import MODEL, write_bag
 
 from bev_perception.bags import BagReader
 from bev_perception.datasets.preparation import ExtractionSettings, prepare_bag
-from bev_perception.datasets.prepared_bag import PreparedBag, PreparedBagWriter, Sample
+from bev_perception.datasets.prepared_bag import PreparedBag, Sample
+from bev_perception.datasets.prepared_bag_writer import PreparedBagWriter
 from bev_perception.errors import BagError, ConfigurationError
 from bev_perception.evaluation.evaluate import evaluate_bags
 from bev_perception.geometry import BevGrid, PinholeCamera, Rig, RigCamera, RigidTransform
