@@ -6,7 +6,9 @@
     OMP_NUM_THREADS=1 python benchmarks/lift_table.py --train out/drives/busy --test out/drives/test
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
-with memory see a history before each. What is trained or judged already is not done again, nor what
+with memory see a history before each, and are taught what is hidden now and was visible in it, which
+others are not taught at all: `--memories windows` is a network without memory that gets the same
+windows and labels, so what it lacks is memory alone. What is trained or judged already is not done again, nor what
 --results FILE holds of another day, of drives and a recipe of these names. --finished trains
 nothing and tells of what is there. The table is Markdown: what a network costs, what it knows by
 distance, of hidden vehicles and of how fast things move, with a pitch that it is told, with one
@@ -46,6 +48,9 @@ from bev_perception.resources import config_path
 HISTORY = 3
 """Sets before each judged one that a network with memory learns with."""
 
+WINDOWS = "windows"
+"""No memory, but the windows and labels of a network with one."""
+
 WARM_UP = 3
 """Sets of a drive whose latency is not counted."""
 
@@ -71,7 +76,7 @@ class Choice:
 
     Attributes:
         lift: of LIFTS.
-        memory: of MEMORIES.
+        memory: of MEMORIES, or WINDOWS.
     """
 
     lift: str
@@ -87,7 +92,9 @@ def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
         "--data.cache_dir", options.out / "prepared",
     ]  # fmt: skip
     if choice.memory != "none":
-        arguments += ["--model.memory.kind", choice.memory, "--sequences.history", HISTORY]
+        arguments += ["--sequences.history", HISTORY]
+    if choice.memory not in ("none", WINDOWS):
+        arguments += ["--model.memory.kind", choice.memory]
     if options.steps:
         arguments += ["--max_steps", options.steps]
     return TrainingRun(options.out / f"{choice.lift}_{choice.memory}", tuple(arguments))
@@ -157,14 +164,14 @@ def table(
         shown["moving_error"] += f" of {shown['moving_speed']}"
         cells = [
             choice.lift,
-            choice.memory,
+            "none, taught by windows" if choice.memory == WINDOWS else choice.memory,
             f"{num_parameters(model) / 1e3:.0f} k",
             f"{latency[choice]:.1f}",
             *(shown[name] for name in (*regions, *FURTHER)),
         ]
         yield "| " + " | ".join(cells) + " |"
     yield ""
-    yield f"{rows[next(iter(models))]['hidden_objects']:g} hidden vehicles"
+    yield f"{rows[next(iter(models))]['hidden_objects']:g} times a vehicle was hidden in a set"
 
 
 def reach_m(grid: BevGrid) -> float:
@@ -194,7 +201,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--train", nargs="+", required=True, help="labelled drives")
     parser.add_argument("--test", nargs="+", type=Path, required=True, help="others, to judge on")
     parser.add_argument("--lifts", nargs="+", choices=LIFTS, default=list(LIFTS))
-    parser.add_argument("--memories", nargs="+", choices=MEMORIES, default=["none", "queue", "gru"])
+    memories = (*MEMORIES, WINDOWS)
+    parser.add_argument("--memories", nargs="+", choices=memories, default=["none", "queue", "gru"])
     parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
     parser.add_argument("--recipe", default=config_path("recipes/tiny.yaml"))
     parser.add_argument("--retention-stride", type=int, default=5)
