@@ -6,15 +6,15 @@
     OMP_NUM_THREADS=1 python benchmarks/lift_table.py --train out/drives/busy --test out/drives/test
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
-with memory see a history before each, and are taught what is hidden now and was visible in it, which
-others are not taught at all: `--memories windows` is a network without memory that gets the same
-windows and labels, so what it lacks is memory alone. What is trained or judged already is not done again, nor what
---results FILE holds of another day, of drives and a recipe of these names. --finished trains
-nothing and tells of what is there. The table is Markdown: what a network costs, what it knows by
-distance, of hidden vehicles and of how fast things move, with a pitch that it is told, with one
-that nobody noticed and with a calibration that is wrong by one, each the worse of both signs, and
-without a camera. Latencies are of networks with random weights, measured anew in turns. `--recipe
-config/recipes/label_fraction.yaml` makes it of small networks in an evening.
+with memory see a history before each, and are taught what is hidden now and was visible in it,
+which others are not taught at all: `--memories windows` is a network without memory that gets the
+same windows and labels, so what it lacks is memory alone. What is trained or judged already is not
+done again, nor what --results FILE holds of another day, of drives and a recipe of these names.
+--finished trains nothing and tells of what is there. The table is Markdown: what a network costs,
+what it knows by distance, of hidden vehicles and of how fast things move, with a pitch that it is
+told, with one that nobody noticed and with a calibration that is wrong by one, each the worse of
+both signs, and without a camera. Latencies are of networks with random weights, measured anew in
+turns. `--recipe config/recipes/label_fraction.yaml` makes it of small networks in an evening.
 """
 
 from __future__ import annotations
