@@ -34,6 +34,10 @@ PERIOD_NS = 500_000_000
 SPEED, TURN = 5.0, 0.1
 """Metres and radians per set."""
 
+NEAR = "gru, 25 m"
+VARIANTS = {kind: MemoryConfig(kind) for kind in MEMORIES} | {NEAR: MemoryConfig("gru", reach_m=25)}
+"""By name; the last one computes half of what a grid of 50 m is wide."""
+
 
 def main() -> None:
     """Prints one line per kind of memory."""
@@ -43,8 +47,8 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
-    runs = {kind: whole(kind, options) for kind in MEMORIES}
-    parts = {kind: fusion(kind, options) for kind in MEMORIES if kind != "none"}
+    runs = {name: whole(memory, options) for name, memory in VARIANTS.items()}
+    parts = {name: fusion(memory, options) for name, memory in VARIANTS.items() if memory.is_on}
     times: dict[str, list[float]] = {kind: [] for kind in runs}
     fused: dict[str, list[float]] = {kind: [] for kind in parts}
     for index in range(WARM_UP + options.rounds):
@@ -68,18 +72,18 @@ def report(
         f"{config.latent_dim} channels, {options.precision}; torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads, {where}; medians of {options.rounds} sets"
     )
-    print(f"{'memory':8} {'parameters':>10} {'fusion ms':>10} {'network ms':>11} {'ratio':>6}")
+    print(f"{'memory':9} {'parameters':>10} {'fusion ms':>10} {'network ms':>11} {'ratio':>6}")
     for kind, durations in times.items():
-        model = Segnet(replace(config, memory=MemoryConfig(kind)))
+        model = Segnet(replace(config, memory=VARIANTS[kind]))
         count = sum(parameter.numel() for parameter in model.parameters())
         ratio = float(np.median(np.array(durations) / np.array(times["none"])))
         own = f"{np.median(fused[kind]):.1f}" if kind in fused else "-"
-        print(f"{kind:8} {count:10,} {own:>10} {np.median(durations):11.1f} {ratio:6.2f}")
+        print(f"{kind:9} {count:10,} {own:>10} {np.median(durations):11.1f} {ratio:6.2f}")
 
 
-def whole(kind: str, options: argparse.Namespace) -> Callable[[int], object]:
+def whole(memory_config: MemoryConfig, options: argparse.Namespace) -> Callable[[int], object]:
     """One set through the engine that users run."""
-    config = replace(preset(options.preset), memory=MemoryConfig(kind))
+    config = replace(preset(options.preset), memory=memory_config)
     torch.manual_seed(0)
     model = Segnet(config)
     engine = TorchEngine(model, options.device, options.precision, resize="host")
@@ -95,9 +99,9 @@ def whole(kind: str, options: argparse.Namespace) -> Callable[[int], object]:
     return run
 
 
-def fusion(kind: str, options: argparse.Namespace) -> Callable[[int], object]:
+def fusion(memory_config: MemoryConfig, options: argparse.Namespace) -> Callable[[int], object]:
     """Alignment and fusion alone, of one BEV feature."""
-    config = replace(preset(options.preset), memory=MemoryConfig(kind))
+    config = replace(preset(options.preset), memory=memory_config)
     engine = TorchEngine(Segnet(config), options.device, options.precision, resize="host")
     network = engine._network
     plane = torch.randn(1, config.latent_dim, *config.grid.shape).to(engine.device, network.dtype)

@@ -16,10 +16,11 @@ from bev_perception.geometry.planar import EgoMoment
 from bev_perception.model import Segnet, SegnetConfig, build_lift_geometry, build_tap_table
 from bev_perception.model.alignment import aligned
 from bev_perception.model.feature_memory import FeatureMemory, GroundState, MemoryStep, QueueState
+from bev_perception.model.gru_fusion import GruFusion
 from bev_perception.model.inference_form import InferenceSegnet
 from bev_perception.model.lift_config import LIFTS, LiftSettings
 from bev_perception.model.memory_config import MemoryConfig
-from bev_perception.model.memory_fusion import GruFusion, QueueFusion
+from bev_perception.model.queue_fusion import QueueFusion
 from bev_perception.model.segnet import with_memory
 
 EVERYWHERE = torch.ones(1, 1, *GRID.shape, dtype=torch.bool)
@@ -171,6 +172,30 @@ def test_the_state_changes_only_near_the_vehicle_and_where_cameras_look() -> Non
     changed = memory._now.values[:-1].abs().amax(0).numpy() > 1e-3
     near = np.linalg.norm(GRID.cell_centers, axis=-1) <= 6.0
     assert np.array_equal(changed, near & seen[0, 0].numpy())
+
+
+@pytest.mark.parametrize("reach_m", [0.5, 4.0, 13.0, 15.5])
+def test_only_what_is_near_is_computed_and_as_if_all_were(reach_m: float) -> None:
+    config = memory_config("gru", reach_m=reach_m)
+    torch.manual_seed(0)
+    nearby, whole = GruFusion(config).eval(), GruFusion(config).eval()
+    whole.load_state_dict(nearby.state_dict())
+    torch.nn.init.normal_(nearby.to_bev.weight)
+    whole.to_bev.weight = nearby.to_bev.weight
+    whole.window = (slice(None), slice(None), *(slice(0, length) for length in GRID.shape))
+    shapes = []
+    nearby.gates.register_forward_hook(lambda _, args, out: shapes.append(out.shape[2:]))
+    memories = FeatureMemory(config.memory), FeatureMemory(config.memory)
+    with torch.no_grad():
+        for moment in curve(6):
+            bev = torch.randn(1, 4, *GRID.shape)
+            answers = [
+                fusion(bev, MemoryStep([memory], [moment]), EVERYWHERE)
+                for fusion, memory in zip((nearby, whole), memories)
+            ]
+            torch.testing.assert_close(*answers)
+    side = 2.0 * (reach_m / GRID.resolution + 2.0)  # two cells more on each side
+    assert all(length <= side + 1.0 for length in shapes[0])
 
 
 @pytest.mark.parametrize("kind", ["queue", "gru"])
