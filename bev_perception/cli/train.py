@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from bev_perception.training.configuration import TrainConfig
 
 
-USUAL_METHOD = "fixmatch"
-"""What --unlabelled bags are learned from by where no method is named."""
+USUAL_METHOD = "mixmatch"
+"""What --unlabelled bags are learned from by where no method is named: of those that guess, the one
+that costs least where labels suffice (docs/semi_supervised.md)."""
 
 
 def _add_arguments(parser: Parser) -> None:
