@@ -143,14 +143,16 @@ class FrameSet:
         stamp_ns: the anchor's stamp in nanoseconds, the stamp of everything made of it.
         frames: by camera name; only those that came.
         missing: names of the rig's cameras that did not come in time.
-        world_T_base: ego pose at stamp_ns in a gravity-aligned world frame (map or odom), or
-            None when unknown; levels the map.
+        world_T_base: ego pose at stamp_ns, or one of pose_age_ns before, in a gravity-aligned
+            world frame (map or odom), or None when unknown; levels the map.
         level_T_base: attitude by an IMU, see frames.levelled, where there is no pose; else None.
         points: (N, 3) metres of a LiDAR or radar cloud, in base_link (not levelled) at stamp_ns,
             with RADAR_VALUES behind for networks that take them; None where there is none or
             nobody asked for one.
         world_frame: the frame of world_T_base where its source tells it, else "". Poses of two
             frames lie offsets apart that nobody knows.
+        pose_age_ns: how much older than stamp_ns the motion in world_T_base is; 0 where that is
+            the pose at stamp_ns. An older one levels the map, but tells no place at stamp_ns.
     """
 
     stamp_ns: int
@@ -160,6 +162,7 @@ class FrameSet:
     points: NDArray[np.floating] | None = None
     level_T_base: RigidTransform | None = None
     world_frame: str = ""
+    pose_age_ns: int = 0
 
     @property
     def attitude(self) -> RigidTransform | None:

@@ -173,11 +173,17 @@ class FeatureMemory:
 
     @property
     def status(self) -> str:
-        """What it holds, in words for people."""
+        """What it holds, and how often and why it emptied itself, in words for people."""
         if not self._has_pose:
             return "not used: the vehicle's pose is not known"
+        if not self.times_emptied:
+            return self._held
+        return f"{self._held}; emptied {self.times_emptied}x, last because {self.reason}"
+
+    @property
+    def _held(self) -> str:
         if self._now.is_empty:
-            return f"empty: {self.reason}" if self.reason else "empty"
+            return "empty"
         if isinstance(self._now, QueueState):
             return (
                 f"{len(self._now.by_time)} features by time, "

@@ -206,8 +206,7 @@ class Pipeline:
         resize: ImageResize | None,
     ) -> RawOutput:
         """What the network says, with its memory and the set's point cloud where it takes them."""
-        pose, world_frame = frame_set.world_T_base, frame_set.world_frame
-        step = self.memory.step(frame_set.stamp_ns, pose, table.level_T_base, world_frame)
+        step = self.memory.step(frame_set, table.level_T_base)
         if not prepared.present.any():
             return self._nothing()
         measured = self._measured(frame_set, table.level_T_told)
@@ -239,7 +238,7 @@ class Pipeline:
         if settings.track:
             world_T_level = None if pose is None else pose @ level_T_base.inverse()
             moment = frame_set.stamp_ns, world_T_level, frame_set.world_frame
-            objects = self._tracker.update(objects, *moment)
+            objects = self._tracker.update(objects, *moment, frame_set.pose_age_ns)
         return objects
 
     def _found(self, raw: RawOutput, settings: PipelineSettings) -> tuple[ObjectBox, ...]:

@@ -33,6 +33,8 @@ class TrackerSettings:
         position_m: standard deviation of where objects are seen, per axis, metres.
         speed_m_per_s: that of the velocity of an object that was never seen before, per axis.
         acceleration_m_per_s2: that of accelerations, constant from one moment to the next.
+        late_m_per_s: what an older pose adds to position_m and gates per second of its age: how
+            fast the vehicle may have gone on.
         told_m_per_s: that of a velocity that a network tells, per axis.
         heading_speed: metres per second from which the motion decides between the two
             headings that a rectangle leaves open; slower, it is the one nearer to the last.
@@ -45,6 +47,7 @@ class TrackerSettings:
     position_m: float = 0.5
     speed_m_per_s: float = 4.0
     acceleration_m_per_s2: float = 2.5
+    late_m_per_s: float = 10.0
     told_m_per_s: float = 5.0
     heading_speed: float = 1.0
     heading_deviations: float = 2.0
@@ -64,7 +67,7 @@ class _Track:
         state: (2, 2) position and velocity, by axis of the world.
         covariance: (2, 2) of position and velocity, the same for both axes.
         seen_ns: when it was seen last.
-        hits: how often it was seen.
+        hits: how often it was seen, by poses of those times; what was late shows no motion.
         heading: (2,) unit vector in the world, as told last.
     """
 
@@ -111,6 +114,7 @@ class Tracker:
         stamp_ns: int,
         world_T_frame: RigidTransform | None,
         world_frame: str = "",
+        pose_age_ns: int = 0,
     ) -> tuple[ObjectBox, ...]:
         """The same objects with ids, velocities over ground, and headings along the motion.
 
@@ -122,6 +126,8 @@ class Tracker:
                 hold but velocities stay what they are: they would be relative to the moving
                 vehicle.
             world_frame: name of that world; another one is an unknown offset away.
+            pose_age_ns: how much older than stamp_ns the pose is. Where objects are in that
+                world is the less sure then.
         """
         has_pose = world_T_frame is not None
         world_frame = world_frame if has_pose else ""
@@ -137,9 +143,11 @@ class Tracker:
         told = np.array([box.velocity for box in objects]).reshape(-1, 3)
         is_told = has_pose & np.isfinite(told).all(axis=1)
         told = pose.rotate(told)[:, :2]
+        late_m = self.settings.late_m_per_s * pose_age_ns / NANOSECONDS
+        seen = stamp_ns, late_m
         tracks = [
-            self._observed(owner, positions[row], told[row] if is_told[row] else None, stamp_ns)
-            for row, owner in enumerate(self._assign(positions, stamp_ns))
+            self._observed(owner, positions[row], told[row] if is_told[row] else None, *seen)
+            for row, owner in enumerate(self._assign(positions, stamp_ns, late_m))
         ]
         flat = np.zeros((len(tracks), 3))
         for row, track in zip(flat, tracks):
@@ -150,7 +158,9 @@ class Tracker:
             for box, track, velocity in zip(objects, tracks, velocities)
         )
 
-    def _assign(self, positions: NDArray[np.float64], stamp_ns: int) -> list[_Track | None]:
+    def _assign(
+        self, positions: NDArray[np.float64], stamp_ns: int, late_m: float
+    ) -> list[_Track | None]:
         """Per position (n, 2) its track, None for a new one."""
         owners: list[_Track | None] = [None] * len(positions)
         if not self._tracks or len(positions) == 0:
@@ -159,7 +169,7 @@ class Tracker:
         states = np.array([track.state for track in self._tracks])
         predicted = states[:, 0] + states[:, 1] * elapsed[:, None]
         is_new = np.array([track.hits == 1 for track in self._tracks])
-        gates = self.settings.gate_m + is_new * elapsed * self.settings.new_gate_m_per_s
+        gates = self.settings.gate_m + late_m + is_new * elapsed * self.settings.new_gate_m_per_s
         distance = np.linalg.norm(predicted[:, None] - positions[None], axis=-1)
         blocked = distance > gates[:, None]
         cost = np.where(blocked, 1e3 + distance, distance)
@@ -174,11 +184,13 @@ class Tracker:
         position: NDArray[np.float64],
         velocity: NDArray[np.float64] | None,
         stamp_ns: int,
+        late_m: float,
     ) -> _Track:
         settings = self.settings
+        spread_m = settings.position_m + late_m
         if track is None:
             state = np.stack([position, np.zeros(2)])
-            covariance = np.diag([settings.position_m**2, settings.speed_m_per_s**2])
+            covariance = np.diag([spread_m**2, settings.speed_m_per_s**2])
             track = _Track(self._next_id, state, covariance, stamp_ns)
             self._next_id += 1
             self._tracks.append(track)
@@ -187,8 +199,8 @@ class Tracker:
             if elapsed_s <= 0.0:
                 return track
             track.advance(elapsed_s, settings.acceleration_m_per_s2)
-            track.correct(position, _POSITION, settings.position_m)
-            track.hits += 1
+            track.correct(position, _POSITION, spread_m)
+            track.hits += late_m == 0.0
             track.seen_ns = stamp_ns
         if velocity is not None:
             track.correct(velocity, _VELOCITY, settings.told_m_per_s)

@@ -37,7 +37,8 @@ class EngineMonitor:
         self._failures, self._busy = Lingering(), Lingering()
         self._last_problem = ""
         self._hang = self._refusal = ""
-        self._memory = ""
+        self._memory = self._unused = ""
+        self._without_memory = Lingering()
         self._tables = (0, 0)
         self._lock = RLock()
 
@@ -73,6 +74,9 @@ class EngineMonitor:
         """What the network remembers or why it does not, in words; "" without memory."""
         with self._lock:
             self._memory = status
+            if status.startswith("not used"):
+                self._unused = status
+                self._without_memory.note(self._done.now_ns)
 
     def keeps_tables(self, count: int, num_bytes: int) -> None:
         """Tap tables that are kept for other attitudes and cameras, and the memory they take."""
@@ -130,8 +134,9 @@ class EngineMonitor:
         ]
         if changed:
             return Level.WARN, f"{rate}; memory was short: {', '.join(changed)}"
-        if self._memory.startswith("not used"):
-            return Level.WARN, f"{rate}; memory {self._memory}"
+        is_unused = self._memory.startswith("not used")
+        if is_unused or self._without_memory.holds(self._done.now_ns):
+            return Level.WARN, f"{rate}; memory {self._unused}"
         return Level.OK, rate
 
     def _values(self) -> dict[str, str]:

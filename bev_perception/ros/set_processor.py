@@ -282,8 +282,9 @@ def _longest_stage(timings_ms: Mapping[str, float]) -> str:
 def _frame_set(live_set: LiveSet, frames: Mapping[str, CameraFrame], rig: Rig) -> FrameSet:
     missing = tuple(camera for camera in rig if camera not in frames)
     stamp_ns, pose = live_set.images.stamp_ns, live_set.world_T_base
-    level_T_base, world_frame = live_set.level_T_base, live_set.pose.world_frame
-    return FrameSet(stamp_ns, frames, missing, pose, None, level_T_base, world_frame)
+    level_T_base, told = live_set.level_T_base, live_set.pose
+    origin = told.world_frame, told.motion_age_ns
+    return FrameSet(stamp_ns, frames, missing, pose, None, level_T_base, *origin)
 
 
 def _perceive(pipeline: Pipeline, frame_set: FrameSet) -> BevOutput:

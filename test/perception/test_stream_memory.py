@@ -104,6 +104,33 @@ def test_without_a_pose_a_set_is_answered_for_itself_and_the_log_says_so(
     assert pipeline.memory.status == "one state"
 
 
+@pytest.mark.parametrize("kind", ["queue", "gru"])
+def test_a_pose_that_is_older_than_its_set_levels_it_but_reaches_no_memory(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TF at 2 Hz, sets at 4 Hz: every other one has a pose of its own time."""
+    tilt, late = RigidTransform.from_euler(pitch=0.1), {}
+    for index in range(0, 8, 2):
+        older = moment(index).world_T_base
+        assert older is not None
+        tilted = replace(moment(index + 1), world_T_base=older @ tilt, pose_age_ns=250_000_000)
+        late[index] = tilted, outputs(kind, [tilted])[0]
+    pipeline, exact_alone = (Pipeline(TorchEngine(network(kind)), RIG) for _ in range(2))
+    caplog.clear()
+    for index, (tilted, single) in late.items():
+        ours, expected = pipeline.process(moment(index)), exact_alone.process(moment(index))
+        assert np.array_equal(ours.probability, expected.probability)
+        ours = pipeline.process(tilted)
+        assert np.array_equal(ours.probability, single.probability)
+        np.testing.assert_allclose(ours.level_T_base.rotation, tilt.rotation, atol=1e-3)
+        assert "newest pose is 0.25 s older than the images" in pipeline.memory.status
+    assert caplog.text.count("memory is not used at 1.250 s") == 1
+    assert caplog.text.count("memory is not used") == 1
+    pipeline.process(moment(8))
+    assert "not used" not in pipeline.memory.status
+    assert "emptied" not in pipeline.memory.status
+
+
 def test_perturbed_calibrations_of_one_set_do_not_disturb_its_memory() -> None:
     pipeline, plain = (Pipeline(TorchEngine(network("gru")), RIG) for _ in range(2))
     for index in range(3):

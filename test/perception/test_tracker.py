@@ -182,6 +182,29 @@ def test_parked_cars_stay_parked_where_odometry_takes_over():
     assert seen == {("map", 0, 1, 2), ("odom", 3, 4, 5)}
 
 
+@pytest.mark.parametrize("speed", [0.0, 10.0])
+def test_late_poses_neither_lose_a_car_nor_move_it(speed):
+    """Poses at 3 Hz, moments at 10 Hz, a vehicle at 10 m/s behind a parked car or another one."""
+    tracker, velocities = Tracker(), []
+    for index in range(30):
+        age_ns = index % 3 * STEP
+        seen = [box(20.0 + (speed - 10.0) * index * STEP / SECOND, 3.0)]
+        world_T_base = ego(10.0 * (index * STEP - age_ns) / SECOND)
+        (found,) = tracker.update(seen, index * STEP, world_T_base, "map", age_ns)
+        assert found.object_id == 0
+        velocities.append(found.velocity[0])
+    np.testing.assert_allclose(velocities[12:], speed, atol=0.25)
+
+
+def test_poses_that_are_always_as_late_show_the_same_motion():
+    tracker, late_ns = Tracker(), 3 * STEP
+    for index in range(40):
+        world_T_base = ego(10.0 * (index * STEP - late_ns) / SECOND)
+        (found,) = tracker.update([box(20.0, 3.0)], index * STEP, world_T_base, "map", late_ns)
+        assert found.object_id == 0
+    np.testing.assert_allclose(found.velocity, (10.0, 0.0, 0.0), atol=0.5)
+
+
 def test_without_ego_pose_ids_hold_and_velocities_stay_unknown():
     tracker = Tracker()
     for index in range(5):

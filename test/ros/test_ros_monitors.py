@@ -106,6 +106,21 @@ def test_the_verdict_changes_when_a_failure_is_over_and_leaves_a_warning() -> No
     assert "memory was short" in engine.status(2 * PERIOD + SECOND).message
 
 
+def test_a_memory_that_is_used_by_some_sets_alone_is_warned_of_without_a_flicker() -> None:
+    engine, levels = EngineMonitor(lambda: FACTS), []
+    for count in range(1, 30):
+        late = count < 20 and count % 3
+        engine.remembers("not used: the pose is late" if late else "one state")
+        engine.set_published({}, count * PERIOD)
+        levels.append(engine.status(count * PERIOD).level)
+    assert levels[:19] == [Level.WARN] * 19
+    assert levels[-1] is Level.OK
+    engine.remembers("not used: the pose is late")
+    status = engine.status(30 * PERIOD)
+    assert status.message.endswith("memory not used: the pose is late")
+    assert status.values["memory"] == "not used: the pose is late"
+
+
 def test_an_engine_that_took_over_is_named() -> None:
     facts = {"model": "tiny", "device": "cuda:0", "precision": "bf16"}
     engine = EngineMonitor(lambda: facts)

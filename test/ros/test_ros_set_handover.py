@@ -87,6 +87,9 @@ class Worker:
         return True
 
 
+RIG = Rig({"front": RigCamera(PinholeCamera.from_field_of_view(4, 3, 90.0), IDENTITY)})
+
+
 class Drive:
     """30 images per second, each with a pose that is told tf_ms later; the engine takes no time."""
 
@@ -154,8 +157,24 @@ def test_a_set_tells_its_pipeline_in_which_world_its_pose_is() -> None:
     drive = Drive(tf_ms=0)
     drive.run(100)
     live_set = LiveSet(SynchronizedSet(START_MS * MS, {}), drive.handover._poses.at(START_MS * MS))
-    rig = Rig({"front": RigCamera(PinholeCamera.from_field_of_view(4, 3, 90.0), IDENTITY)})
-    assert _frame_set(live_set, {}, rig).world_frame == "odom"
+    assert _frame_set(live_set, {}, RIG).world_frame == "odom"
+
+
+@pytest.mark.parametrize(
+    ("motion_ms", "correction_ms", "age_ms"), [(0, 0, 0), (0, 400, 0), (250, 0, 250)]
+)
+def test_a_set_tells_its_pipeline_how_old_its_motion_is(
+    motion_ms: int, correction_ms: int, age_ms: int
+) -> None:
+    """A late correction of map_T_odom moves no vehicle."""
+    tree = TransformTree(10.0)
+    tree.add("map", "odom", (START_MS - correction_ms) * MS, RigidTransform.identity())
+    tree.add("odom", "base_link", (START_MS - motion_ms) * MS, RigidTransform.identity())
+    pose = EgoPoses(tree, "base_link").at(START_MS * MS)
+    live_set = LiveSet(SynchronizedSet(START_MS * MS, {}), pose, pose.world_T_base)
+    found = _frame_set(live_set, {}, RIG)
+    assert found.world_T_base is not None
+    assert found.pose_age_ns == age_ms * MS
 
 
 def test_without_any_pose_no_set_waits() -> None:
