@@ -182,14 +182,14 @@ def test_parked_cars_stay_parked_where_odometry_takes_over():
     assert seen == {("map", 0, 1, 2), ("odom", 3, 4, 5)}
 
 
-@pytest.mark.parametrize("speed", [0.0, 10.0])
-def test_late_poses_neither_lose_a_car_nor_move_it(speed):
-    """Poses at 3 Hz, moments at 10 Hz, a vehicle at 10 m/s behind a parked car or another one."""
+@pytest.mark.parametrize(("own_speed", "speed"), [(10.0, 0.0), (10.0, 10.0), (20.0, -5.0)])
+def test_late_poses_neither_lose_a_car_nor_move_it(own_speed, speed):
+    """Poses at 3 Hz, moments at 10 Hz; a car that is parked, driven behind, or comes."""
     tracker, velocities = Tracker(), []
     for index in range(30):
         age_ns = index % 3 * STEP
-        seen = [box(20.0 + (speed - 10.0) * index * STEP / SECOND, 3.0)]
-        world_T_base = ego(10.0 * (index * STEP - age_ns) / SECOND)
+        seen = [box(20.0 + (speed - own_speed) * index * STEP / SECOND, 3.0)]
+        world_T_base = ego(own_speed * (index * STEP - age_ns) / SECOND)
         (found,) = tracker.update(seen, index * STEP, world_T_base, "map", age_ns)
         assert found.object_id == 0
         velocities.append(found.velocity[0])
