@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from segnet_samples import small_config
@@ -17,6 +18,9 @@ from bev_perception.errors import WeightsError
 from bev_perception.model import Segnet, load_weights, save_weights, shipped_weights
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.segnet import VELOCITY_UNIT_M_PER_S
+from bev_perception.resources import config_path
+
+SHIPPED = sorted(path.stem for path in shipped_weights().parent.glob("*.safetensors"))
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +185,26 @@ def test_tensors_of_another_configuration_show_both_shapes(path):
 def test_unknown_shipped_weights():
     with pytest.raises(WeightsError, match="no shipped weights named 'huge'"):
         shipped_weights("huge")
+
+
+def is_said(recipe: dict, there: dict) -> bool:
+    """Whether a configuration holds whatever a recipe says."""
+    return all(
+        is_said(value, there[name]) if isinstance(value, dict) else there[name] == value
+        for name, value in recipe.items()
+    )
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_fit_their_recipe_and_tell_how_they_were_made(name):
+    path = shipped_weights(name)
+    model, metadata = load_weights(path)
+    words = metadata["command"].split()
+    recipe = config_path(words[words.index("--config") + 1].removeprefix("config/"))
+    told = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    assert is_said(told["model"], json.loads(json.dumps(model.config.to_dict())))
+    assert metadata["steps"] == told["max_steps"]
+    assert metadata["calibration"]["temperature"] > 0
+    assert metadata["data"]["train"]["bags"]
+    assert 0.7 < metadata["metrics"]["iou_within_25m"] < 1.0
+    assert path.stat().st_size < 10e6
