@@ -66,7 +66,7 @@ def class_table(models: Mapping[str, Metrics]) -> Table | None:
 
 
 def object_tables(models: Mapping[str, Metrics]) -> list[Table]:
-    """Centres found, their average precision, and panoptic quality."""
+    """Centres found, their average precision, how well boxes fit, and panoptic quality."""
     centers = [
         (f"{label}, {_MAIN[region]}", [f"center_{key}", region])
         for region in _MAIN
@@ -96,6 +96,7 @@ def object_tables(models: Mapping[str, Metrics]) -> list[Table]:
             "Precision and recall of the objects as published, matched within 1.5 m. Average "
             "precision as nuScenes defines it, over all scores from 0.05 on.",
         ),
+        _box_table(models),
         Table(
             "Panoptic quality",
             ["measure", *models],
@@ -103,6 +104,29 @@ def object_tables(models: Mapping[str, Metrics]) -> list[Table]:
             "Of vehicles as groups of cells (Kirillov et al. 2019): PQ = SQ times RQ.",
         ),
     ]
+
+
+def _box_table(models: Mapping[str, Metrics]) -> Table:
+    measures = (
+        ("translation_error_m", "translation error, m"),
+        ("scale_error", "scale error"),
+        ("orientation_error_deg", "orientation error, degrees"),
+        ("axis_error_deg", "the same, front and rear alike"),
+        ("iou", "IoU"),
+    )
+    rows = []
+    for region, name in _MAIN.items():
+        rows += _rows(models, [(f"matches, {name}", ["boxes", region, "matches"])], digits=0)
+        rows += _rows(
+            models, [(f"{label}, {name}", ["boxes", region, key]) for key, label in measures]
+        )
+    return Table(
+        "Boxes",
+        ["measure", *models],
+        rows,
+        "Means over the vehicles found within 2 m, seen from above; defined as nuScenes' "
+        "true-positive errors. Scale error is 1 - IoU of length and width alone.",
+    )
 
 
 def calibration_table(models: Mapping[str, Metrics]) -> Table:

@@ -15,6 +15,7 @@ _NUMBERS = (
     "center_recall",
     "center_counts",
     "center_ap",
+    "boxes",
     "panoptic",
     "calibration",
     "precision_recall",

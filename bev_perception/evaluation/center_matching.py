@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
 from bev_perception.evaluation.regions import Region
+from bev_perception.geometry import ObjectBox
 
 INVENTED, NOT_COUNTED = -1, -2
 """Where there is no true centre to name, see match_centers."""
@@ -77,6 +78,24 @@ def match_centers(
             matched[nearest] = counts_as[nearest]  # one that does not count stays free for others
             matches[index] = nearest if counts_as[nearest] else NOT_COUNTED
     return matches
+
+
+def match_objects(
+    found: Sequence[ObjectBox],
+    truth: Sequence[ObjectBox],
+    visible: Iterable[bool],
+    max_distance_m: float,
+) -> NDArray[np.intp]:
+    """match_centers of boxes in one frame, (F,) for those found."""
+    scores = [box.score for box in found]
+    return match_centers(
+        ground_centers(found), scores, ground_centers(truth), visible, max_distance_m
+    )
+
+
+def ground_centers(boxes: Sequence[ObjectBox]) -> NDArray[np.float64]:
+    """(N, 2) x, y of the centres, metres."""
+    return np.array([box.center[:2] for box in boxes]).reshape(-1, 2)
 
 
 def counts_in_region(

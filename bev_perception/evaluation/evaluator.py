@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from bev_perception.datasets.targets import TargetSettings, is_visible, make_targets
 from bev_perception.errors import BevError
 from bev_perception.evaluation.average_precision import CenterPrecision
-from bev_perception.evaluation.center_matching import CenterCounts, center_matches
+from bev_perception.evaluation.box_error import BoxErrors, box_errors
+from bev_perception.evaluation.center_matching import (
+    CenterCounts,
+    center_matches,
+    ground_centers,
+)
 from bev_perception.evaluation.class_iou import ClassIou
 from bev_perception.evaluation.grid_iou import GridIou
 from bev_perception.evaluation.instances import box_instances, output_instances
@@ -65,6 +70,7 @@ class Evaluator:
         self._cells: _Cells | None = None
         self._centers: dict[str, CenterCounts] = defaultdict(CenterCounts)
         self._precision = CenterPrecision(MAIN_REGIONS)
+        self._boxes: dict[str, BoxErrors] = defaultdict(BoxErrors)
         self._panoptic: dict[str, PanopticCounts] = defaultdict(PanopticCounts)
         self._timings: dict[str, list[float]] = defaultdict(list)
         self._num_sets = 0
@@ -123,6 +129,7 @@ class Evaluator:
                 cells.known_probability,
                 self._centers,
                 self._precision.compute(),
+                {region.name: self._boxes[region.name] for region in MAIN_REGIONS},
                 self._panoptic,
             ),
             **self._sequence.compute(),
@@ -133,20 +140,22 @@ class Evaluator:
 
     def _count_centers(self, output: BevOutput, objects: Sequence[ObjectBox]) -> None:
         visible = [is_visible(box, self._targets.min_visibility) for box in objects]
-        truth = _centers(objects)
+        truth = ground_centers(objects)
         for region in self._regions:
             self._centers[region.name] += center_matches(
-                _centers(output.objects),
+                ground_centers(output.objects),
                 [box.score for box in output.objects],
                 truth,
                 visible,
                 region,
                 self._max_distance_m,
             )
+        for region in MAIN_REGIONS:
+            self._boxes[region.name] += box_errors(output.objects, objects, visible, region)
         self._sequence.update(output, objects, visible)
         candidates = self._candidates(output)
         scores = [box.score for box in candidates]
-        self._precision.update(_centers(candidates), scores, truth, visible)
+        self._precision.update(ground_centers(candidates), scores, truth, visible)
 
     def _candidates(self, output: BevOutput) -> Sequence[ObjectBox]:
         """Objects down to low scores; as they were recorded where there is no centre map."""
@@ -209,7 +218,3 @@ class _Cells:
         self.known_probability.update(probability, truth, valid & seen)
         after = self.seen_well.matrices()
         return {name: matrix - before[name] for name, matrix in after.items()}
-
-
-def _centers(boxes: Sequence[ObjectBox]) -> NDArray[np.float64]:
-    return np.array([box.center[:2] for box in boxes]).reshape(-1, 2)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.evaluation.box_error import BoxErrors
 from bev_perception.evaluation.calibration_error import reliability
 from bev_perception.evaluation.center_matching import CenterCounts
 from bev_perception.evaluation.class_iou import ClassIou
@@ -40,6 +41,7 @@ def result_values(
     known_probability: ProbabilityHistogram,
     centers: Mapping[str, CenterCounts],
     average_precision: Mapping[str, Mapping[str, float]],
+    boxes: Mapping[str, BoxErrors],
     panoptic: Mapping[str, PanopticCounts],
 ) -> dict[str, Any]:
     """Plain values for JSON; what cannot be known, such as IoU where nothing was, is None.
@@ -52,6 +54,7 @@ def result_values(
         known_probability: valid cells that cameras see: ``calibration``.
         centers: ``center_precision``, ``center_recall``, ``center_counts``, by region.
         average_precision: ``center_ap``, by region and distance.
+        boxes: ``boxes``, by region.
         panoptic: ``panoptic``, by region.
     """
     return {
@@ -74,6 +77,13 @@ def result_values(
         "center_ap": {
             region: {distance: known(value) for distance, value in values.items()}
             for region, values in average_precision.items()
+        },
+        "boxes": {
+            name: {
+                "matches": errors.matches,
+                **{measure: known(value) for measure, value in errors.means().items()},
+            }
+            for name, errors in boxes.items()
         },
         "panoptic": {
             name: {

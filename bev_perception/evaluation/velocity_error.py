@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bev_perception.evaluation.center_matching import match_centers
+from bev_perception.evaluation.center_matching import match_objects
 from bev_perception.geometry import ObjectBox
 
 MOVING_M_PER_S = 1.0
@@ -68,9 +68,7 @@ def velocity_errors(
         visible: per true object, whether it counts.
         max_distance_m: see match_centers.
     """
-    matches = match_centers(
-        _centers(found), [box.score for box in found], _centers(truth), visible, max_distance_m
-    )
+    matches = match_objects(found, truth, visible, max_distance_m)
     told = [np.nan_to_num(box.velocity[:2]) for box in found]
     total = VelocityErrors(told=any(velocity.any() for velocity in told))
     for velocity, number in zip(told, matches.tolist()):
@@ -81,7 +79,3 @@ def velocity_errors(
         moves = speed > MOVING_M_PER_S
         total += VelocityErrors(1, error, int(moves), error * moves, speed * moves)
     return total
-
-
-def _centers(boxes: Sequence[ObjectBox]) -> np.ndarray:
-    return np.array([box.center[:2] for box in boxes]).reshape(-1, 2)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bev_perception.geometry.convex_polygons import signed_area
 from bev_perception.simulation.curves import Curve
-from bev_perception.simulation.polygons import signed_area
 from bev_perception.simulation.roads import RoadNetwork
 
 KERB_HEIGHT = 0.12

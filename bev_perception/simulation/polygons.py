@@ -6,14 +6,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bev_perception.geometry.convex_polygons import signed_area
+
 FloatArray = NDArray[np.float64]
-
-
-def signed_area(polygon: ArrayLike) -> float:
-    """Square metres of a polygon (N, 2), positive if counter-clockwise."""
-    p = np.asarray(polygon, dtype=np.float64)
-    q = np.roll(p, -1, axis=0)
-    return float(0.5 * np.sum(p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]))
 
 
 def points_in_polygon(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_]:

@@ -45,6 +45,7 @@ def test_an_evaluation_has_figures_frames_pictures_and_a_page(evaluated: Path) -
     lost = [entry["seen"] for entry in subsets[1:]]
     assert max(lost) < subsets[0]["seen"]
     assert set(metrics["center_ap"]["within_25m"]) == {"0.5", "1", "2", "4", "mean"}
+    assert set(metrics["boxes"]) == {"within_25m", "within_50m"}
     assert len(metrics["calibration"]["cells"]) == 15
     of_table = load_benchmark("lift_table.py").figures_of(metrics)
     assert of_table["ring_0_20m"] == metrics["iou"]["ring_0_20m"]
@@ -57,6 +58,7 @@ def test_an_evaluation_has_figures_frames_pictures_and_a_page(evaluated: Path) -
     page = (evaluated / "report.html").read_text()
     for text in (
         "Panoptic quality",
+        "orientation error, degrees",
         "Retention",
         "Some of the cameras",
         "Worst: IoU",

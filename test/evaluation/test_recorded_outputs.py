@@ -68,7 +68,8 @@ def test_recorded_outputs_are_judged_like_live_ones(tmp_path):
     found = evaluate([bag], RecordedRespondent(), show_progress=False)
     live = evaluator.compute()
     assert found.metrics["sets"] == len(found.frames) == 2
-    for name in ("iou", "center_counts", "panoptic", "center_ap"):
+    for name in ("iou", "center_counts", "panoptic", "center_ap", "boxes"):
         assert found.metrics[name] == live[name]
+    assert found.metrics["boxes"]["within_25m"]["translation_error_m"] == 0.5
     assert found.metrics["panoptic"]["within_25m"]["rq"] == pytest.approx(2 / 3, abs=1e-4)
     assert found.frames[0].iou("within_50m") == pytest.approx(live["iou"]["within_50m"], abs=1e-4)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.geometry.convex_polygons import signed_area
 from bev_perception.simulation.curves import Curve, rounded_corner
 from bev_perception.simulation.lanes import LaneGraph
 from bev_perception.simulation.network import make_network
-from bev_perception.simulation.polygons import points_in_polygon, signed_area, triangulate
+from bev_perception.simulation.polygons import points_in_polygon, triangulate
 from bev_perception.simulation.scene import Material
 from bev_perception.simulation.splits import SPLITS, split_of
 from bev_perception.simulation.town import Town
