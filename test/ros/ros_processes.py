@@ -141,13 +141,16 @@ class RosProcesses:
 
 
 def perception_starter(processes: RosProcesses, weights: Path) -> Callable[..., RosProcess]:
-    """start(name, command, **parameters) of the perception node, wired to the topics of Cameras.
+    """start(name, command, points, **parameters) of the perception node, wired to Cameras' topics.
 
-    command is another module that runs it, and that module's arguments.
+    command is another module that runs it, and that module's arguments; clouds come on points.
     """
 
     def start(
-        name: str = "bev", command: tuple[object, ...] = (PERCEPTION,), **parameters: Any
+        name: str = "bev",
+        command: tuple[object, ...] = (PERCEPTION,),
+        points: str = "/lidar/points",
+        **parameters: Any,
     ) -> RosProcess:
         values = {"weights": str(weights), "device": "cpu", "num_threads": 1}
         values |= {"watchdog_s": PATIENT_S, **parameters}
@@ -157,7 +160,7 @@ def perception_starter(processes: RosProcesses, weights: Path) -> Callable[..., 
             image = f"/camera/{camera}/image_raw" + ("/compressed" if compressed else "")
             remappings[f"~/input/{camera}/image"] = image
             remappings[f"~/input/{camera}/camera_info"] = f"/camera/{camera}/camera_info"
-        remappings["~/input/points"] = "/lidar/points"
+        remappings["~/input/points"] = points
         module, *arguments = command
         return processes(str(module), *arguments, parameters=values, remappings=remappings)
 

@@ -30,6 +30,7 @@ from bev_perception.geometry import (
     Rig,
     RigidTransform,
 )
+from bev_perception.geometry.point_values import RADAR_VALUES
 from bev_perception.model import Segnet, save_weights
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.perception.point_labels import FREE, UNKNOWN
@@ -45,7 +46,9 @@ BLACK_FROM = 4
 CLOUD_LOST, CLOUD_EARLY_NS = 6, 20_000_000
 """This set has no point cloud; every other cloud is measured before its images."""
 
-BASE_T_LIDAR = RigidTransform.from_euler(yaw=0.4, translation=(0.2, 0.1, 2.0))
+CLOUD_TOPICS = {"lidar": "/lidar/points", "radar_features": "/radar_front/points"}
+RADAR_FRAME = "radar_front"
+BASE_T_SENSOR = RigidTransform.from_euler(yaw=0.4, translation=(0.2, 0.1, 2.0))
 
 OUTPUTS = {
     "/bev/occupancy_grid": "nav_msgs/msg/OccupancyGrid",
@@ -78,19 +81,31 @@ def frame_set(rig: Rig, index: int) -> FrameSet:
     return FrameSet(stamp_ns, frames, world_T_base=world_T_base(index))
 
 
-def write_bag(path: Path, rig: Rig, jpeg_quality: int | None, clouds: bool) -> None:
+def write_bag(path: Path, rig: Rig, jpeg_quality: int | None, sensor: str) -> None:
     with BagWriter(path) as writer:
-        writer.write_rig(rig, FIRST_NS, others={LIDAR_FRAME: BASE_T_LIDAR})
+        others = dict.fromkeys((LIDAR_FRAME, RADAR_FRAME), BASE_T_SENSOR)
+        writer.write_rig(rig, FIRST_NS, others=others)
         for index in range(SETS):
             moment = frame_set(rig, index)
             writer.write_frame_set(moment, rig, jpeg_quality)
-            if clouds and index != CLOUD_LOST:
-                random = np.random.default_rng(index)
-                returns = np.zeros(2000, dtype=list(SCAN_FIELDS))
-                places = random.uniform((-16, -16, -3), (16, 16, 0), (2000, 3))
-                returns["x"], returns["y"], returns["z"] = places.T
+            if sensor != "none" and index != CLOUD_LOST:
                 early_ns = CLOUD_EARLY_NS if index % 2 else 0
-                writer.write_scan(moment.stamp_ns - early_ns, LidarScan(BASE_T_LIDAR, returns))
+                write_cloud(writer, moment.stamp_ns - early_ns, sensor, index)
+
+
+def write_cloud(writer: BagWriter, stamp_ns: int, sensor: str, index: int) -> None:
+    """A turn of a LiDAR, or returns of a radar that says all that nuScenes' radars do."""
+    random = np.random.default_rng(index)
+    places = random.uniform((-16, -16, -3), (16, 16, 0), (2000, 3))
+    if sensor == "lidar":
+        returns = np.zeros(len(places), dtype=list(SCAN_FIELDS))
+        returns["x"], returns["y"], returns["z"] = places.T
+        writer.write_scan(stamp_ns, LidarScan(BASE_T_SENSOR, returns))
+        return
+    said = random.normal(0.0, 0.5, (len(places), len(RADAR_VALUES)))
+    said[::50] = np.nan  # values that the radar does not know
+    cloud = np.hstack([places, said])
+    writer.write_points(stamp_ns, cloud, RADAR_FRAME, CLOUD_TOPICS[sensor], RADAR_VALUES)
 
 
 def run_offline(bag: Path, out: Path, weights: Path) -> dict[str, list[Any]]:
@@ -139,30 +154,28 @@ def message_type(kind: str) -> type:
     return getattr(import_module(f"{package}.msg"), name)
 
 
-@pytest.fixture(scope="module")
-def richer_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small network with a memory and a LiDAR, and it makes use of both."""
+def save_richer_network(path: Path, sensor: str) -> Path:
+    """The small network with a memory and a LiDAR or radar, and it makes use of both."""
     torch.manual_seed(0)
     memory = MemoryConfig("gru", anchor_m=1.0)
-    model = Segnet(replace(CONFIG, memory=memory, sensor="lidar"))
+    model = Segnet(replace(CONFIG, memory=memory, sensor=sensor))
     assert model.memory is not None
     assert model.sensor_convolution is not None
     torch.nn.init.normal_(model.memory.to_bev.weight, std=0.3)
     torch.nn.init.normal_(model.sensor_convolution.weight, std=0.3)
-    path = tmp_path_factory.mktemp("weights") / "richer.safetensors"
     save_weights(path, model, {"recipe": "none"})
     return path
 
 
 @pytest.mark.parametrize(
-    ("jpeg_quality", "weights_name"),
-    [(None, "fast_weights"), (90, "richer_weights")],
-    ids=["raw", "jpeg, memory and lidar"],
+    ("jpeg_quality", "sensor"),
+    [(None, "none"), (90, "lidar"), (90, "radar_features")],
+    ids=["raw", "jpeg, memory and lidar", "jpeg, memory and radar with features"],
 )
 def test_live_output_equals_that_of_bev_run(
     jpeg_quality: int | None,
-    weights_name: str,
-    request: pytest.FixtureRequest,
+    sensor: str,
+    fast_weights: Path,
     small_rig: Rig,
     perception_node: Callable[..., Any],
     client: Any,
@@ -172,9 +185,10 @@ def test_live_output_equals_that_of_bev_run(
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.qos import DurabilityPolicy, QoSProfile
 
-    weights: Path = request.getfixturevalue(weights_name)
-    senses = weights_name == "richer_weights"
-    write_bag(tmp_path / "drive", small_rig, jpeg_quality, clouds=senses)
+    weights, senses = fast_weights, sensor != "none"
+    if senses:
+        weights = save_richer_network(tmp_path / "richer.safetensors", sensor)
+    write_bag(tmp_path / "drive", small_rig, jpeg_quality, sensor)
     offline = run_offline(tmp_path / "drive", tmp_path / "run", weights)
     static, moments = raw_sets(tmp_path / "drive")
 
@@ -196,6 +210,7 @@ def test_live_output_equals_that_of_bev_run(
         tf_timeout_ms=5000,
         points_timeout_ms=1000,
         labelled_points=senses,
+        **({"points": CLOUD_TOPICS[sensor]} if senses else {}),
     )
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     for topic, kind, _ in static:
