@@ -34,7 +34,7 @@ def _add_arguments(parser: Parser) -> None:
         type=str,
         default="tiny",
         metavar="NAME|FILE",
-        help="name of shipped weights (tiny) or a .safetensors file of bev train",
+        help="name of shipped weights (tiny, tiny_gru) or a .safetensors file of bev train",
     )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(

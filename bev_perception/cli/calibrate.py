@@ -22,7 +22,7 @@ def _add_arguments(parser: Parser) -> None:
         type=str,
         default="tiny",
         metavar="NAME|FILE",
-        help="shipped weights (tiny) or a .safetensors file of bev train",
+        help="shipped weights (tiny, tiny_gru) or a .safetensors file of bev train",
     )
     parser.add_argument(
         "--out", type=str, required=True, metavar="FILE", help="weights file to write"

@@ -209,8 +209,8 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         type=str,
         default="tiny",
         metavar="NAME|FILE",
-        help="shipped weights (tiny), a .safetensors file of bev train, or an .onnx file of "
-        "bev export",
+        help="shipped weights (tiny, tiny_gru), a .safetensors file of bev train, or an .onnx file "
+        "of bev export",
     )
     parser.add_argument(
         "--backend",
