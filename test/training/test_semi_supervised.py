@@ -104,6 +104,31 @@ def test_teacher_and_student_are_taught_on_the_same_cells(prepared, method):
             assert np.corrcoef(maps[0][both], other[both])[0, 1] > 0.6
 
 
+@pytest.mark.parametrize(
+    ("method", "num_weak", "num_strong"),
+    [("mixmatch", 3, 0), ("remixmatch", 1, 3), ("fixmatch", 1, 1)],
+)
+def test_every_variation_of_a_moment_is_drawn_anew(prepared, method, num_weak, num_strong):
+    example = moments(prepared, method, copies=3).unlabelled_example(0, 0)
+    assert (len(example.weak), len(example.strong)) == (num_weak, num_strong)
+    images = [sight.images.tobytes() for sight in (*example.weak, *example.strong)]
+    assert len(set(images)) == len(images)
+
+
+def test_cameras_are_lost_in_strong_variations_alone(prepared):
+    """By default, and whatever the run's own augmentation does with labelled samples."""
+    own = AugmentationConfig(camera_dropout=0.5)
+    data = moments(prepared, "remixmatch", own, turn_weight=0.5)
+    examples = [data.unlabelled_example(position, 0) for position in range(24)]
+    weak, one, other = zip(*((*example.weak, *example.strong) for example in examples))
+    assert all(sight.images.any(axis=(1, 2, 3)).all() for sight in weak)
+    whole = np.mean([sight.taps.seen for sight in weak])
+    for variations in (one, other, [example.turned[0] for example in examples]):
+        lost = [sight for sight in variations if not sight.images.any(axis=(1, 2, 3)).all()]
+        assert 0.05 < len(lost) / len(examples) < 0.6
+        assert all(sight.taps.seen.mean() < 0.7 * whole for sight in lost), "they see nothing"
+
+
 def brightness(sight):
     """(Y, X) mean of the lifted grey levels, ranked; NaN where no camera looks."""
     from bev_perception.model.lift import lift
