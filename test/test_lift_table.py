@@ -31,7 +31,7 @@ def test_every_lift_and_every_memory_can_be_trained(lift_table, monkeypatch):
     monkeypatch.setattr(sys, "argv", words)
     options = lift_table.parsed()
     memories = (*MEMORIES, lift_table.WINDOWS)
-    for lift, memory in zip_longest(LIFTS, memories, fillvalue=MEMORIES[0]):
+    for lift, memory in zip_longest(LIFTS, memories, fillvalue="none"):
         run = lift_table.training(lift_table.Choice(lift, memory), options)
         model, kind = run.config.model, "none" if memory == lift_table.WINDOWS else memory
         assert (model.lift, model.memory.kind, run.config.max_steps) == (lift, kind, 7)
