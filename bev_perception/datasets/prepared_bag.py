@@ -32,11 +32,12 @@ from bev_perception.geometry.rig_record import rig_from_dict
 from bev_perception.untrusted import parse_json
 
 IMAGES_NAME = "images.raw"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Part of a prepared bag's key.
 
 2: images that shrink little are interpolated. 3: velocities that labels do not tell are unknown;
-rows and pixels that no camera saw repeat the edge.
+rows and pixels that no camera saw repeat the edge. 4: images and clouds of another rig than the
+bag's are left out.
 """
 
 
