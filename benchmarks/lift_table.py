@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every lift, with and without memory: trained alike, judged alike, in one table.
 
-    bev simulate --town 0..79 --sets 24 --rate-hz 2 --traffic 2.5 --jobs 2 --out out/drives/busy
-    bev simulate --town 11000..11019 --sets 20 --rate-hz 2 --jobs 2 --out out/drives/test
+    bev simulate --town 0..79 --sets 24 --rate-hz 2 --traffic 2.5 --lidar --out out/drives/busy
+    bev simulate --town 11000..11019 --sets 20 --rate-hz 2 --lidar --out out/drives/test
     OMP_NUM_THREADS=1 python benchmarks/lift_table.py --train out/drives/busy --test out/drives/test
 
 All networks have the encoder, decoder, optimiser and number of judged sets of one recipe; those
 with memory see a history before each, and are taught what is hidden now and was visible in it,
 which others are not taught at all: `--memories windows` is a network without memory that gets the
-same windows and labels, so what it lacks is memory alone. What is trained or judged already is not
+same windows and labels, so what it lacks is memory alone. `--with` adds networks that have one
+part more (EXTRAS), behind the lifts that can have it. What is trained or judged already is not
 done again, nor what --results FILE holds of another day, of drives and a recipe of these names.
 --finished trains nothing and tells of what is there. The table is Markdown: what a network costs,
 what it knows by distance, of hidden vehicles and of how fast things move, with a pitch that it is
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +42,7 @@ from bev_perception.geometry import BevGrid
 from bev_perception.inference import make_engine
 from bev_perception.inference.memory import settle_memory
 from bev_perception.model import Segnet, SegnetConfig
-from bev_perception.model.lift_config import LIFTS
+from bev_perception.model.lift_config import GROUND_LIFTS, LIFTS
 from bev_perception.model.memory_config import MEMORIES
 from bev_perception.perception import Pipeline
 from bev_perception.resources import config_path
@@ -53,6 +55,20 @@ WINDOWS = "windows"
 
 WARM_UP = 3
 """Sets of a drive whose latency is not counted."""
+
+CANONICAL = [
+    {"yaw_deg": yaw, "pitch_deg": 5.0, "horizontal_fov_deg": 100.0}
+    for yaw in (0.0, 90.0, 180.0, -90.0)
+]
+"""A rig as recipes/tiny_virtual.yaml has it."""
+
+EXTRAS: dict[str, tuple[object, ...]] = {
+    "nothing": (),
+    "taught_depths": ("--losses.depth_weight", 1.0),
+    "lidar": ("--model.sensor", "lidar", "--augmentation.cloud_dropout", 0.2),
+    "virtual_cameras": ("--model.virtual_cameras", json.dumps(CANONICAL)),
+}
+"""What a network may have besides its lift and memory, and how bev train is told."""
 
 FAR = ("within_25m", "within_50m", "ring_0_20m", "ring_20_35m", "ring_35_50m")
 CLOSE = ("within_25m", "ring_0_10m", "ring_10_20m", "ring_20_25m")
@@ -77,10 +93,23 @@ class Choice:
     Attributes:
         lift: of LIFTS.
         memory: of MEMORIES, or WINDOWS.
+        extra: of EXTRAS.
     """
 
     lift: str
     memory: str
+    extra: str = "nothing"
+
+    @property
+    def can_be(self) -> bool:
+        """Whether its lift can have the extra."""
+        if self.extra == "taught_depths":
+            return self.lift == "depth"
+        return self.extra != "lidar" or self.lift not in GROUND_LIFTS
+
+    def __str__(self) -> str:
+        words = (self.lift, self.memory, *((self.extra,) if self.extra != "nothing" else ()))
+        return "_".join(words)
 
 
 def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
@@ -97,7 +126,8 @@ def training(choice: Choice, options: argparse.Namespace) -> TrainingRun:
         arguments += ["--model.memory.kind", choice.memory]
     if options.steps:
         arguments += ["--max_steps", options.steps]
-    return TrainingRun(options.out / f"{choice.lift}_{choice.memory}", tuple(arguments))
+    arguments += EXTRAS[choice.extra]
+    return TrainingRun(options.out / str(choice), tuple(arguments))
 
 
 def figures_of(metrics: Mapping[str, Any]) -> Figures:
@@ -138,7 +168,9 @@ def latencies_ms(models: dict[Choice, Segnet], drive: Path, sets: int) -> dict[C
             for choice, model in models.items()
         }
         settle_memory()  # as load_engine does
-        moments = itertools.islice(opened.sets(), sets)
+        sensors = {model.config.sensor for model in models.values()} - {"none"}
+        points_of = max(sensors, default="none")
+        moments = itertools.islice(opened.sets(points_of=points_of), sets)
         for number, labelled in enumerate(tqdm(moments, total=sets, desc="latency", unit="set")):
             for choice, pipeline in pipelines.items():
                 output = pipeline.process(labelled.frame_set)
@@ -156,7 +188,7 @@ def table(
     grid = next(iter(models.values())).config.grid
     regions = FAR if reach_m(grid) >= WIDE.outer_m else CLOSE
     titles = [_title(name) for name in regions]
-    headings = ("lift", "memory", "parameters", "ms", *titles, *FURTHER.values())
+    headings = ("lift", "memory", "with", "parameters", "ms", *titles, *FURTHER.values())
     yield "| " + " | ".join(headings) + " |"
     yield "|---" * len(headings) + "|"
     for choice, model in models.items():
@@ -165,6 +197,7 @@ def table(
         cells = [
             choice.lift,
             "none, taught by windows" if choice.memory == WINDOWS else choice.memory,
+            "" if choice.extra == "nothing" else choice.extra.replace("_", " "),
             f"{num_parameters(model) / 1e3:.0f} k",
             f"{latency[choice]:.1f}",
             *(shown[name] for name in (*regions, *FURTHER)),
@@ -203,6 +236,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--lifts", nargs="+", choices=LIFTS, default=list(LIFTS))
     memories = (*MEMORIES, WINDOWS)
     parser.add_argument("--memories", nargs="+", choices=memories, default=["none", "queue", "gru"])
+    parser.add_argument("--with", nargs="+", choices=EXTRAS, default=["nothing"], dest="extras")
     parser.add_argument("--steps", type=int, help="of every training, instead of the recipe's")
     parser.add_argument("--recipe", default=config_path("recipes/tiny.yaml"))
     parser.add_argument("--retention-stride", type=int, default=5)
@@ -219,8 +253,11 @@ def main() -> None:
     options = parsed()
     path = options.results or options.out / "results.json"
     results = KeptFigures(Choice, settings(options), path)
-    both = itertools.product(options.memories, options.lifts)
-    choices = [Choice(lift, memory) for memory, lift in both]
+    all_three = itertools.product(options.extras, options.memories, options.lifts)
+    possible = (Choice(lift, memory, extra) for extra, memory, lift in all_three)
+    choices = [choice for choice in possible if choice.can_be]
+    if not choices:
+        raise SystemExit(f"no lift of {options.lifts} can have {options.extras}")
     runs = {choice: training(choice, options) for choice in choices}
     judging = Judging(tuple(options.test), 1, options.retention_stride)
 

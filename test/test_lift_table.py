@@ -36,17 +36,38 @@ def test_every_lift_and_every_memory_can_be_trained(lift_table, monkeypatch):
         model, kind = run.config.model, "none" if memory == lift_table.WINDOWS else memory
         assert (model.lift, model.memory.kind, run.config.max_steps) == (lift, kind, 7)
         assert run.config.sequences.history == (0 if memory == "none" else 3)
+    extras = {
+        extra: lift_table.training(lift_table.Choice("depth", "none", extra), options).config
+        for extra in lift_table.EXTRAS
+    }
+    plain = extras.pop("nothing")
+    taught, lidar, turned = extras["taught_depths"], extras["lidar"], extras["virtual_cameras"]
+    assert plain.model == taught.model
+    assert (plain.losses.depth_weight, taught.losses.depth_weight) == (0.0, 1.0)
+    assert (plain.model.sensor, lidar.model.sensor) == ("none", "lidar")
+    words = ("a", "--config", config_path("recipes/tiny_virtual.yaml"))
+    shipped = load_benchmark("training_runs.py").train_config(words)
+    assert turned.model.virtual_cameras == shipped.model.virtual_cameras != ()
+
+
+def test_extras_that_a_lift_cannot_have_are_left_out(lift_table):
+    choices = [
+        lift_table.Choice(lift, "none", extra) for lift in LIFTS for extra in lift_table.EXTRAS
+    ]
+    left_out = {(choice.lift, choice.extra) for choice in choices if not choice.can_be}
+    untaught = {(lift, "taught_depths") for lift in LIFTS if lift != "depth"}
+    assert left_out == {("ground", "lidar"), ("ground_late", "lidar"), *untaught}
 
 
 def test_figures_are_in_their_columns(lift_table):
-    choice = lift_table.Choice("bilinear", "none")
+    choice = lift_table.Choice("bilinear", "none", "virtual_cameras")
     names = (*lift_table.FAR, *lift_table.FURTHER, "moving_speed")
     figures = {name: number / 100.0 for number, name in enumerate(names)}
     figures |= {"hidden_iou": None, "hidden_objects": 9.0}
     models = {choice: Segnet(replace(CONFIG, grid=BevGrid.centered(50.0, 1.0)))}
     head, _, row, _, note = lift_table.table({choice: figures}, models, {choice: 12.34})
     cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
-    assert cells["ms"] == "12.3"
+    assert (cells["memory"], cells["with"], cells["ms"]) == ("none", "virtual cameras", "12.3")
     assert cells["IoU ±25 m"] == "0.000"
     assert cells["IoU ±50 m"] == "0.010"
     assert cells["35-50 m"] == "0.040"
