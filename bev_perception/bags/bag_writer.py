@@ -200,8 +200,11 @@ class BagWriter:
 
     def write_labelled_points(self, stamp_ns: int, table: NDArray[np.void]) -> None:
         """Rows of perception.point_labels.labelled_points, in the base frame, below /bev."""
-        message = table_to_message(stamp_ns, self._base_frame, table)
-        self._sink.write("/bev/labelled_points", POINT_CLOUD, stamp_ns, message)
+        self._write_table("/bev/labelled_points", stamp_ns, table)
+
+    def write_instances(self, stamp_ns: int, table: NDArray[np.void]) -> None:
+        """Rows of perception.instance_cells.instance_cells, in the base frame, below /bev."""
+        self._write_table("/bev/instances", stamp_ns, table)
 
     def write_scan(self, stamp_ns: int, scan: LidarScan, topic: str = LIDAR_TOPIC) -> None:
         """A LiDAR's turn in its own frame, which write_rig has told; see SCAN_FIELDS."""
@@ -226,6 +229,10 @@ class BagWriter:
         centers = centers_to_message(stamp, frame, output.base_objects)
         self._sink.write("/bev/centers", POINT_CLOUD, stamp, centers)
         self.write_objects(stamp, output.base_objects, topic="/bev/markers")
+
+    def _write_table(self, topic: str, stamp_ns: int, table: NDArray[np.void]) -> None:
+        message = table_to_message(stamp_ns, self._base_frame, table)
+        self._sink.write(topic, POINT_CLOUD, stamp_ns, message)
 
     def _write_image(
         self,

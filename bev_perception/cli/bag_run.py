@@ -20,6 +20,7 @@ from bev_perception.geometry.rig_file import RigFile, load_rig_file
 from bev_perception.inference import load_engine
 from bev_perception.model import resolve_weights
 from bev_perception.perception import Pipeline, PipelineSettings, Synchronizer, frame_sets
+from bev_perception.perception.instance_cells import instance_cells
 from bev_perception.perception.point_labels import labelled_points
 from bev_perception.residual_pose.sentences import described, problems
 
@@ -42,6 +43,7 @@ class RunOptions:
         imu: take roll and pitch from the bag's IMU where no ego pose tells them.
         labelled_points: write every point of the bag's LiDAR, or of the network's radar, with what
             the map says of its place.
+        instances: write every occupied cell with the object that it belongs to.
     """
 
     weights: str = "tiny"
@@ -58,6 +60,7 @@ class RunOptions:
     residual_pose: bool = False
     imu: bool = False
     labelled_points: bool = False
+    instances: bool = False
 
 
 def load_optional_rig(path: str | Path | None) -> RigFile | None:
@@ -108,6 +111,8 @@ def run_bag(bag: Path, folder: Path, options: RunOptions) -> RunResult:
             output = pipeline.process(frame_set)
             poses.write(frame_set)
             writer.write_output(output, settings.occupancy_threshold)
+            if options.instances:
+                writer.write_instances(output.stamp_ns, instance_cells(output, settings))
             if options.labelled_points and frame_set.points is not None:
                 threshold, height_m = settings.occupancy_threshold, settings.object_height_m
                 table = labelled_points(frame_set.points, output, threshold, height_m)

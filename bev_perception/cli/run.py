@@ -62,6 +62,11 @@ def _add_arguments(parser: Parser) -> None:
         action="store_true",
         help="write /bev/labelled_points: every LiDAR point with what the map says of its place",
     )
+    parser.add_argument(
+        "--instances",
+        action="store_true",
+        help="write /bev/instances: every occupied cell with the object that it belongs to",
+    )
 
 
 def _run(arguments: Arguments) -> None:
@@ -86,6 +91,7 @@ def _run(arguments: Arguments) -> None:
         residual_pose=arguments.residual_pose,
         imu=arguments.imu,
         labelled_points=arguments.labelled_points,
+        instances=arguments.instances,
     )
     out = Path(arguments.out)
     inputs = [Path(arguments.bag)]

@@ -100,10 +100,10 @@ def instance_map(
     settings: PipelineSettings = DEFAULT_SETTINGS,
     class_map: ClassMap | None = None,
 ) -> NDArray[np.int32]:
-    """(num_y, num_x) which object each occupied cell belongs to, -1 for none.
+    """(num_y, num_x) which object of find_objects each occupied cell belongs to, -1 for none.
 
-    The cells are those that find_objects, whose arguments these are, fits its boxes to. Numbers
-    are ranks of peaks; those of peaks whose cells cover too little are missing.
+    The arguments are those of find_objects, which fits its boxes to these cells; the numbers are
+    places in what it returns.
     """
     instances = np.full(grid.shape, -1, dtype=np.int32)
     peaks, _ = find_peaks(grid, center, settings, class_map)
@@ -112,8 +112,9 @@ def instance_map(
         least_m = least_distance(settings, class_map)
         _, _, owner = _grouped(grid, offset, peaks, rows, columns, settings, least_m)
         needed = least_cells(grid, peaks, settings, class_map)
-        small = np.bincount(owner[owner >= 0], minlength=len(peaks)) < needed
-        instances[rows, columns] = np.where(small[owner], -1, owner)
+        found = np.bincount(owner[owner >= 0], minlength=len(peaks)) >= needed
+        numbers = np.where(found, np.cumsum(found) - 1, -1)
+        instances[rows, columns] = np.where(owner >= 0, numbers[owner], -1)
     return instances
 
 

@@ -67,7 +67,8 @@ def labelled_points(
     known = inside & ~output.unknown[rows, columns]
     occupied = ~output.unknown & (output.probability >= occupancy_threshold)
     owners = cell_owners(occupied, output.objects, grid)[rows, columns]
-    tops, labels, ids = _of_objects(output.objects, object_height_m)
+    labels, ids = labels_and_ids(output.objects)
+    tops = _tops(output.objects, object_height_m)
     height = levelled[:, 2]
     over_ground = known & occupied[rows, columns] & (height > GROUND_M)
     on_it = over_ground & (height <= tops[owners])
@@ -111,11 +112,15 @@ def cell_owners(
     return owners
 
 
-def _of_objects(
-    objects: Sequence[ObjectBox], height_m: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Top in metres, label and id of each object, and at the end, for -1, of none."""
-    tops = [*(float(box.center[2] + box.size[2] / 2.0) for box in objects), height_m]
+def labels_and_ids(
+    objects: Sequence[ObjectBox],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Label and id of each object, and at the end, for -1, of what is occupied by none."""
     labels = [FIRST_CLASS + OBJECT_CLASSES.index(box.label) for box in objects]
     ids = [*(box.object_id for box in objects), NOBODY]
-    return np.array(tops), np.array([*labels, OCCUPIED]), np.array(ids)
+    return np.array([*labels, OCCUPIED]), np.array(ids)
+
+
+def _tops(objects: Sequence[ObjectBox], height_m: float) -> NDArray[np.float64]:
+    """In metres of each object, and at the end, for -1, of what is occupied by none."""
+    return np.array([*(float(box.center[2] + box.size[2] / 2.0) for box in objects), height_m])

@@ -77,6 +77,7 @@ class OutputPublishers:
         self._centers = node.create_publisher(PointCloud2, "~/centers", objects_qos)
         self._objects = node.create_publisher(Detection3DArray, "~/objects", objects_qos)
         self._markers = node.create_publisher(MarkerArray, "~/markers", objects_qos)
+        self._instances = node.create_publisher(PointCloud2, "~/instances", objects_qos)
         self._labelled = (
             node.create_publisher(PointCloud2, "~/labelled_points", objects_qos)
             if labelled_points
@@ -103,6 +104,15 @@ class OutputPublishers:
             self._markers.publish(serialized_markers(stamp_ns, frame, boxes))
 
     @property
+    def wants_instances(self) -> bool:
+        """Whether a subscriber asks for instance masks."""
+        return _is_heard(self._instances)
+
+    def publish_instances(self, stamp_ns: int, table: NDArray[np.void]) -> None:
+        """Rows of LABELLED_POINT_FIELDS, one per occupied cell."""
+        self._instances.publish(labelled_message(stamp_ns, self._frame, table))
+
+    @property
     def wants_points(self) -> bool:
         """Whether labelled points are asked for, by the parameter and by a subscriber."""
         return self._labelled is not None and _is_heard(self._labelled)
@@ -126,6 +136,7 @@ class OutputPublishers:
             self._centers,
             self._objects,
             self._markers,
+            self._instances,
             *((self._labelled,) if self._labelled else ()),
             *self._latencies.values(),
         ):

@@ -28,7 +28,8 @@ _LIFECYCLE = (
     "get_transition_graph",
 )  # fmt: skip
 _OUTPUTS = (
-    "centers", "labelled_points", "markers", "objects", "occupancy_grid", "probability_grid",
+    "centers", "instances", "labelled_points", "markers", "objects", "occupancy_grid",
+    "probability_grid",
 )  # fmt: skip
 
 

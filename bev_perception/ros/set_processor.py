@@ -22,6 +22,7 @@ from bev_perception.perception import (
     SynchronizedSet,
     camera_health,
 )
+from bev_perception.perception.instance_cells import instance_cells
 from bev_perception.perception.point_labels import labelled_points
 from bev_perception.ros.camera_inputs import PendingImage
 from bev_perception.ros.camera_status import Cause
@@ -214,6 +215,9 @@ class SetProcessor:
         for camera, health in output.health.items():
             self._monitor.cameras[camera].health(health)
         self._publishers.publish(output, settings.occupancy_threshold)
+        if self._publishers.wants_instances:
+            table = instance_cells(output, settings)
+            self._publishers.publish_instances(output.stamp_ns, table)
         self._publish_labels(frame_set, output, settings)
 
     def _tell_latencies(

@@ -55,6 +55,7 @@ OUTPUTS = {
     "/bev/probability_grid": "nav_msgs/msg/OccupancyGrid",
     "/bev/centers": "sensor_msgs/msg/PointCloud2",
     "/bev/markers": "visualization_msgs/msg/MarkerArray",
+    "/bev/instances": "sensor_msgs/msg/PointCloud2",
 }
 LABELLED_POINTS = "/bev/labelled_points"
 
@@ -112,7 +113,7 @@ def run_offline(bag: Path, out: Path, weights: Path) -> dict[str, list[Any]]:
     """Messages of bev run by topic."""
     command = [sys.executable, "-m", "bev_perception.cli.main", "run", bag, "--out", out]
     options = ["--weights", weights, "--device", "cpu", "--precision", "fp32", "--track"]
-    options += ["--labelled-points", "--pictures", "0"]
+    options += ["--labelled-points", "--instances", "--pictures", "0"]
     subprocess.run([*map(str, command + options)], check=True, env=os.environ)
     messages = defaultdict(list)
     file = BagFile(out / "output")
@@ -241,6 +242,10 @@ def test_live_output_equals_that_of_bev_run(
     values = np.concatenate([np.asarray(grid.data) for grid in offline["/bev/occupancy_grid"]])
     assert set(values) == {-1, 0, 100}, "the network found everything or nothing: a weak test"
     assert any(cloud.width for cloud in offline["/bev/centers"])
+    masks = [fields_from_message(cloud, "") for cloud in offline["/bev/instances"]]
+    assert any((mask["id"] >= 0).any() for mask in masks), "no cell has an object: a weak test"
+    for mask, grid in zip(masks, offline["/bev/occupancy_grid"]):
+        assert len(mask) == np.count_nonzero(np.asarray(grid.data) == 100)
     if senses:
         tables = [fields_from_message(cloud, "") for cloud in offline[LABELLED_POINTS]]
         labels = {int(label) for table in tables for label in table["label"]}
