@@ -9,7 +9,12 @@ from typing import Any
 
 from bev_perception.cli.bag_run import load_optional_rig
 from bev_perception.cli.evaluation_folder import EvaluationFolder
-from bev_perception.cli.evaluation_report import all_tables, curves_picture, names_of
+from bev_perception.cli.evaluation_report import (
+    all_tables,
+    curves_picture,
+    names_of,
+    points_findings,
+)
 from bev_perception.cli.evaluation_run import engine_of
 from bev_perception.cli.result_tables import REGION_NAMES
 from bev_perception.errors import BevError
@@ -46,7 +51,8 @@ def compare_evaluations(
     names = names_of(evaluations)
     models = {name: evaluation.metrics for name, evaluation in zip(names, evaluations)}
     drawn = [curves_picture(models)]
-    findings, figures, values, rows = [], [], [], []
+    findings = [f"{name}: {said}" for name in models for said in points_findings(models[name])]
+    figures, values, rows = [], [], []
     for name, other in zip(names[1:], evaluations[1:]):
         pairs = paired(evaluations[0].frames, other.frames)
         found = {region.name: bootstrap_difference(pairs, region.name) for region in MAIN_REGIONS}

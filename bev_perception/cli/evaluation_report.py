@@ -55,6 +55,7 @@ def evaluation_report(evaluation: EvaluationFolder, command: str, name: str = ""
         title=f"Evaluation of {evaluation.run['arguments'].get('weights', evaluation.name)}",
         subtitle=f"{metrics['sets']} labelled sets of {metrics['bags']} drives",
         figures=key_figures(metrics),
+        findings=points_findings(metrics),
         pictures=pictures,
         tables=tables,
         configuration=_plain_run(evaluation.run),
@@ -71,6 +72,17 @@ def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
         KeyFigure("Mean AP", share(metrics["center_ap"]["within_25m"]["mean"]), "±25 m"),
         KeyFigure("Panoptic quality", share(metrics["panoptic"]["within_25m"]["pq"]), "±25 m"),
         KeyFigure("Calibration error", "-" if error is None else f"{100 * error:.2f} %"),
+    ]
+
+
+def points_findings(metrics: Mapping[str, Any]) -> list[str]:
+    """A sentence where a network that takes points got none."""
+    without = metrics.get("without_points")
+    if without is None or not without["sets"]:
+        return []
+    return [
+        f"The network takes {without['sensor']} points, and {without['sets']} of "
+        f"{metrics['sets']} sets have none: it answered from images alone there."
     ]
 
 

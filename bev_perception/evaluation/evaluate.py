@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from bev_perception.datasets.drives import open_drive
-from bev_perception.datasets.labelled_set import LabelledDrive
+from bev_perception.datasets.labelled_set import LabelledDrive, LabelledSet
 from bev_perception.datasets.targets import TargetSettings
 from bev_perception.errors import BagError
 from bev_perception.evaluation.answers import EngineRespondent, Respondent
@@ -27,12 +27,37 @@ class Evaluation:
     """What was found out about a split.
 
     Attributes:
-        metrics: of Evaluator.compute, and the number of ``bags``.
+        metrics: of Evaluator.compute, the number of ``bags`` and, of networks that take points,
+            ``without_points``: the ``sensor`` and how many ``sets`` had none of it.
         frames: every judged moment, in order.
     """
 
     metrics: dict[str, Any]
     frames: tuple[FrameScore, ...]
+
+
+class PointsCount:
+    """Counts sets that come without the points that a network takes.
+
+    Attributes:
+        sensor: of the points, as model.sensor, "none" of networks that take none.
+        missing: sets without.
+    """
+
+    def __init__(self, sensor: str) -> None:
+        self.sensor, self.missing = sensor, 0
+
+    def watched(self, sets: Iterable[LabelledSet]) -> Iterator[LabelledSet]:
+        """The sets, counted as they pass."""
+        for labelled in sets:
+            self.missing += labelled.frame_set.points is None
+            yield labelled
+
+    def metrics(self) -> dict[str, Any]:
+        """What metrics tell of it."""
+        if self.sensor == "none":
+            return {}
+        return {"without_points": {"sensor": self.sensor, "sets": self.missing}}
 
 
 def judge_drive(
@@ -41,6 +66,7 @@ def judge_drive(
     respondent: Respondent,
     evaluator: Evaluator,
     stride: int = 1,
+    points: PointsCount | None = None,
 ) -> list[FrameScore]:
     """Judges every stride-th labelled set of a drive.
 
@@ -50,6 +76,7 @@ def judge_drive(
         respondent: says what is there.
         evaluator: collects; use one for a whole split.
         stride: judge every stride-th set.
+        points: counts judged sets without points.
 
     Raises:
         BagError: the drive cannot be read, or none of its sets could be judged.
@@ -57,6 +84,8 @@ def judge_drive(
     scores = []
     evaluator.begin_drive()
     sets = drive.sets(stride, points_of=respondent.points_of)
+    if points is not None:
+        sets = points.watched(sets)
     for labelled, output in respondent.answers(drive, sets):
         truth = [box.transformed(output.level_T_base) for box in labelled.objects]
         confusion = evaluator.update(output, truth)
@@ -88,13 +117,15 @@ def evaluate(
     targets = targets or TargetSettings(classes=respondent.classes)
     evaluator = Evaluator(targets, threshold=settings.occupancy_threshold, settings=settings)
     frames: list[FrameScore] = []
+    points = PointsCount(respondent.points_of)
     with tqdm(bags, desc="evaluate", unit="bag", disable=not show_progress) as bar:
         for bag in bar:
             with open_drive(bag, rig_file) as drive:
-                frames += judge_drive(drive, str(bag), respondent, evaluator, stride)
+                frames += judge_drive(drive, str(bag), respondent, evaluator, stride, points)
             iou = evaluator.near_iou
             bar.set_postfix_str("" if iou is None else f"IoU within 25 m {iou:.3f}")
-    return Evaluation({"bags": len(bags), **evaluator.compute()}, tuple(frames))
+    metrics = {"bags": len(bags), **points.metrics(), **evaluator.compute()}
+    return Evaluation(metrics, tuple(frames))
 
 
 def evaluate_bags(

@@ -16,8 +16,16 @@ from tiny_network import save_tiny_network
 from bev_perception.bags.camera_info import camera_to_message
 from bev_perception.bags.images import image_to_message
 from bev_perception.bags.markers import boxes_to_markers
+from bev_perception.bags.point_clouds import points_to_message
 from bev_perception.bags.poses import transforms_to_message
-from bev_perception.bags.typestore import CAMERA_INFO, IMAGE, MARKER_ARRAY, TF, bag_typestore
+from bev_perception.bags.typestore import (
+    CAMERA_INFO,
+    IMAGE,
+    MARKER_ARRAY,
+    POINT_CLOUD,
+    TF,
+    bag_typestore,
+)
 from bev_perception.cli.main import main
 from bev_perception.geometry import ObjectBox, PinholeCamera, RigidTransform
 from bev_perception.geometry.frames import BODY_T_OPTICAL
@@ -65,6 +73,7 @@ class BagRecipe:
         base_frame: of the vehicle.
         world_frame: that the ego pose is in.
         map_from: first set at which a map frame lies above that one.
+        clouds_before: so many of the sets, the first ones, have LiDAR points.
     """
 
     cameras: Sequence[str] = ("front", "left")
@@ -79,6 +88,7 @@ class BagRecipe:
     base_frame: str = "base_link"
     world_frame: str = "map"
     map_from: int = 3
+    clouds_before: int = 0
 
 
 @pytest.fixture
@@ -150,6 +160,9 @@ def _messages(recipe: BagRecipe) -> Iterator[tuple[str, str, int, Any]]:
         if recipe.labels:
             markers = boxes_to_markers(stamp, recipe.label_frame, [car])
             yield "/ground_truth/objects", MARKER_ARRAY, stamp, markers
+        if index < recipe.clouds_before:
+            cloud = points_to_message(stamp, recipe.base_frame, random.uniform(-5, 5, (50, 3)))
+            yield "/lidar/points", POINT_CLOUD, stamp, cloud
         for name in recipe.cameras:
             late = stamp + round(recipe.offset_s.get(name, 0.0) * SECOND)
             frame, topic = f"{name}_optical_frame", f"/camera/{name}/image_raw"

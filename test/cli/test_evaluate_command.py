@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from programs import load_benchmark
+from tiny_network import CONFIG
 
 from bev_perception.evaluation.answers import EngineRespondent
 from bev_perception.evaluation.frame_scores import FrameScore
 from bev_perception.evaluation.pictures import draw_moments
 from bev_perception.inference import load_engine
 from bev_perception.inference.engine import any_table
-from bev_perception.model import load_weights, save_weights
+from bev_perception.model import Segnet, load_weights, save_weights
 
 
 @pytest.fixture
@@ -91,6 +93,24 @@ def test_two_models_are_compared_set_by_set(
     pictures = list(out.glob("*.jpg"))
     assert len(pictures) == 1  # every set changed to one side
     assert "Difference on the same sets" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("clouds", [1, 3])
+def test_sets_without_the_points_that_a_network_takes_are_told(
+    bev: Callable, make_bag: Callable, tmp_path: Path, clouds: int
+) -> None:
+    weights, out = tmp_path / "lidar.safetensors", tmp_path / "scores"
+    save_weights(weights, Segnet(replace(CONFIG, sensor="lidar")), {"recipe": "none"})
+    bag = make_bag(clouds_before=clouds)
+    common = ("--weights", weights, "--backend", "cpu", "--pictures", 0)
+    result = bev("evaluate", bag, *common, "--out", out)
+    assert result.code == 0, result.err
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["without_points"] == {"sensor": "lidar", "sets": 3 - clouds}
+    assert bev("report", out, "--out", tmp_path / "page").code == 0
+    told = f"takes lidar points, and {3 - clouds} of 3 sets have none"
+    for text in (result.out, (tmp_path / "page" / "report.html").read_text()):
+        assert (told in text) == (clouds < 3)
 
 
 def test_moments_of_bags_of_one_name_are_drawn_each_from_its_own(
