@@ -14,7 +14,8 @@ much: a calibration that is wrong. A point cloud is told as wrongly as the camer
 by geometry it is the same error as an unnoticed one; a network that reads depths off its images
 has learned them under the true calibration and hardly looks at the one that it is told.
 
-*Lost* cameras give no image, and the network is told so.
+*Lost* cameras give no image, and the network is told so; *lost points* leave a network that takes
+LiDAR or radar to its images.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ from bev_perception.errors import ConfigurationError
 from bev_perception.geometry import CameraFrame, FrameSet, Rig, RigidTransform
 from bev_perception.geometry.point_values import moved_points
 
-KINDS = ("known", "unnoticed", "unknown", "lost")
+KINDS = ("known", "unnoticed", "unknown", "lost", "lost points")
 TURNED = ("known", "unnoticed")
 """Kinds whose images differ from the recorded ones."""
+
+AS_RECORDED = ("lost", "lost points", "unnoticed")
+"""Kinds that tell the network the rig that recorded."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Perturbation:
     @property
     def name(self) -> str:
         """For people, and key in results."""
+        if self.kind == "lost points":
+            return "without points"
         if self.kind == "lost":
             plural = "s" * (len(self.cameras) > 1)
             listed = ", ".join(self.cameras)
@@ -87,8 +93,13 @@ class Perturbation:
         return RigidTransform.from_euler(0.0, pitch, yaw, (0.0, 0.0, self.height_m))
 
 
-def usual_perturbations(cameras: Sequence[str]) -> tuple[Perturbation, ...]:
-    """Those that ``bev evaluate --retention`` measures."""
+def usual_perturbations(cameras: Sequence[str], sensor: str = "none") -> tuple[Perturbation, ...]:
+    """Those that ``bev evaluate --retention`` measures.
+
+    Args:
+        cameras: names of the rig's.
+        sensor: what the network takes beside images, as model.sensor.
+    """
     return (
         *(Perturbation("known", pitch_deg=value) for value in (-3.0, 3.0)),
         *(Perturbation("known", yaw_deg=value) for value in (-3.0, 3.0)),
@@ -97,6 +108,7 @@ def usual_perturbations(cameras: Sequence[str]) -> tuple[Perturbation, ...]:
         *(Perturbation("unknown", yaw_deg=value) for value in (-2.0, 2.0)),
         *(Perturbation("unknown", height_m=value) for value in (-0.2, 0.2)),
         *(Perturbation("lost", (camera,)) for camera in cameras),
+        *([] if sensor == "none" else [Perturbation("lost points")]),
     )
 
 
@@ -114,7 +126,7 @@ def camera_subsets(cameras: Sequence[str]) -> tuple[Perturbation, ...]:
 
 def told_rig(rig: Rig, perturbation: Perturbation) -> Rig:
     """The calibration that the network is given."""
-    if perturbation.kind in ("lost", "unnoticed"):
+    if perturbation.kind in AS_RECORDED:
         return rig
     return _true_rig(rig, perturbation)
 
@@ -134,6 +146,8 @@ def _true_rig(rig: Rig, perturbation: Perturbation) -> Rig:
 
 def taken_set(frame_set: FrameSet, rig: Rig, perturbation: Perturbation) -> FrameSet:
     """The images and points that the network is given, from those that the rig recorded."""
+    if perturbation.kind == "lost points":
+        return replace(frame_set, points=None)
     if perturbation.kind in ("unknown", "unnoticed") and frame_set.points is not None:
         moved = perturbation.base_T_moved
         if perturbation.kind == "unnoticed":  # the sensor leans, and tells what it sees as level

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from bev_perception.evaluation.perturbations import (
 )
 from bev_perception.evaluation.regions import NEAR
 from bev_perception.evaluation.results import known
-from bev_perception.geometry import BevOutput, Rig
+from bev_perception.geometry import BevOutput, FrameSet, Rig
 from bev_perception.geometry.rig_file import RigFile
 from bev_perception.inference import Engine
 from bev_perception.perception import Pipeline, PipelineSettings
@@ -129,7 +130,7 @@ class Retention:
         self._whole += overlap(before, truth.segmentation, counted)
         self._num_sets += 1
         for change, changed in outputs.items():
-            if change is None or not set(change.cameras) <= labelled.frame_set.frames.keys():
+            if change is None or not _can_lose(labelled.frame_set, change):
                 continue
             cells = counted & ~changed.unknown if change.kind == "lost" else counted
             kept = self._kept.setdefault(change, Kept())
@@ -138,6 +139,13 @@ class Retention:
             kept.perturbed += overlap(after, truth.segmentation, cells)
             if change.kind == "lost":
                 kept.add_probabilities(output, changed, truth)
+
+
+def _can_lose(frame_set: FrameSet, change: Perturbation) -> bool:
+    """Whether what is lost was there."""
+    if change.kind == "lost points":
+        return frame_set.points is not None
+    return set(change.cameras) <= frame_set.frames.keys()
 
 
 class _Streams:
@@ -179,7 +187,7 @@ class _Streams:
         """Every pipeline its calibration."""
         usual = Calibration(rig, self._config)
         for change, pipeline in self._pipelines.items():
-            if change is None or change.kind == "lost":
+            if change is None or told_rig(rig, change) is rig:
                 pipeline.calibration = usual
             else:
                 # One table: with more, those of a rocking vehicle would fill the memory.
@@ -195,17 +203,19 @@ def measure_retention(
     settings: PipelineSettings | None = None,
     stride: int = 1,
     show_progress: bool = True,
-    perturbations: Callable[[Sequence[str]], Sequence[Perturbation]] = usual_perturbations,
+    perturbations: Callable[[Sequence[str]], Sequence[Perturbation]] | None = None,
 ) -> dict[str, Any]:
     """Retention over a split of bags, see Retention.compute.
 
     Args:
         stride: every so many labelled sets are judged, see Retention.update.
-        perturbations: of a rig's cameras.
+        perturbations: of a rig's cameras; default usual_perturbations.
 
     Raises:
         BagError: a bag cannot be read, or no set was judged.
     """
+    if perturbations is None:
+        perturbations = partial(usual_perturbations, sensor=engine.config.sensor)
     retention = Retention(engine, settings, targets)
     for bag in tqdm(bags, desc="retention", unit="bag", disable=not show_progress):
         with open_drive(bag, rig_file) as drive:

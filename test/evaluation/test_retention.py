@@ -165,6 +165,36 @@ def test_a_lost_camera_costs_nothing_on_the_cells_that_the_others_see_and_a_wron
     assert (unknown["iou"], unknown["retained"]) == (0.0, 0.0)
 
 
+class MeasuringEngine(SeeingEngine):
+    """Says the truth where a LiDAR has points, half of it by images alone."""
+
+    config = replace(CONFIG, sensor="lidar")
+
+    def infer(self, images, taps, resize, memory, sensor_map):
+        known = self.truth.copy()
+        if not sensor_map.any():
+            known[:, CONFIG.grid.x_centers > 9.0] = False
+        maps = np.zeros((4, *CONFIG.grid.shape), dtype=np.float32)
+        maps[0] = known & taps.seen
+        return RawOutput(maps[0], maps[1], maps[2:])
+
+
+def test_what_is_kept_without_points_counts_sets_that_had_some():
+    assert "without points" not in [change.name for change in usual_perturbations(RIG.names)]
+    changes = usual_perturbations(RIG.names, "lidar")
+    assert [change.name for change in changes].count("without points") == 1
+    boxes = (car(9.0, 0.0), car(0.0, 9.0))
+    measured = replace(photographed(RIG), points=np.array([[9.0, 0.0, 1.0]]))
+    retention = Retention(MeasuringEngine(make_targets(boxes, CONFIG.grid).segmentation))
+    sets = [LabelledSet(frame_set, boxes) for frame_set in (measured, photographed(RIG))]
+    retention.update(RIG, sets, changes)
+    entries = {entry["name"]: entry for entry in retention.compute()["perturbations"]}
+    found = entries["without points"]
+    assert found["kind"] == "lost points"
+    assert found["iou_before"] == 1.0 > entries["without camera left"]["iou_before"]
+    assert 0.4 < found["iou"] == found["retained"] < 0.9
+
+
 class RememberingEngine(SeeingEngine):
     """Says the truth once it has met three sets of one stream, all under one rig."""
 
