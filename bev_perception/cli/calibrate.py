@@ -56,6 +56,7 @@ def _run(arguments: Arguments) -> None:
     from bev_perception.datasets.drives import find_bags
     from bev_perception.evaluation.answers import EngineRespondent
     from bev_perception.evaluation.calibrate import calibration_values, collect_logits
+    from bev_perception.evaluation.points_count import PointsCount
     from bev_perception.inference import TorchEngine
     from bev_perception.model import load_weights, resolve_weights, save_weights
     from bev_perception.model.calibration import CALIBRATION_KEY
@@ -71,7 +72,8 @@ def _run(arguments: Arguments) -> None:
     model, metadata = load_weights(resolve_weights(arguments.weights))
     respondent = EngineRespondent(TorchEngine(model, arguments.device, "fp32"))
     rig_file = load_optional_rig(arguments.rig)
-    histogram = collect_logits(bags, respondent, None, rig_file, arguments.stride)
+    points = PointsCount(respondent.points_of)
+    histogram = collect_logits(bags, respondent, None, rig_file, arguments.stride, points=points)
     values = calibration_values(histogram, [bag.name for bag in bags], arguments.bias)
     values["command"] = _command(arguments)
     save_weights(out, model, metadata | {CALIBRATION_KEY: values}, arguments.half)
@@ -80,6 +82,8 @@ def _run(arguments: Arguments) -> None:
         f"{values['cells']} cells of {len(bags)} bags; negative log likelihood "
         f"{values['nll_before']:.5f} before, {values['nll_after']:.5f} after"
     )
+    for finding in points.findings():
+        print(finding)
 
 
 def _command(arguments: Arguments) -> str:

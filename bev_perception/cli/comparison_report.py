@@ -12,8 +12,8 @@ from bev_perception.cli.evaluation_folder import EvaluationFolder
 from bev_perception.cli.evaluation_report import (
     all_tables,
     curves_picture,
+    findings_of,
     names_of,
-    points_findings,
 )
 from bev_perception.cli.evaluation_run import engine_of
 from bev_perception.cli.result_tables import REGION_NAMES
@@ -51,7 +51,7 @@ def compare_evaluations(
     names = names_of(evaluations)
     models = {name: evaluation.metrics for name, evaluation in zip(names, evaluations)}
     drawn = [curves_picture(models)]
-    findings = [f"{name}: {said}" for name in models for said in points_findings(models[name])]
+    findings = [f"{name}: {said}" for name in models for said in findings_of(models[name])]
     figures, values, rows = [], [], []
     for name, other in zip(names[1:], evaluations[1:]):
         pairs = paired(evaluations[0].frames, other.frames)

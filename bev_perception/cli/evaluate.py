@@ -77,7 +77,7 @@ def _add_arguments(parser: Parser) -> None:
 
 def _run(arguments: Arguments) -> None:
     from bev_perception.cli.camera_subset_table import camera_subset_table
-    from bev_perception.cli.evaluation_report import points_findings
+    from bev_perception.cli.evaluation_report import findings_of
     from bev_perception.cli.evaluation_run import run_evaluation
     from bev_perception.cli.evaluation_tables import retention_table
     from bev_perception.cli.output_directory import result_directory
@@ -101,7 +101,7 @@ def _run(arguments: Arguments) -> None:
         f"{_share(precision['mean'])}, panoptic quality {_share(quality['pq'])}. Expected "
         f"calibration error {_share(metrics['calibration']['ece'], 4)}."
     )
-    for finding in points_findings(metrics):
+    for finding in findings_of(metrics):
         print(finding)
     for measured in (retention_table({"": metrics}), camera_subset_table({"": metrics})):
         if measured is not None:

@@ -22,6 +22,7 @@ from bev_perception.cli.memory_table import memory_table
 from bev_perception.cli.output_directory import plain
 from bev_perception.cli.result_tables import share
 from bev_perception.errors import ConfigurationError
+from bev_perception.evaluation.points_count import points_findings
 from bev_perception.visualization import (
     Curve,
     KeyFigure,
@@ -55,7 +56,7 @@ def evaluation_report(evaluation: EvaluationFolder, command: str, name: str = ""
         title=f"Evaluation of {evaluation.run['arguments'].get('weights', evaluation.name)}",
         subtitle=f"{metrics['sets']} labelled sets of {metrics['bags']} drives",
         figures=key_figures(metrics),
-        findings=points_findings(metrics),
+        findings=findings_of(metrics),
         pictures=pictures,
         tables=tables,
         configuration=_plain_run(evaluation.run),
@@ -75,15 +76,12 @@ def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
     ]
 
 
-def points_findings(metrics: Mapping[str, Any]) -> list[str]:
-    """A sentence where a network that takes points got none."""
+def findings_of(metrics: Mapping[str, Any]) -> list[str]:
+    """What a reader of the figures should know."""
     without = metrics.get("without_points")
-    if without is None or not without["sets"]:
+    if without is None:
         return []
-    return [
-        f"The network takes {without['sensor']} points, and {without['sets']} of "
-        f"{metrics['sets']} sets have none: it answered from images alone there."
-    ]
+    return points_findings(without["sensor"], without["sets"], metrics["sets"])
 
 
 def all_tables(models: Mapping[str, Mapping[str, Any]]) -> list[Table]:

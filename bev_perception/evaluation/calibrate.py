@@ -14,6 +14,7 @@ from bev_perception.datasets.drives import open_drive
 from bev_perception.datasets.targets import TargetSettings, make_targets
 from bev_perception.errors import BagError
 from bev_perception.evaluation.answers import Respondent
+from bev_perception.evaluation.points_count import PointsCount
 from bev_perception.evaluation.temperature import (
     LOGIT_LIMIT,
     LogitHistogram,
@@ -36,8 +37,12 @@ def collect_logits(
     rig_file: RigFile | None = None,
     stride: int = 1,
     show_progress: bool = True,
+    points: PointsCount | None = None,
 ) -> LogitHistogram:
     """Logits of the cells that are valid and that cameras see, over the sets of bags.
+
+    Args:
+        points: counts sets without points.
 
     Raises:
         BagError: a bag cannot be read, or gave no cell.
@@ -48,6 +53,8 @@ def collect_logits(
         gave = False
         with open_drive(bag, rig_file) as drive:
             sets = drive.sets(stride, points_of=respondent.points_of)
+            if points is not None:
+                sets = points.watched(sets)
             for labelled, output in respondent.answers(drive, sets):
                 boxes = [box.transformed(output.level_T_base) for box in labelled.objects]
                 truth = make_targets(boxes, output.grid, targets)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 from tqdm import tqdm
 
 from bev_perception.datasets.drives import open_drive
-from bev_perception.datasets.labelled_set import LabelledDrive, LabelledSet
+from bev_perception.datasets.labelled_set import LabelledDrive
 from bev_perception.datasets.targets import TargetSettings
 from bev_perception.errors import BagError
 from bev_perception.evaluation.answers import EngineRespondent, Respondent
 from bev_perception.evaluation.evaluator import Evaluator
 from bev_perception.evaluation.frame_scores import FrameScore
+from bev_perception.evaluation.points_count import PointsCount
 from bev_perception.geometry.rig_file import RigFile
 from bev_perception.inference import Engine
 from bev_perception.perception import PipelineSettings
@@ -34,30 +35,6 @@ class Evaluation:
 
     metrics: dict[str, Any]
     frames: tuple[FrameScore, ...]
-
-
-class PointsCount:
-    """Counts sets that come without the points that a network takes.
-
-    Attributes:
-        sensor: of the points, as model.sensor, "none" of networks that take none.
-        missing: sets without.
-    """
-
-    def __init__(self, sensor: str) -> None:
-        self.sensor, self.missing = sensor, 0
-
-    def watched(self, sets: Iterable[LabelledSet]) -> Iterator[LabelledSet]:
-        """The sets, counted as they pass."""
-        for labelled in sets:
-            self.missing += labelled.frame_set.points is None
-            yield labelled
-
-    def metrics(self) -> dict[str, Any]:
-        """What metrics tell of it."""
-        if self.sensor == "none":
-            return {}
-        return {"without_points": {"sensor": self.sensor, "sets": self.missing}}
 
 
 def judge_drive(

@@ -108,8 +108,13 @@ def test_sets_without_the_points_that_a_network_takes_are_told(
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["without_points"] == {"sensor": "lidar", "sets": 3 - clouds}
     assert bev("report", out, "--out", tmp_path / "page").code == 0
+    fitted = bev(
+        "calibrate", bag, "--weights", weights, "--out", tmp_path / "calibrated.safetensors"
+    )
+    assert fitted.code == 0, fitted.err
     told = f"takes lidar points, and {3 - clouds} of 3 sets have none"
-    for text in (result.out, (tmp_path / "page" / "report.html").read_text()):
+    page = (tmp_path / "page" / "report.html").read_text()
+    for text in (result.out, fitted.out, page):
         assert (told in text) == (clouds < 3)
 
 
