@@ -23,7 +23,6 @@ def _add_arguments(parser: Parser) -> None:
     add_rig_argument(parser, "names topics, frames or calibrations that the bags do not tell")
     parser.add_argument(
         "--raw-format",
-        type=str,
         choices=("jpeg", "png"),
         default="jpeg",
         help="what raw images become; JPEG and PNG of a bag are passed through untouched",

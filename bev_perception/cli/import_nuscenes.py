@@ -16,7 +16,6 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("--out", type=str, metavar="DIR", required=True, help="folder to make")
     parser.add_argument(
         "--mountings",
-        type=str,
         choices=("corrected", "kept"),
         default="corrected",
         help="corrected: where each camera was at its own time, seen from the keyframe; kept: as "

@@ -40,6 +40,7 @@ def test_every_command_explains_itself_with_examples(bev: Callable, name: str) -
     assert result.code == 0
     assert "Examples:" in result.out
     assert f"\n  bev {name} " in result.out
+    assert "<function" not in result.out, "a choice is told by its choices"
     # What writes files says where.
     assert "--out" in result.out or name in ("play", "view", "keystore")
 
