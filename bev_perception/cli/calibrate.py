@@ -52,6 +52,7 @@ def _add_arguments(parser: Parser) -> None:
 
 def _run(arguments: Arguments) -> None:
     from bev_perception.cli.bag_run import load_optional_rig
+    from bev_perception.cli.output_directory import writing_to
     from bev_perception.cli.parser import require
     from bev_perception.datasets.drives import find_bags
     from bev_perception.evaluation.answers import EngineRespondent
@@ -76,7 +77,8 @@ def _run(arguments: Arguments) -> None:
     histogram = collect_logits(bags, respondent, None, rig_file, arguments.stride, points=points)
     values = calibration_values(histogram, [bag.name for bag in bags], arguments.bias)
     values["command"] = _command(arguments)
-    save_weights(out, model, metadata | {CALIBRATION_KEY: values}, arguments.half)
+    with writing_to(out):
+        save_weights(out, model, metadata | {CALIBRATION_KEY: values}, arguments.half)
     print(
         f"{out}: temperature {values['temperature']:.4f}, bias {values['bias']:.4f}, fitted on "
         f"{values['cells']} cells of {len(bags)} bags; negative log likelihood "

@@ -185,6 +185,16 @@ def test_calibrated_weights_carry_their_temperature(
     assert refitted["temperature"] == calibration["temperature"], "fitted on the raw logits again"
 
 
+def test_calibrated_weights_that_find_no_room_are_told_by_name(
+    bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "calibrated.safetensors"
+    result = bev("calibrate", make_bag(), "--weights", weights, "--device", "cpu", "--out", out)
+    assert result.code == 2
+    assert f"--out {out} cannot be written: " in result.error
+
+
 def test_exported_weights_are_calibrated_too(bev: Callable, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
