@@ -84,7 +84,11 @@ class CheckpointKeeper(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Takes over start and time of the parts before; older checkpoints do not say."""
+        """Takes over start and time of the parts before; older checkpoints do not say.
+
+        And the step, as a run that was stopped after its last one has nothing to start.
+        """
+        self.saved_step = int(checkpoint["global_step"])
         self.start = dict(checkpoint.get(START_KEY, self.start))
         self._earlier_minutes = float(checkpoint.get(MINUTES_KEY, 0.0))
 

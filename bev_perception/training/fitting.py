@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def fit(
         KeyboardInterrupt: Ctrl-C; the checkpoint was written before.
     """
     try:
-        with _told(trainer, keeper):
+        with told(trainer, keeper):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # how Lightning answers Ctrl-C
@@ -56,10 +57,11 @@ def fit(
 
 
 @contextmanager
-def _told(trainer: Trainer, keeper: CheckpointKeeper) -> Iterator[None]:
-    """Tells what stops a training as a TrainingError."""
+def told(trainer: Trainer, keeper: CheckpointKeeper) -> Iterator[None]:
+    """Tells what stops a training, or the export after it, as a TrainingError."""
     try:
-        yield
+        with _one_report_of_a_full_disk():
+            yield
     except BevError as error:
         raise TrainingError(f"{_sentence(error)}; {_kept(keeper)}") from error
     except (ConnectionError, EOFError) as error:  # it ended while it handed a batch over
@@ -77,6 +79,23 @@ def _told(trainer: Trainer, keeper: CheckpointKeeper) -> Iterator[None]:
         if not _KILLED_LOADER.search(str(error)):
             raise
         raise TrainingError(_killed_loader(trainer, keeper, error)) from error
+
+
+@contextmanager
+def _one_report_of_a_full_disk() -> Iterator[None]:
+    """TensorBoard's thread raises in its own name what its next call raises here."""
+    before = threading.excepthook
+
+    def without_full_disks(failure: threading.ExceptHookArgs) -> None:
+        error = failure.exc_value
+        if not (isinstance(error, OSError) and error.errno in DISK_FULL):
+            before(failure)
+
+    threading.excepthook = without_full_disks
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _killed_loader(trainer: Trainer, keeper: CheckpointKeeper, error: Exception) -> str:

@@ -40,7 +40,7 @@ from bev_perception.training.distributed import (
     joined,
     processes_of_torchrun,
 )
-from bev_perception.training.fitting import fit
+from bev_perception.training.fitting import fit, told
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.provenance import describe_run, described_start
 from bev_perception.training.splits import Splits, prepared_splits
@@ -147,13 +147,14 @@ def _train(
     trainer = make_trainer(config, callbacks, processes, bool(bags.validation), first_step)
     fit(trainer, module, data, checkpoint, stopper, progress, keeper)
     minutes = keeper.minutes
-    metrics = _final_metrics(trainer, module, data) if bags.validation else {}
-    calibration = _calibration(module, bags.validation) if bags.validation else {}
     weights = config.out / WEIGHTS_NAME
-    if trainer.is_global_zero:
-        steps = trainer.global_step
-        metadata = describe_run(config, bags, steps, minutes, metrics, keeper.start)
-        save_weights(weights, module.model, metadata | calibration)
+    with told(trainer, keeper):
+        metrics = _final_metrics(trainer, module, data) if bags.validation else {}
+        calibration = _calibration(module, bags.validation) if bags.validation else {}
+        if trainer.is_global_zero:
+            steps = trainer.global_step
+            metadata = describe_run(config, bags, steps, minutes, metrics, keeper.start)
+            save_weights(weights, module.model, metadata | calibration)
     return TrainResult(weights, trainer.global_step, metrics)
 
 

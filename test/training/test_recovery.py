@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import multiprocessing
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +20,11 @@ import pytest
 import torch
 from drawn_boxes import a_config, tensors, way_apart
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from bev_perception.datasets import ExtractionSettings, prepare_bags
 from bev_perception.errors import ConfigurationError, TrainingError
+from bev_perception.training import train as training
 from bev_perception.training.checkpoint_file import LAST_NAME, PREVIOUS_NAME
 from bev_perception.training.module import SegnetModule
 from bev_perception.training.train import train
@@ -131,6 +135,34 @@ def test_a_full_disk_stops_with_the_step_and_keeps_the_last_checkpoint(
     monkeypatch.undo()
     assert not (tmp_path / "weights.safetensors").exists()
     assert train(replace(config, resume=True), show_progress=False).steps == 6
+
+
+def test_a_disk_that_is_full_at_the_export_is_told_with_the_checkpoint_also_on_resuming(
+    tmp_path, bags, cache, monkeypatch
+):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    config = a_config(tmp_path, bags, cache, checkpoint_every=2)
+    monkeypatch.setattr(training, "save_weights", full)
+    for run in (config, replace(config, resume=True)):
+        with pytest.raises(TrainingError, match=r"^step 6: .*cannot be written.*of step 6 is kept"):
+            train(run, show_progress=False)
+    monkeypatch.undo()
+    assert train(replace(config, resume=True), show_progress=False).weights.is_file()
+
+
+def test_logs_that_find_no_room_are_told_without_a_traceback(tmp_path, bags, cache, monkeypatch):
+    reported = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RecordWriter, "write", full)
+    with pytest.raises(TrainingError, match=r"cannot be written: No space left"):
+        train(a_config(tmp_path, bags, cache, log_every=1), show_progress=False)
+    assert reported == []
 
 
 def test_a_gradient_that_is_not_finite_stops_before_it_spoils_the_weights(
