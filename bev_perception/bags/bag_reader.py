@@ -27,7 +27,7 @@ from bev_perception.bags.discovery import (
 from bev_perception.bags.headers import NANOSECONDS
 from bev_perception.bags.images import image_from_message
 from bev_perception.bags.imu_messages import read_imu
-from bev_perception.bags.labels import objects_at
+from bev_perception.bags.labels import label_frames, objects_at
 from bev_perception.bags.rig_changes import RigChanges
 from bev_perception.bags.stamped_topic import StampedTopic
 from bev_perception.bags.summary import BagSummary, summarize
@@ -153,9 +153,12 @@ class BagReader:
     @cached_property
     def rig_changes(self) -> RigChanges:
         """Where the rig is another one than rig(), by CameraInfo or /tf_static."""
-        sensors = ("lidar", "radar") if self._index.static_changes else ()
+        frames: list[str] = []
         with about(self.path):
-            return self._rig.changes([self._clouds.frame(sensor) for sensor in sensors])
+            if self._index.static_changes:
+                frames += [self._clouds.frame(sensor) for sensor in ("lidar", "radar")]
+                frames += label_frames(self._labels) if self._labels else []
+            return self._rig.changes(frames)
 
     def camera_frames(
         self,
@@ -243,8 +246,8 @@ class BagReader:
         ego motion where the pose is known, and by their own velocity.
 
         Returns:
-            None when there are no labels within the tolerance, or TF does not reach the
-            labels' time.
+            None when there are no labels within the tolerance, TF does not reach the labels'
+            time, or their frame lay otherwise then than is used; see rig_changes.
 
         Raises:
             BagError: TF does not connect the labels' frame, or a label is impossible.
@@ -258,8 +261,9 @@ class BagReader:
         """The same as arrays, which takes a fraction of the time."""
         if self._labels is None:
             return None
+        changes = self.rig_changes
         with about(self.path):
-            return objects_at(self._labels, self._frames, stamp_ns, tolerance_ns)
+            return objects_at(self._labels, self._frames, changes, stamp_ns, tolerance_ns)
 
     def points(
         self, stamp_ns: int, tolerance_ns: int = LABEL_TOLERANCE_NS, sensor: str = "lidar"

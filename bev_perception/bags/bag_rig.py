@@ -92,7 +92,7 @@ class BagRig:
         what changes.
 
         Args:
-            other_frames: of sensors beside the cameras.
+            other_frames: of sensors beside the cameras, and of labels.
         """
         calibrations = {name: self._calibration_changes(name) for name in self._topics}
         calibrations = {

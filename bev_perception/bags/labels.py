@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 
 from bev_perception.bags.headers import NANOSECONDS
 from bev_perception.bags.marker_rows import LAYOUT_TYPES, rows_from_bytes, rows_from_message
 from bev_perception.bags.markers import marker_boxes
 from bev_perception.bags.object_messages import boxes_from_detections, boxes_from_objects
+from bev_perception.bags.rig_changes import RigChanges
 from bev_perception.bags.stamped_topic import StampedTopic
 from bev_perception.bags.typestore import DETECTIONS, MARKER_ARRAY, OBJECT_ARRAY
 from bev_perception.bags.vehicle_frames import VehicleFrames
+from bev_perception.errors import BevError
 from bev_perception.geometry import RigidTransform
 from bev_perception.geometry.box_arrays import BoxArrays
 from bev_perception.geometry.transform_tree import OutOfRangeError
@@ -22,7 +25,11 @@ _EGO_POINT = (0.0, 0.0, 0.5)
 
 
 def objects_at(
-    topic: StampedTopic, frames: VehicleFrames, stamp_ns: int, tolerance_ns: int
+    topic: StampedTopic,
+    frames: VehicleFrames,
+    changes: RigChanges,
+    stamp_ns: int,
+    tolerance_ns: int,
 ) -> BoxArrays | None:
     """Objects in the vehicle frame at a time, the vehicle itself left out.
 
@@ -30,7 +37,8 @@ def objects_at(
     where the pose is known, and by each object's own velocity.
 
     Returns:
-        None when no message is within the tolerance or TF does not reach its time.
+        None when no message is within the tolerance, TF does not reach its time, or its frame lay
+        otherwise then than is used; see RigChanges.
 
     Raises:
         BagError: TF does not connect a label's frame, or a label is impossible.
@@ -40,6 +48,10 @@ def objects_at(
         return None
     label_ns, raw = found
     names, boxes = _boxes(topic, raw)
+    if changes:
+        way = {each for name in {frames.base_frame, *names} for each in frames.tree.ancestors(name)}
+        if not changes.stays(way, topic.log_ns(label_ns)):
+            return None
     try:
         poses = {
             frame: frames.base_T_frame(frame, label_ns, topic.name) for frame in sorted(set(names))
@@ -53,6 +65,17 @@ def objects_at(
         return boxes
     delay_s = (stamp_ns - label_ns) / NANOSECONDS
     return boxes.moved(delay_s).transformed(frames.ego_motion(label_ns, stamp_ns))
+
+
+def label_frames(topic: StampedTopic) -> list[str]:
+    """Of the first message that can be read and labels anything; none where there is none."""
+    for stamp_ns in topic.stamps_ns:
+        with suppress(BevError):
+            found = topic.nearest_raw(stamp_ns, 0)
+            names = _boxes(topic, found[1])[0] if found else []
+            if names:
+                return sorted(set(names))
+    return []
 
 
 def _boxes(topic: StampedTopic, raw: bytes) -> tuple[list[str], BoxArrays]:

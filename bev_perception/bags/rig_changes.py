@@ -16,7 +16,8 @@ class RigChanges:
     Attributes:
         calibrations: by camera whose CameraInfo changes, (stamp in ns, whether it is the first
             one again, which is used) of every change, in order.
-        mountings: frames that do not stay, of those that cameras, clouds and the ego pose need.
+        mountings: frames that do not stay, of those that cameras, clouds, labels and the ego pose
+            need.
         frames: by camera, its own frame and all above it and above the vehicle frame.
     """
 
@@ -53,14 +54,15 @@ class RigChanges:
         return all(each.holds_at(log_ns) for each in self.mountings if each.child in frames)
 
     def sentences(self) -> list[str]:
-        """For those who read images and clouds, which are left out where they do not fit."""
+        """For those who read what is left out where it does not fit: images, clouds and labels."""
         told = [
             f"camera {name}: its CameraInfo changes while it is recorded; images of another "
             f"calibration than the first one are left out"
             for name in self.calibrations
         ]
         return told + [
-            f"{change}, and images and clouds of the time when another one held are left out"
+            f"{change}, and images, clouds and labels of the time when another one held are left "
+            f"out"
             for change in self.mountings
         ]
 

@@ -7,10 +7,22 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
-from drive_bags import LOWERED, PERIOD, START, changed, told_again, with_clouds, write_drive, zoom
+from drive_bags import (
+    CARS,
+    LOWERED,
+    PERIOD,
+    START,
+    changed,
+    told_again,
+    with_clouds,
+    write_drive,
+    zoom,
+)
 
 from bev_perception.bags import BagReader
+from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.datasets import open_drive
 
 SETS = 12
@@ -69,3 +81,26 @@ def test_clouds_of_another_mounting_are_left_out(tmp_path):
     assert there == [moment not in TO_SIX for moment in ALL]
     assert "'imu_link'" in sentence
     assert moments_of(bag) == {"front": ALL, "left": ALL}
+
+
+def test_labels_in_a_frame_that_lay_elsewhere_are_left_out(tmp_path):
+    """The boxes would lie where the LiDAR is now, which did not see them from there."""
+
+    def spoil(messages):
+        told = (boxes_to_markers(each.log_ns, "imu_link", CARS) for each in messages)
+        messages = [
+            each._replace(message=markers) if "objects" in each.topic else each
+            for each, markers in zip(messages, told)
+        ]
+        return told_again(LOWERED, "imu_link")(messages)
+
+    bag = write_drive(tmp_path / "bag", SETS, spoil=spoil)
+    with BagReader(bag) as reader:
+        there = [reader.objects(START + moment * PERIOD) for moment in ALL]
+        (sentence,) = reader.rig_changes.sentences()
+    assert [boxes is not None for boxes in there] == [moment not in TO_SIX for moment in ALL]
+    assert np.allclose(there[6][0].center, LOWERED.apply(CARS[0].center), atol=1e-6)
+    assert "'imu_link'" in sentence
+    assert moments_of(bag) == {"front": ALL, "left": ALL}
+    with open_drive(bag) as drive:
+        assert [(found.frame_set.stamp_ns - START) // PERIOD for found in drive.sets()] == ALL[6:]
