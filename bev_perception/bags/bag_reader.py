@@ -179,8 +179,8 @@ class BagReader:
             of_any_rig: also those of moments at which rig() does not hold, see rig_changes.
 
         Raises:
-            BagError: unknown names, a damaged image, or stamps of one camera that go back by
-                more than RESTART_NS.
+            BagError: unknown names, a damaged image, stamps of one camera that go back by more
+                than RESTART_NS, or images of another rig alone.
         """
         for undecoded in self.undecoded_frames(names, of_any_rig):
             try:
@@ -198,12 +198,13 @@ class BagReader:
         """The same, of which whoever asks decodes what he needs.
 
         Raises:
-            BagError: unknown names, or stamps of one camera that go back by more than
-                RESTART_NS.
+            BagError: unknown names, stamps of one camera that go back by more than RESTART_NS, or
+                images of another rig alone.
         """
         by_topic = {camera.image_topic: camera for camera in self._chosen(names)}
         connections = [c for c in self._bag.connections if c.topic in by_topic]
         newest: dict[str, int] = {}
+        left_out, given = 0, 0
         changes = RigChanges() if of_any_rig else self.rig_changes
         for connection, log_ns, raw in self._bag.messages(connections):
             camera = by_topic[connection.topic]
@@ -217,9 +218,17 @@ class BagReader:
                 )
             newest[camera.name] = max(stamp, before)
             if not changes.holds_for(camera.name, stamp, log_ns):
+                left_out += 1
                 continue
+            given += 1
             decode = partial(self._frame, connection, raw, camera, stamp)
             yield UndecodedFrame(camera.name, stamp, decode)
+        if left_out and not given:
+            raise BagError(
+                f"{self.path}: all {left_out} images were recorded with another rig than the one "
+                f"that is used: {'; '.join(changes.sentences())}; give the cameras' mountings in a "
+                f"rig file, or split the bag where they change"
+            )
 
     def world_T_base(self, stamp_ns: int) -> RigidTransform | None:
         """Ego pose in map or odom, whichever TF connects at that time; None if neither."""

@@ -14,6 +14,7 @@ from drive_bags import (
     LOWERED,
     PERIOD,
     START,
+    Recorded,
     changed,
     told_again,
     with_clouds,
@@ -23,10 +24,14 @@ from drive_bags import (
 
 from bev_perception.bags import BagReader
 from bev_perception.bags.markers import boxes_to_markers
+from bev_perception.bags.poses import transforms_to_message
+from bev_perception.bags.typestore import TF
 from bev_perception.datasets import open_drive
+from bev_perception.errors import BagError
 
 SETS = 12
 ALL = list(range(SETS))
+FRAMES = "front_optical_frame", "left_optical_frame"
 TO_SIX = [0, 1, 2, 3, 4, 5]
 """Before the mounting was told again; the last one that is told is used."""
 
@@ -68,6 +73,22 @@ def test_images_of_another_rig_are_left_out(tmp_path, caplog, spoil, left_out, t
     assert told in caplog.text
     if told:
         assert str(bag) in caplog.text
+
+
+def test_a_bag_whose_images_are_all_of_another_rig_is_refused_with_the_reason(tmp_path):
+    """The mountings were told after the last image."""
+
+    def spoil(messages):
+        after = messages[-1].log_ns + PERIOD
+        told = [("base_link", frame, LOWERED) for frame in FRAMES]
+        return [*messages, Recorded("/tf_static", TF, after, transforms_to_message(after, told))]
+
+    bag = write_drive(tmp_path / "bag", 3, spoil=spoil)
+    assert moments_of(bag, of_any_rig=True) == {"front": [0, 1, 2], "left": [0, 1, 2]}
+    with pytest.raises(BagError, match=r"all 6 images were .* 'left_optical_frame' in different"):
+        moments_of(bag)
+    with open_drive(bag) as drive, pytest.raises(BagError, match="another rig than"):
+        list(drive.sets())
 
 
 def test_clouds_of_another_mounting_are_left_out(tmp_path):
