@@ -123,12 +123,12 @@ def partners(monkeypatch):
     monkeypatch.setattr(place, mix)
 
 
-def module_of(method):
+def module_of(method, losses=LOSSES):
     """Its teacher is the student as it was before it learned."""
     settings = SemiSupervisedConfig(
         method, occupied_threshold=0.8, free_threshold=0.05, sharpening=0.5
     )
-    config = TrainConfig(model=Reader.config, losses=LOSSES, semi_supervised=settings)
+    config = TrainConfig(model=Reader.config, losses=losses, semi_supervised=settings)
     module = SemiSupervisedModule(Reader(TEACHER), config)
     module.model.weight.data.fill_(STUDENT)
     return module
@@ -243,6 +243,27 @@ def test_fixmatch_teaches_hard_answers_where_the_teacher_is_sure_and_both_see(ba
     about_labels = answered(pixels(batch.labelled), STUDENT)
     by_person = costs(about_labels, taught_by_person(batch), WEIGHT).mean()
     assert losses["total"].item() == pytest.approx(by_person, rel=1e-5)
+
+
+def test_fixmatch_teaches_free_what_is_surely_free_however_much_occupied_cells_weigh(
+    batch, monkeypatch
+):
+    """Taught with a weight of 40, a network that knows of 3 % says 55 %."""
+    taught = []
+
+    def note(output, cells, *others, **named):
+        taught.append(cells)
+        return output.segmentation.sum()
+
+    monkeypatch.setattr("bev_perception.training.semi_supervised.module.guess_loss", note)
+    module = module_of("fixmatch", replace(LOSSES, positive_weight=40.0))
+    module._fixmatch(replace(batch, weak=batch.weak[:1], strong=batch.strong[:1]))
+    guess = taught_by_teacher(batch.weak[:1], None).segmentation
+    known = scaled_odds(guess, 1.0 / 40.0)
+    cells = np.broadcast_to(taught[0].valid.numpy() > 0, known.shape)
+    surely_free = cells & (known <= 0.05)
+    assert (guess[surely_free] > 0.5).any()
+    np.testing.assert_array_equal(taught[0].segmentation.numpy()[cells], known[cells] >= 0.8)
 
 
 def test_mixmatch_teaches_the_sharpened_mean_of_all_weak_variations(batch, partners):

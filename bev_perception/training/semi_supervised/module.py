@@ -97,7 +97,7 @@ class SemiSupervisedModule(SegnetModule):
         output = self.model.decode(torch.cat([labelled, strong]), with_feature=False)
         about_labelled = rows_of(output, slice(0, len(labelled)))
         losses = self._labelled_losses(about_labelled, TaughtCells.joined([batch.labelled]))
-        hard = (guess.segmentation > 0.5).float()
+        hard = (probability >= self.settings.occupied_threshold).float()
         losses["unlabelled"] = guess_loss(
             rows_of(output, slice(len(labelled), None)),
             TaughtCells(hard, taught, guess.center, guess.offset),
