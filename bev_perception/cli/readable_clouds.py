@@ -40,7 +40,10 @@ class ReadableClouds:
         """A sentence where sets had no cloud."""
         if not self._missing:
             return []
-        why = self._error or "none within 50 ms of the images, or TF does not reach its time"
+        why = self._error or (
+            "none within 50 ms of the images, TF does not reach its time, or its sensor was "
+            "mounted elsewhere then"
+        )
         if not self._reader.has_points(self._sensor):
             why = "the bag has no such PointCloud2"
         return [

@@ -126,7 +126,8 @@ def prepare_bag(bag: Path, place: Path, settings: ExtractionSettings) -> None:
                         f"{bag} has a set without LiDAR points, {labelled.frame_set.stamp_ns} ns; "
                         f"losses.depth_weight needs a PointCloud2 beside the images of every set "
                         f"(bev simulate --lidar records one; shards made before they held points "
-                        f"are to be extracted again), or 0 to learn without"
+                        f"are to be extracted again; clouds of a LiDAR that was mounted elsewhere "
+                        f"then are left out), or 0 to learn without"
                     )
                 clouds += labelled.points is not None
                 kept += _add(writer, preparation, labelled, settings.points_of)

@@ -26,7 +26,9 @@ from bev_perception.bags import BagReader
 from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.bags.poses import transforms_to_message
 from bev_perception.bags.typestore import TF
+from bev_perception.cli.readable_clouds import ReadableClouds
 from bev_perception.datasets import open_drive
+from bev_perception.datasets.preparation import ExtractionSettings, prepare_bag
 from bev_perception.errors import BagError
 
 SETS = 12
@@ -102,6 +104,21 @@ def test_clouds_of_another_mounting_are_left_out(tmp_path):
     assert there == [moment not in TO_SIX for moment in ALL]
     assert "'imu_link'" in sentence
     assert moments_of(bag) == {"front": ALL, "left": ALL}
+
+
+def test_who_misses_a_cloud_is_told_that_its_sensor_may_have_been_elsewhere(tmp_path):
+    def spoil(messages):
+        return told_again(LOWERED, "imu_link")(with_clouds({"/lidar/points": []})(messages))
+
+    bag = write_drive(tmp_path / "bag", SETS, spoil=spoil)
+    with BagReader(bag) as reader:
+        clouds = ReadableClouds(reader, "lidar", "the network answered from images alone")
+        assert clouds(START) is None
+    (sentence,) = clouds.findings
+    assert "mounted elsewhere" in sentence
+    settings = ExtractionSettings((32, 48), points=True)
+    with pytest.raises(BagError, match=r"without LiDAR points, .* mounted elsewhere"):
+        prepare_bag(bag, tmp_path / "prepared", settings)
 
 
 def test_labels_in_a_frame_that_lay_elsewhere_are_left_out(tmp_path):
