@@ -313,7 +313,9 @@ class BagReader:
             None where the bag has no IMU.
         """
         connection = find_imu(self._bag.connections)
-        return None if connection is None else read_imu(self._bag, connection, on_refused)
+        if connection is None:
+            return None
+        return read_imu(self._bag, connection, self._stays_on_vehicle, on_refused)
 
     def base_T_frame(self, frame: str, stamp_ns: int, topic: str) -> RigidTransform:
         """Where a sensor's frame is on the vehicle; see VehicleFrames.base_T_frame."""
@@ -340,6 +342,14 @@ class BagReader:
     @cached_property
     def _frames(self) -> VehicleFrames:
         return VehicleFrames(self.transform_tree, self.base_frame)
+
+    def _stays_on_vehicle(self, frame: str, log_ns: int) -> bool:
+        """Whether a frame is where it is used on the vehicle, at a time of recording."""
+        changes, tree = RigChanges(mountings=self._index.static_changes), self.transform_tree
+        if not changes:
+            return True
+        between = {*tree.ancestors(frame)} ^ {*tree.ancestors(self.base_frame)}
+        return changes.stays(between, log_ns)
 
     def _require_cameras(self) -> None:
         if not self._cameras:

@@ -68,11 +68,28 @@ def imu_to_message(sample: ImuSample) -> Any:
 
 
 def read_imu(
-    bag: BagFile, connection: Connection, on_refused: Callable[[BagError], object]
+    bag: BagFile,
+    connection: Connection,
+    stays: Callable[[str, int], bool],
+    on_refused: Callable[[BagError], object],
 ) -> Iterator[ImuSample]:
-    """Samples of a topic in the order of recording; on_refused gets what cannot be used."""
-    for _, _, raw in bag.messages([connection]):
+    """Samples of a topic in the order of recording.
+
+    Args:
+        bag: open.
+        connection: of the topic.
+        stays: whether a frame, at a time of recording, is where it is used.
+        on_refused: gets what cannot be used.
+    """
+    for _, log_ns, raw in bag.messages([connection]):
         try:
-            yield imu_from_message(bag.decode(connection, raw), connection.topic)
+            sample = imu_from_message(bag.decode(connection, raw), connection.topic)
+            if not stays(sample.frame_id, log_ns):
+                raise BagError(
+                    f"{connection.topic}: the IMU's frame {sample.frame_id!r} lay elsewhere on the "
+                    f"vehicle then, by /tf_static; the last mounting is used throughout"
+                )
         except BagError as error:
             on_refused(error)
+            continue
+        yield sample

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,20 @@ from drive_bags import (
 )
 
 from bev_perception.bags import BagReader
+from bev_perception.bags.imu_messages import imu_to_message
 from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.bags.poses import transforms_to_message
-from bev_perception.bags.typestore import TF
+from bev_perception.bags.typestore import IMU, TF
 from bev_perception.cli.readable_clouds import ReadableClouds
+from bev_perception.cli.readable_imu import ReadableImu
 from bev_perception.datasets import open_drive
 from bev_perception.datasets.preparation import ExtractionSettings, prepare_bag
 from bev_perception.errors import BagError
+from bev_perception.geometry import RigidTransform
+from bev_perception.geometry.imu import GRAVITY, ImuSample
 
 SETS = 12
+TURNED = RigidTransform.from_euler(pitch=np.radians(10.0))
 ALL = list(range(SETS))
 FRAMES = "front_optical_frame", "left_optical_frame"
 TO_SIX = [0, 1, 2, 3, 4, 5]
@@ -142,3 +148,40 @@ def test_labels_in_a_frame_that_lay_elsewhere_are_left_out(tmp_path):
     assert moments_of(bag) == {"front": ALL, "left": ALL}
     with open_drive(bag) as drive:
         assert [(found.frame_set.stamp_ns - START) // PERIOD for found in drive.sets()] == ALL[6:]
+
+
+def with_imu(messages):
+    """Of a vehicle that stands level, at 100 Hz."""
+    level = ImuSample(0, "imu_link", np.zeros(3), np.array([0.0, 0.0, GRAVITY]))
+    added = []
+    for each in messages:
+        for part in range(10 if each.topic == "/tf" else 0):
+            stamp_ns = each.log_ns + part * PERIOD // 10
+            message = imu_to_message(replace(level, stamp_ns=stamp_ns))
+            added.append(Recorded("/imu", IMU, stamp_ns, message))
+    return sorted([*messages, *added], key=lambda each: each.log_ns)
+
+
+def test_an_imu_that_was_turned_later_levels_nothing_with_its_last_mounting(tmp_path):
+    """What it said before would lean by the turn."""
+    sets = 40
+
+    def spoil(messages):
+        after = START + (sets - 1) * PERIOD
+        told = transforms_to_message(after, [("base_link", "imu_link", TURNED)])
+        return with_imu([*messages, Recorded("/tf_static", TF, after, told)])
+
+    pitches, refused = {}, {}
+    for name, change in (("as it was", with_imu), ("turned", spoil)):
+        bag = write_drive(tmp_path / name, sets, spoil=change, step_m=0.0)
+        with BagReader(bag) as reader:
+            imu = ReadableImu(reader)
+            stamps = [START + number * PERIOD for number in range(sets - 1)]
+            poses = [imu(stamp, reader.world_T_base(stamp))[0] for stamp in stamps]
+        pitches[name] = np.degrees([np.arcsin(-pose.rotation[2, 0]) for pose in poses])
+        refused[name] = [sentence for sentence in imu.findings if "refused" in sentence]
+    assert np.abs(pitches["as it was"]).max() < 0.1
+    assert np.abs(pitches["turned"]).max() < 0.1
+    assert not refused["as it was"]
+    (sentence,) = refused["turned"]
+    assert "'imu_link' lay elsewhere" in sentence
