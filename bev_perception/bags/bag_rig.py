@@ -115,11 +115,12 @@ class BagRig:
         return RigChanges(calibrations, mountings, frames)
 
     def _calibration_changes(self, name: str) -> list[tuple[int, bool]]:
-        topics = self._topics[name]
+        topics, override = self._topics[name], self.override(name)
         info = self._index.infos.get(topics.camera_info_topic)
-        if info is None or not info.calibrations or self.override(name).camera is not None:
+        if info is None or not info.calibrations or override.camera is not None:
             return []
-        first, *others = [(stamp, _meaning(each, topics)) for stamp, each in info.calibrations]
+        meanings = [(stamp, _meaning(each, topics, override)) for stamp, each in info.calibrations]
+        first, *others = meanings
         return [(stamp, meaning == first[1]) for stamp, meaning in others]
 
     def _first(self, topics: CameraTopics) -> tuple[int, str]:
@@ -132,13 +133,15 @@ class BagRig:
         raise BagError(f"{self._bag.path}: {topics.image_topic} holds no images; record it again")
 
 
-def _meaning(message: Any, topics: CameraTopics) -> object:
-    """What must not change about a CameraInfo."""
+def _meaning(message: Any, topics: CameraTopics, override: RigFileCamera) -> object:
+    """What must not change about a CameraInfo, less what a rig file says instead."""
     try:
         found = calibration_from_message(message, topics.camera_info_topic, topics.rectified)
     except BevError as error:
         return str(error)
-    return found.camera, found.camera_T_image, found.frame_id
+    if override.base_T_camera is not None:
+        return found.camera
+    return found.camera, found.camera_T_image, override.frame_id or found.frame_id
 
 
 def calibration_of(index: BagIndex, topics: CameraTopics) -> CameraCalibration:

@@ -35,6 +35,7 @@ from bev_perception.datasets.preparation import ExtractionSettings, prepare_bag
 from bev_perception.errors import BagError
 from bev_perception.geometry import RigidTransform
 from bev_perception.geometry.imu import GRAVITY, ImuSample
+from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 
 SETS = 12
 TURNED = RigidTransform.from_euler(pitch=np.radians(10.0))
@@ -81,6 +82,26 @@ def test_images_of_another_rig_are_left_out(tmp_path, caplog, spoil, left_out, t
     assert told in caplog.text
     if told:
         assert str(bag) in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("told", "later"),
+    [
+        (RigFileCamera(), []),
+        (RigFileCamera(frame_id="front_optical_frame"), ALL[4:]),
+        (RigFileCamera(base_T_camera=TURNED), ALL[4:]),
+    ],
+    ids=["nothing", "frame", "mounting"],
+)
+def test_a_frame_that_a_rig_file_gives_may_change_in_camera_info(tmp_path, told, later):
+    def rename(message):
+        message.header.frame_id = "left_optical_frame"
+
+    spoil = changed("/camera/front/camera_info", rename, *ALL[4:])
+    bag = write_drive(tmp_path / "bag", SETS, spoil=spoil)
+    with BagReader(bag, RigFile("base_link", {"front": told})) as reader:
+        given = [(frame.stamp_ns - START) // PERIOD for frame in reader.camera_frames()]
+    assert given == [*ALL[:4], *later]
 
 
 def test_a_bag_whose_images_are_all_of_another_rig_is_refused_with_the_reason(tmp_path):
