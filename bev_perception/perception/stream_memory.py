@@ -85,4 +85,4 @@ class StreamMemory:
 
 
 def _age(age_ns: int) -> str:
-    return f"the vehicle's newest pose is {age_ns / SECOND:.2f} s older than the images"
+    return f"the vehicle's newest pose is {age_ns / SECOND:.2g} s older than the images"

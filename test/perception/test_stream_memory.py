@@ -131,6 +131,13 @@ def test_a_pose_that_is_older_than_its_set_levels_it_but_reaches_no_memory(
     assert "emptied" not in pipeline.memory.status
 
 
+def test_a_pose_that_is_hardly_older_than_its_set_is_not_called_as_old() -> None:
+    """Without waiting for TF (tf_timeout_ms 0) it is a period of TF behind at most."""
+    pipeline = Pipeline(TorchEngine(network("gru")), RIG)
+    pipeline.process(replace(moment(0), pose_age_ns=4_000_000))
+    assert "newest pose is 0.004 s older than the images" in pipeline.memory.status
+
+
 def test_perturbed_calibrations_of_one_set_do_not_disturb_its_memory() -> None:
     pipeline, plain = (Pipeline(TorchEngine(network("gru")), RIG) for _ in range(2))
     for index in range(3):
