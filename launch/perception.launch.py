@@ -26,7 +26,7 @@ from bev_perception.supervision.program import STANDBY_OPTION
 NODE_NAME = "bev"
 DEFAULT_CAMERAS = ("front", "left", "rear", "right")
 RESPAWN_DELAY_S = 0.5
-OUTPUT_TOPICS = ("occupancy_grid", "probability_grid", "centers", "markers")
+OUTPUT_TOPICS = ("occupancy_grid", "probability_grid", "centers", "instances", "markers")
 
 # Arguments that replace a value of params_file where they are given.
 TEXTS = {

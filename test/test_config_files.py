@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,6 +16,7 @@ from bev_perception.resources import config_path
 
 FAST_DDS = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
 PARAMETER_FILE = config_path("perception.yaml")
+LAUNCH_FILE = Path(__file__).parents[1] / "launch" / "perception.launch.py"
 CAMERAS = ("front", "left", "rear", "right")
 SHOWN = {
     **{f"/camera/{name}/image_raw": "Image" for name in CAMERAS},
@@ -115,6 +118,17 @@ def test_rviz_shows_cameras_grids_centers_markers_and_transforms() -> None:
     for entry in rviz_displays():
         topic = entry.get("Topic", {}).get("Value")
         assert entry["Enabled"] == (topic not in UNTIL_TICKED), entry["Name"]
+
+
+def test_rviz_finds_every_output_that_it_shows_in_a_namespace_too() -> None:
+    """The launch file maps those that it names."""
+    (named,) = (
+        ast.literal_eval(part.value)
+        for part in ast.parse(LAUNCH_FILE.read_text()).body
+        if isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) == "OUTPUT_TOPICS"
+    )
+    shown = {topic for topic in SHOWN if topic.startswith("/bev/")}
+    assert {f"/bev/{name}" for name in named} == shown
 
 
 def test_rviz_subscribes_so_that_it_fits_every_publisher() -> None:
