@@ -43,6 +43,10 @@ def check_metrics(metrics: Any) -> None:
         _check_leaves(metrics.get(name), name)
     _ = metrics["iou"]["within_25m"], metrics["calibration"]["ece"]
     _ = metrics["center_ap"]["within_25m"]["mean"], metrics["panoptic"]["within_25m"]["pq"]
+    without = metrics.get("without_points")
+    if without is not None:
+        _ = without["sensor"]
+        _check_leaves(without["sets"], "without_points.sets")
     for section, names in _CURVES.items():
         curves = [metrics[section][name] for name in names]
         if not all(isinstance(curve, list) for curve in curves):

@@ -151,6 +151,15 @@ def test_what_is_no_evaluation_is_told(evaluated: Path, bev: Callable, tmp_path:
     assert not (tmp_path / "page").exists()
 
 
+@pytest.mark.parametrize("without", [5, {"sets": 1}, {"sensor": "lidar", "sets": "some"}])
+def test_a_count_of_points_that_is_none_is_told(
+    evaluated: Path, bev: Callable, tmp_path: Path, without: object
+) -> None:
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    (evaluated / "metrics.json").write_text(json.dumps(metrics | {"without_points": without}))
+    assert "is damaged" in bev("report", evaluated, "--out", tmp_path / "page").error
+
+
 def test_recorded_outputs_are_judged_as_the_network_was(
     bev: Callable, make_bag: Callable, weights: Path, tmp_path: Path
 ) -> None:
