@@ -120,8 +120,10 @@ class BagRig:
         if info is None or not info.calibrations or override.camera is not None:
             return []
         meanings = [(stamp, _meaning(each, topics, override)) for stamp, each in info.calibrations]
-        first, *others = meanings
-        return [(stamp, meaning == first[1]) for stamp, meaning in others]
+        (_, first), *others = meanings
+        if first is None:
+            return []
+        return [(stamp, meaning == first) for stamp, meaning in others if meaning is not None]
 
     def _first(self, topics: CameraTopics) -> tuple[int, str]:
         """Stamp and frame_id of a camera's first image."""
@@ -134,11 +136,14 @@ class BagRig:
 
 
 def _meaning(message: Any, topics: CameraTopics, override: RigFileCamera) -> object:
-    """What must not change about a CameraInfo, less what a rig file says instead."""
+    """What must not change about a CameraInfo, less what a rig file says instead.
+
+    None of an impossible one, which does not end a good one, as in the live node.
+    """
     try:
         found = calibration_from_message(message, topics.camera_info_topic, topics.rectified)
-    except BevError as error:
-        return str(error)
+    except BevError:
+        return None
     if override.base_T_camera is not None:
         return found.camera
     return found.camera, found.camera_T_image, override.frame_id or found.frame_id

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
@@ -87,7 +88,7 @@ def test_a_run_leaves_images_of_another_calibration_out_and_tells(
     bev: Callable, make_bag: Callable, spoilt: Callable, weights: Path, tmp_path: Path
 ) -> None:
     def zoom(message: Any) -> None:
-        message.k = 2.0 * message.k
+        message.k = message.k * np.array([2.0, *[1.0] * 8])
 
     bag = spoilt(make_bag(), "/camera/left/camera_info", range(2, 3), zoom)
     result = bev("run", bag, "--weights", weights, "--out", tmp_path / "out")

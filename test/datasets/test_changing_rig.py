@@ -45,6 +45,10 @@ TO_SIX = [0, 1, 2, 3, 4, 5]
 """Before the mounting was told again; the last one that is told is used."""
 
 
+def spoil_info(message):
+    message.k[0] = float("nan")
+
+
 def moments_of(bag: Path, **options) -> dict[str, list[int]]:
     """Numbers of the sets of each camera that a reader gives."""
     found = defaultdict(list)
@@ -60,10 +64,11 @@ def moments_of(bag: Path, **options) -> dict[str, list[int]]:
         (lambda messages: messages, {}, ""),
         (changed("/camera/front/camera_info", zoom, *ALL[9:]), {"front": ALL[9:]}, "CameraInfo"),
         (changed("/camera/front/camera_info", zoom, 4, 5), {"front": [4, 5]}, "camera front"),
+        (changed("/camera/front/camera_info", spoil_info, 4, 5), {}, ""),
         (told_again(LOWERED, "left_optical_frame"), {"left": TO_SIX}, "'left_optical_frame'"),
         (told_again(LOWERED, "imu_link"), {}, ""),
     ],
-    ids=["nothing", "calibration", "and back", "mounting", "a frame of nothing"],
+    ids=["nothing", "calibration", "and back", "impossible", "mounting", "a frame of nothing"],
 )  # fmt: skip
 def test_images_of_another_rig_are_left_out(tmp_path, caplog, spoil, left_out, told):
     bag = write_drive(tmp_path / "bag", SETS, spoil=spoil)
