@@ -32,12 +32,13 @@ from bev_perception.geometry.rig_record import rig_from_dict
 from bev_perception.untrusted import parse_json
 
 IMAGES_NAME = "images.raw"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Part of a prepared bag's key.
 
 2: images that shrink little are interpolated. 3: velocities that labels do not tell are unknown;
 rows and pixels that no camera saw repeat the edge. 4: images and clouds of another rig than the
-bag's are left out.
+bag's are left out. 5: labels in a frame that lay elsewhere, too; a CameraInfo that is impossible
+for a moment ends no good one.
 """
 
 
