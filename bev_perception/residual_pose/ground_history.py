@@ -66,7 +66,8 @@ class GroundHistory:
         """Heights of the ground between this set and one before.
 
         Args:
-            frame_set: with an ego pose; without one nothing can be said.
+            frame_set: with an ego pose of its own stamp; without one nothing can be said, and
+                travel that an older one does not tell looks like another height of the ground.
             state: (3,) roll, pitch and height by which the rig is corrected so far.
             level_rig: the rig so corrected, extrinsics to the levelled base_link.
             is_trusted: whether a camera, by name, is mounted as that says.
@@ -75,7 +76,7 @@ class GroundHistory:
             one camera's rows, or None.
         """
         pose = frame_set.world_T_base
-        if pose is None or not self._cameras:
+        if pose is None or frame_set.pose_age_ns > 0 or not self._cameras:
             return None
         grays = {
             name: np.asarray(
