@@ -226,8 +226,8 @@ class BagReader:
         if left_out and not given:
             raise BagError(
                 f"{self.path}: all {left_out} images were recorded with another rig than the one "
-                f"that is used: {'; '.join(changes.sentences())}; give the cameras' mountings in a "
-                f"rig file, or split the bag where they change"
+                f"that is used: {'; '.join(changes.sentences())}; give the cameras' intrinsics or "
+                f"mountings, whichever change, in a rig file, or split the bag where they do"
             )
 
     def world_T_base(self, stamp_ns: int) -> RigidTransform | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drive_bags import (
+    CAMERA,
     CARS,
     LOWERED,
     PERIOD,
@@ -19,6 +20,7 @@ from drive_bags import (
     changed,
     told_again,
     with_clouds,
+    without,
     write_drive,
     zoom,
 )
@@ -123,6 +125,22 @@ def test_a_bag_whose_images_are_all_of_another_rig_is_refused_with_the_reason(tm
         moments_of(bag)
     with open_drive(bag) as drive, pytest.raises(BagError, match="another rig than"):
         list(drive.sets())
+
+
+def test_who_has_images_of_another_calibration_alone_is_told_to_give_intrinsics(tmp_path):
+    """The first CameraInfo is another one, and no image belongs to it."""
+
+    def spoil(messages):
+        messages = [each for each in messages if "left" not in each.topic]
+        messages = changed("/camera/front/camera_info", zoom, *ALL[1:])(messages)
+        return without("/camera/front/image_raw", 0)(messages)
+
+    bag = write_drive(tmp_path / "bag", 4, spoil=spoil)
+    with pytest.raises(BagError, match=r"all 3 images were .* cameras' intrinsics or"):
+        moments_of(bag)
+    given = RigFile("base_link", {"front": RigFileCamera(camera=CAMERA)})
+    with BagReader(bag, given) as reader:
+        assert len(list(reader.camera_frames())) == 3
 
 
 def test_clouds_of_another_mounting_are_left_out(tmp_path):
