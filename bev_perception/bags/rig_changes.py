@@ -53,6 +53,11 @@ class RigChanges:
         """Whether these frames are where they are used at a time of recording."""
         return all(each.holds_at(log_ns) for each in self.mountings if each.child in frames)
 
+    def concern(self, camera: str) -> bool:
+        """Whether there are moments at which one camera is not as it is used."""
+        frames = self.frames.get(camera, ())
+        return camera in self.calibrations or any(each.child in frames for each in self.mountings)
+
     def sentences(self) -> list[str]:
         """For those who read what is left out where it does not fit: images, clouds and labels."""
         told = [

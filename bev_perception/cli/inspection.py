@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bev_perception.bags import BagReader, BagSummary
+from bev_perception.bags.rig_changes import RigChanges
 from bev_perception.doctor.set_check import LARGE_DELAY_MS
 from bev_perception.errors import BevError
 from bev_perception.geometry import CameraFrame, FrameSet, PinholeCamera, Rig
@@ -109,8 +110,13 @@ def inspect_bag(reader: BagReader, on_set: Callable[[FrameSet], object]) -> Insp
     if inspection.fatal is not None:
         found.append(str(inspection.fatal).removeprefix(f"{inspection.summary.path}: "))
     inspection.findings = list(dict.fromkeys(found))
+    if inspection.rig is not None:
+        changes = reader.rig_changes
+        found = [each for each in inspection.findings if each not in map(str, changes.mountings)]
+        inspection.findings = [*changes.sentences(), *found]
     if inspection.synchronisation is not None:
-        inspection.findings += _findings(inspection.summary, inspection.synchronisation)
+        summary, sync = inspection.summary, inspection.synchronisation
+        inspection.findings += _findings(summary, sync, reader.rig_changes)
     return inspection
 
 
@@ -143,7 +149,7 @@ def _synchronise(
     return result
 
 
-def _findings(summary: BagSummary, sync: Synchronisation) -> list[str]:
+def _findings(summary: BagSummary, sync: Synchronisation, changes: RigChanges) -> list[str]:
     findings = [
         f"camera {name} is never within 50 ms of another camera: {count} of {sync.total} sets hold "
         f"it alone; check its clock"
@@ -153,9 +159,10 @@ def _findings(summary: BagSummary, sync: Synchronisation) -> list[str]:
     for name, count in sync.missing.items():
         lacking = count - sum(sync.alone.values())  # of the sets that several cameras share
         if name not in sync.alone and lacking > 0:
+            why = "; its images of another rig are left out, else" if changes.concern(name) else ";"
             findings.append(
-                f"camera {name} is missing in {lacking} of {shared} sets; check its rate and its "
-                f"gaps"
+                f"camera {name} is missing in {lacking} of {shared} sets{why} check its rate and "
+                f"its gaps"
             )
     findings += [
         f"camera {name} usually comes {delay:.0f} ms after the first of its set; trigger the "

@@ -30,6 +30,7 @@ from bev_perception.bags.imu_messages import imu_to_message
 from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.bags.poses import transforms_to_message
 from bev_perception.bags.typestore import IMU, TF
+from bev_perception.cli.inspection import inspect_bag
 from bev_perception.cli.readable_clouds import ReadableClouds
 from bev_perception.cli.readable_imu import ReadableImu
 from bev_perception.datasets import open_drive
@@ -141,6 +142,37 @@ def test_who_has_images_of_another_calibration_alone_is_told_to_give_intrinsics(
     given = RigFile("base_link", {"front": RigFileCamera(camera=CAMERA)})
     with BagReader(bag, given) as reader:
         assert len(list(reader.camera_frames())) == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "camera", "sets"),
+    [
+        (changed("/camera/front/camera_info", zoom, *ALL[9:]), "front", 3),
+        (told_again(LOWERED, "left_optical_frame"), "left", 6),
+    ],
+    ids=["calibration", "mounting"],
+)
+def test_who_inspects_a_bag_is_told_what_is_left_out(tmp_path, spoil, camera, sets):
+    """No camera had a gap."""
+    bag = write_drive(tmp_path / "bag", SETS, spoil=spoil)
+    with BagReader(bag) as reader:
+        findings = inspect_bag(reader, lambda frame_set: None).findings
+        (sentence,) = reader.rig_changes.sentences()
+    assert sentence in findings
+    assert sum("/tf_static" in finding for finding in findings) == (camera == "left")
+    (missing,) = [finding for finding in findings if "missing" in finding]
+    assert missing.startswith(f"camera {camera} is missing in {sets} of {SETS} sets; its images of")
+
+
+def test_who_inspects_a_bag_without_sets_is_told_what_is_left_out_before_clocks(tmp_path):
+    def spoil(messages):
+        zoomed = changed("/camera/front/camera_info", zoom, *ALL[6:])(messages)
+        return told_again(LOWERED, "left_optical_frame")(zoomed)
+
+    with BagReader(write_drive(tmp_path / "bag", SETS, spoil=spoil)) as reader:
+        *found, last = inspect_bag(reader, lambda frame_set: None).findings
+        assert set(reader.rig_changes.sentences()) <= set(found)
+    assert "no two cameras have images within 50 ms" in last
 
 
 def test_clouds_of_another_mounting_are_left_out(tmp_path):
