@@ -52,6 +52,7 @@ class ViewedBag:
     ) -> None:
         self.path = path
         self._warn = warn
+        self._incomplete = set[str]()
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._reader = stack.enter_context(BagReader(path, rig_file))
@@ -117,7 +118,15 @@ class ViewedBag:
             self._warn(sentence)
         for name in self._reader.rig_changes.calibrations:
             self._warn(f"camera {name}: its CameraInfo changes; the first one is shown throughout")
-        return self._reader.camera_frames(self.cameras, of_any_rig=True)
+        return self._reader.camera_frames(self.cameras, self._leave_out, of_any_rig=True)
+
+    def _leave_out(self, camera: str, error: BagError) -> None:
+        """An image of another calibration may have another size."""
+        if camera not in self._reader.rig_changes.calibrations:
+            raise error
+        if camera not in self._incomplete:
+            self._warn(f"camera {camera}: images are left out, the first one because {error}")
+        self._incomplete.add(camera)
 
     def _show_outputs(self, view: RerunView, outputs: OutputReader) -> Counter[str]:
         counts: Counter[str] = Counter()

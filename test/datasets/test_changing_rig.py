@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -26,17 +27,19 @@ from drive_bags import (
 )
 
 from bev_perception.bags import BagReader
+from bev_perception.bags.compressed_images import image_to_compressed
 from bev_perception.bags.imu_messages import imu_to_message
 from bev_perception.bags.markers import boxes_to_markers
 from bev_perception.bags.poses import transforms_to_message
 from bev_perception.bags.typestore import IMU, TF
+from bev_perception.cli.bag_view import ViewedBag
 from bev_perception.cli.inspection import inspect_bag
 from bev_perception.cli.readable_clouds import ReadableClouds
 from bev_perception.cli.readable_imu import ReadableImu
 from bev_perception.datasets import open_drive
 from bev_perception.datasets.preparation import ExtractionSettings, prepare_bag
 from bev_perception.errors import BagError
-from bev_perception.geometry import RigidTransform
+from bev_perception.geometry import PinholeCamera, RigidTransform
 from bev_perception.geometry.imu import GRAVITY, ImuSample
 from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 
@@ -173,6 +176,39 @@ def test_who_inspects_a_bag_without_sets_is_told_what_is_left_out_before_clocks(
         *found, last = inspect_bag(reader, lambda frame_set: None).findings
         assert set(reader.rig_changes.sentences()) <= set(found)
     assert "no two cameras have images within 50 ms" in last
+
+
+def test_who_views_a_bag_sees_all_images_that_have_the_size_of_the_first_calibration(tmp_path):
+    small = PinholeCamera.from_field_of_view(48, 32, 100.0)
+
+    def resize(message):
+        message.data = image_to_compressed(np.zeros((32, 48, 3), np.uint8), 0, "", 90).data
+
+    def tell(message):
+        message.width, message.height, message.k = small.width, small.height, small.matrix.ravel()
+
+    def resized(messages):
+        return changed("/camera/front/image_raw", resize, *ALL[4:])(messages)
+
+    def resized_and_told(messages):
+        return changed("/camera/front/camera_info", tell, *ALL[4:])(resized(messages))
+
+    view, warnings = Mock(), []
+    bag = write_drive(tmp_path / "told", SETS, spoil=resized_and_told)
+    with ViewedBag(bag, "bev", None, None, warnings.append) as viewed:
+        viewed.show(view, lambda frames: frames)
+    cameras = Counter(call.args[0].camera for call in view.image.call_args_list)
+    assert cameras == {"front": 4, "left": SETS}
+    changes, left_out = warnings
+    assert "camera front: its CameraInfo changes" in changes
+    assert "camera front: images are left out, the first one because" in left_out
+
+    bag = write_drive(tmp_path / "not told", SETS, spoil=resized)
+    with (
+        ViewedBag(bag, "bev", None, None, warnings.append) as viewed,
+        pytest.raises(BagError, match="image is 48x32"),
+    ):
+        viewed.show(view, lambda frames: frames)
 
 
 def test_clouds_of_another_mounting_are_left_out(tmp_path):
