@@ -131,6 +131,20 @@ def test_a_pose_that_is_older_than_its_set_levels_it_but_reaches_no_memory(
     assert "emptied" not in pipeline.memory.status
 
 
+def test_what_an_older_pose_shows_of_motion_is_believed_less() -> None:
+    settings = PipelineSettings(center_threshold=0.05, occupancy_threshold=0.05, track=True)
+    first, after = moment(0), moment(1)
+    again = replace(first, stamp_ns=after.stamp_ns, world_T_base=after.world_T_base)
+    speeds = []
+    for age_ns in (0, 100_000_000):
+        pipeline = Pipeline(TorchEngine(network("none")), RIG, settings)
+        pipeline.process(first)
+        found = pipeline.process(replace(again, pose_age_ns=age_ns)).objects
+        assert found, "nothing found: a weak test"
+        speeds.append(np.mean([np.linalg.norm(box.velocity) for box in found]))
+    assert speeds[1] < 0.8 * speeds[0]
+
+
 def test_a_pose_that_is_hardly_older_than_its_set_is_not_called_as_old() -> None:
     """Without waiting for TF (tf_timeout_ms 0) it is a period of TF behind at most."""
     pipeline = Pipeline(TorchEngine(network("gru")), RIG)
