@@ -187,10 +187,11 @@ class _Judge:
         return [note for note in notes if note]
 
     def _time_cause(self, notes: dict[str, ImageNote]) -> tuple[str, str] | None:
-        stamp, log_ns = _stamp(notes), min(note.log_ns for note in notes.values())
+        stamp = _stamp(notes)
         if any(first <= stamp <= last for first, last in self._doubled):
             return "clock jump", "the clock was set back while recording"
-        return self._changes.cause(stamp, log_ns)
+        causes = (self._changes.cause(note.stamp_ns, note.log_ns) for note in notes.values())
+        return next(filter(None, causes), None)
 
     def _image_cause(
         self, notes: dict[str, ImageNote], usable: dict[str, ImageNote]

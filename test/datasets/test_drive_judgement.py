@@ -144,6 +144,19 @@ def test_bad_spans_are_cut_out_and_listed(tmp_path, spoil, cause, sets):
     assert cause in (tmp_path / "out/report.html").read_text()
 
 
+def test_an_image_that_comes_after_the_first_of_its_set_is_judged_by_its_own_time(tmp_path):
+    """Its calibration changes with it, 20 ms after the other camera's image."""
+
+    def late(messages: list[Recorded]) -> list[Recorded]:
+        for each in changed("/camera/left/camera_info", zoom, 9, 10, 11)(messages):
+            if "/camera/left" in each.topic:
+                shift_stamps(each.message, 20_000_000)
+        return messages
+
+    (cut,) = extracted(tmp_path, late, min_distance_m=0.0)["cuts"]
+    assert (cut["cause"], cut["sets"]) == ("calibration changed", 3)
+
+
 @pytest.mark.parametrize(
     ("change", "frame"), [(NOISE, "left_optical_frame"), (LOWERED, "imu_link")]
 )
