@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from bev_perception.bags.bag_file import BagFile
 from bev_perception.bags.bag_index import BagIndex, message_stamp_ns
@@ -18,6 +21,9 @@ from bev_perception.errors import BagError, BevError, TransformError
 from bev_perception.geometry import PinholeCamera, Rig, RigCamera, RigidTransform
 from bev_perception.geometry.rig_file import RigFile, RigFileCamera
 from bev_perception.geometry.transform_tree import OutOfRangeError
+
+SAME_SHARE = 1e-5
+"""Senders that round differently differ by less of a value: by 0.01 of 1000 pixels."""
 
 
 class BagRig:
@@ -123,7 +129,7 @@ class BagRig:
         (_, first), *others = meanings
         if first is None:
             return []
-        return [(stamp, meaning == first) for stamp, meaning in others if meaning is not None]
+        return [(stamp, each.is_close(first)) for stamp, each in others if each is not None]
 
     def _first(self, topics: CameraTopics) -> tuple[int, str]:
         """Stamp and frame_id of a camera's first image."""
@@ -135,8 +141,22 @@ class BagRig:
         raise BagError(f"{self._bag.path}: {topics.image_topic} holds no images; record it again")
 
 
-def _meaning(message: Any, topics: CameraTopics, override: RigFileCamera) -> object:
-    """What must not change about a CameraInfo, less what a rig file says instead.
+@dataclass(frozen=True)
+class _Meaning:
+    """What must not change about a CameraInfo: what is equal, and what is so but for rounding."""
+
+    names: tuple[object, ...]
+    numbers: tuple[float, ...]
+
+    def is_close(self, other: _Meaning) -> bool:
+        """Whether it says the same."""
+        return self.names == other.names and np.allclose(
+            self.numbers, other.numbers, rtol=SAME_SHARE, atol=SAME_SHARE / 10.0
+        )
+
+
+def _meaning(message: Any, topics: CameraTopics, override: RigFileCamera) -> _Meaning | None:
+    """That of a message, less what a rig file says instead.
 
     None of an impossible one, which does not end a good one, as in the live node.
     """
@@ -144,9 +164,12 @@ def _meaning(message: Any, topics: CameraTopics, override: RigFileCamera) -> obj
         found = calibration_from_message(message, topics.camera_info_topic, topics.rectified)
     except BevError:
         return None
+    camera, turn = found.camera, found.camera_T_image.rotation
+    names = camera.width, camera.height, camera.distortion_model, len(camera.distortion)
+    numbers = *camera.matrix.flat, *camera.distortion
     if override.base_T_camera is not None:
-        return found.camera
-    return found.camera, found.camera_T_image, override.frame_id or found.frame_id
+        return _Meaning(names, numbers)
+    return _Meaning((*names, override.frame_id or found.frame_id), (*numbers, *turn.flat))
 
 
 def calibration_of(index: BagIndex, topics: CameraTopics) -> CameraCalibration:

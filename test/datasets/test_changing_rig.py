@@ -51,6 +51,11 @@ TO_SIX = [0, 1, 2, 3, 4, 5]
 """Before the mounting was told again; the last one that is told is used."""
 
 
+def round_info(message):
+    """As one does that sends float32."""
+    message.k = message.k.astype(np.float32).astype(np.float64)
+
+
 def spoil_info(message):
     message.k[0] = float("nan")
 
@@ -71,10 +76,11 @@ def moments_of(bag: Path, **options) -> dict[str, list[int]]:
         (changed("/camera/front/camera_info", zoom, *ALL[9:]), {"front": ALL[9:]}, "CameraInfo"),
         (changed("/camera/front/camera_info", zoom, 4, 5), {"front": [4, 5]}, "camera front"),
         (changed("/camera/front/camera_info", spoil_info, 4, 5), {}, ""),
+        (changed("/camera/front/camera_info", round_info, 4, 5), {}, ""),
         (told_again(LOWERED, "left_optical_frame"), {"left": TO_SIX}, "'left_optical_frame'"),
         (told_again(LOWERED, "imu_link"), {}, ""),
     ],
-    ids=["nothing", "calibration", "and back", "impossible", "mounting", "a frame of nothing"],
+    ids=["nothing", "calibration", "and back", "impossible", "rounded", "mounting", "not used"],
 )  # fmt: skip
 def test_images_of_another_rig_are_left_out(tmp_path, caplog, spoil, left_out, told):
     bag = write_drive(tmp_path / "bag", SETS, spoil=spoil)
