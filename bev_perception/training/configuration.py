@@ -141,8 +141,9 @@ class TrainConfig:
         devices: how many processes of this machine train together, or which GPUs, as in [0, 2];
             default one process on a CPU, all GPUs. Under torchrun it decides instead.
         seed: of weights, order and augmentation.
-        init_weights: weights to start from instead of random ones; of the same model, but for its
-            image size, grid and memory, which then begins as one that changes nothing.
+        init_weights: a file or the name of shipped weights to start from instead of random ones; of
+            the same model, but for its image size, grid and memory, which then begins as one that
+            changes nothing.
         resume: go on from the last checkpoint in the output folder.
     """
 

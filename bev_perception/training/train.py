@@ -21,7 +21,7 @@ from bev_perception.datasets.prepared_bag import PreparedBag
 from bev_perception.errors import BevError, ConfigurationError
 from bev_perception.evaluation.calibrate import calibration_values
 from bev_perception.folder_lock import only_writer
-from bev_perception.model import Segnet, load_weights, save_weights
+from bev_perception.model import Segnet, load_weights, resolve_weights, save_weights
 from bev_perception.model.adaptation import adapted
 from bev_perception.model.calibration import CALIBRATION_KEY
 from bev_perception.training.assembly import make_data, make_module
@@ -182,7 +182,7 @@ def _initial_model(config: TrainConfig) -> tuple[Segnet, dict[str, Any]]:
     """The network, and where its weights come from; a resumed run has both in its checkpoint."""
     if config.init_weights is None or config.resume:
         return Segnet(config.model), {}
-    model, metadata = load_weights(config.init_weights)
+    model, metadata = load_weights(resolve_weights(str(config.init_weights)))
     try:
         return adapted(model, config.model).train(), described_start(metadata)
     except ConfigurationError as error:

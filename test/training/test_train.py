@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,12 @@ import torch
 from drawn_boxes import MODEL, WORLD_T_BASE, a_config, a_rig, tensors, write_bag
 
 from bev_perception.datasets.preparation import ExtractionSettings, find_bags, prepare_bags
-from bev_perception.errors import BagError, ConfigurationError
+from bev_perception.errors import BagError, ConfigurationError, WeightsError
 from bev_perception.evaluation import evaluate_bags
 from bev_perception.geometry import BevGrid, RigidTransform
 from bev_perception.geometry.rig_statistics import RigStatistics
 from bev_perception.inference import TorchEngine
-from bev_perception.model import Segnet, load_weights
+from bev_perception.model import Segnet, load_weights, preset, shipped_weights
 from bev_perception.resources import config_path
 from bev_perception.training import DataConfig, OptimizerConfig, TrainConfig
 from bev_perception.training.checkpoint_file import LAST_NAME
@@ -147,6 +148,16 @@ def test_weights_of_small_images_and_coarse_cells_start_a_training_with_large_an
     assert metadata["init"]["steps"] == 3
     name = "segmentation_head.0.weight"
     assert not torch.equal(model.state_dict()[name], start[name])
+
+
+def test_shipped_weights_start_a_training_by_their_name(tmp_path, bags, cache):
+    config = replace(a_config(tmp_path, bags, cache), model=preset("tiny"))
+    start = _initial_model(replace(config, init_weights=Path("tiny")))[0].state_dict()
+    assert all(
+        torch.equal(value, start[name]) for name, value in tensors(shipped_weights("tiny")).items()
+    )
+    with pytest.raises(WeightsError, match=r"no shipped weights named 'huge'.*tiny"):
+        _initial_model(replace(config, init_weights=Path("huge")))
 
 
 def test_an_old_run_is_neither_overwritten_nor_resumed_by_accident(tmp_path, bags, cache):
