@@ -11,6 +11,14 @@ from bev_perception.errors import ConfigurationError
 
 PACKAGE_ROOT = Path(__file__).resolve().parent
 
+WEIGHTS_FOLDER = PACKAGE_ROOT / "model" / "weights"
+"""Where shipped weights lie."""
+
+
+def shipped_weight_names() -> tuple[str, ...]:
+    """Names of the weights inside the package, in alphabetical order."""
+    return tuple(sorted(file.stem for file in WEIGHTS_FOLDER.glob("*.safetensors")))
+
 
 def config_path(relative: str) -> Path:
     """A file of ``config/``, for example ``rigs/default.yaml``.

@@ -13,6 +13,7 @@ from bev_perception.cli.parser import (
     Parser,
     add_rig_argument,
 )
+from bev_perception.resources import shipped_weight_names
 
 if TYPE_CHECKING:
     from bev_perception.cli.engine_comparison import Measured
@@ -34,7 +35,8 @@ def _add_arguments(parser: Parser) -> None:
         type=str,
         default="tiny",
         metavar="NAME|FILE",
-        help="name of shipped weights (tiny, tiny_gru) or a .safetensors file of bev train",
+        help=f"shipped weights ({', '.join(shipped_weight_names())}) or a .safetensors file of bev "
+        "train",
     )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(

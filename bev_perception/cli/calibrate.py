@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from bev_perception.cli.parser import Arguments, Command, Parser, add_rig_argument
+from bev_perception.resources import shipped_weight_names
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -22,7 +23,8 @@ def _add_arguments(parser: Parser) -> None:
         type=str,
         default="tiny",
         metavar="NAME|FILE",
-        help="shipped weights (tiny, tiny_gru) or a .safetensors file of bev train",
+        help=f"shipped weights ({', '.join(shipped_weight_names())}) or a .safetensors file of bev "
+        "train",
     )
     parser.add_argument(
         "--out", type=str, required=True, metavar="FILE", help="weights file to write"

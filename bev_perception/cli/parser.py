@@ -17,6 +17,7 @@ import jsonargparse
 import yaml
 
 from bev_perception.errors import ConfigurationError
+from bev_perception.resources import shipped_weight_names
 from bev_perception.untrusted import parse_yaml
 
 Arguments = jsonargparse.Namespace
@@ -209,8 +210,8 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         type=str,
         default="tiny",
         metavar="NAME|FILE",
-        help="shipped weights (tiny, tiny_gru), a .safetensors file of bev train, or an .onnx file "
-        "of bev export",
+        help=f"shipped weights ({', '.join(shipped_weight_names())}), a .safetensors file of bev "
+        "train, or an .onnx file of bev export",
     )
     parser.add_argument(
         "--backend",

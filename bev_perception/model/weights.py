@@ -18,7 +18,7 @@ from torch import Tensor
 from bev_perception.errors import ConfigurationError, WeightsError
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.segnet import VELOCITY_UNIT_M_PER_S, Segnet
-from bev_perception.resources import PACKAGE_ROOT
+from bev_perception.resources import WEIGHTS_FOLDER, shipped_weight_names
 from bev_perception.untrusted import parse_json
 
 FORMAT = "bev_perception.segnet/1"
@@ -35,10 +35,9 @@ def shipped_weights(name: str = "tiny") -> Path:
     Raises:
         WeightsError: there are none of that name; names those that there are.
     """
-    folder = PACKAGE_ROOT / "model" / "weights"
-    path = folder / f"{name}.safetensors"
+    path = WEIGHTS_FOLDER / f"{name}.safetensors"
     if not path.is_file():
-        known = ", ".join(sorted(entry.stem for entry in folder.glob("*.safetensors"))) or "none"
+        known = ", ".join(shipped_weight_names()) or "none"
         raise WeightsError(f"no shipped weights named {name!r}; this installation has: {known}")
     return path
 

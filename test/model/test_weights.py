@@ -18,9 +18,9 @@ from bev_perception.errors import WeightsError
 from bev_perception.model import Segnet, load_weights, save_weights, shipped_weights
 from bev_perception.model.memory_config import MemoryConfig
 from bev_perception.model.segnet import VELOCITY_UNIT_M_PER_S
-from bev_perception.resources import config_path
+from bev_perception.resources import config_path, shipped_weight_names
 
-SHIPPED = sorted(path.stem for path in shipped_weights().parent.glob("*.safetensors"))
+SHIPPED = shipped_weight_names()
 
 
 @pytest.fixture(scope="module")
