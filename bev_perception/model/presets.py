@@ -28,6 +28,11 @@ def tiny_config() -> SegnetConfig:
     )
 
 
+def small_config() -> SegnetConfig:
+    """Tiny's tensors on whole images of the default rig and 400x400 cells: a quick GPU's."""
+    return replace(tiny_config(), image_size=(448, 672), grid=BevGrid.centered(50.0, 0.25))
+
+
 def base_config() -> SegnetConfig:
     """For a GPU: whole images of the default rig, 400x400 cells, 6.6 million parameters."""
     return SegnetConfig(
@@ -68,6 +73,7 @@ def nuscenes_config() -> SegnetConfig:
 
 PRESETS = {
     "tiny": tiny_config,
+    "small": small_config,
     "base": base_config,
     "base_half": base_half_config,
     "seed": seed_config,

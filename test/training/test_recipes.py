@@ -67,6 +67,15 @@ def test_both_stages_of_base_differ_in_size_and_pace_alone():
     assert whole.augmentation == replace(robust, miscalibration=miscalibration)
 
 
+def test_both_parts_of_smalls_training_differ_in_cells_and_pace_alone():
+    coarse, fine = recipe("small_coarse"), recipe("small")
+    assert fine.model == preset("small")
+    assert coarse.model == replace(fine.model, grid=preset("tiny").grid)
+    for part in ("losses", "targets", "augmentation", "precision", "batch_size"):
+        assert getattr(coarse, part) == getattr(fine, part)
+    assert fine.augmentation == recipe("tiny_interpolated").augmentation
+
+
 @pytest.mark.parametrize("name", ["tiny_queue", "tiny_gru"])
 def test_networks_with_memory_have_the_budget_of_the_one_without(name):
     plain, remembering = recipe("tiny"), recipe(name)
