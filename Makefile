@@ -16,9 +16,11 @@ demo: ## A drive on ROS 2 topics: town, perception node, recorder; then a report
 	$(BOOTSTRAP) sim,train,ros,openvino
 	@$(BIN)/bev demo --out $(OUT) --overwrite
 
+# By default xdist sorts files by their number of tests; long files of few tests then end the run on
+# one core alone.
 test: ## Install what the tests need and run them
 	$(BOOTSTRAP) sim,train,ros,carla,onnx,openvino,dev
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: ## Format check, lint and types
 	$(BOOTSTRAP) sim,train,ros,carla,onnx,openvino,dev

@@ -68,7 +68,7 @@ DEVELOPMENT = [
     "mypy",
     "pytest>=8",
     "pytest-timeout",
-    "pytest-xdist",
+    "pytest-xdist>=3.7",
     "pytransform3d",
     "ruff",
     "shapely",

@@ -29,8 +29,13 @@ def tiny_config() -> SegnetConfig:
 
 
 def small_config() -> SegnetConfig:
-    """Tiny's tensors on whole images of the default rig and 400x400 cells: a quick GPU's."""
-    return replace(tiny_config(), image_size=(448, 672), grid=BevGrid.centered(50.0, 0.25))
+    """Tiny's tensors on whole images of the default rig: ships, too."""
+    return replace(tiny_config(), image_size=(448, 672))
+
+
+def small_fine_config() -> SegnetConfig:
+    """The same on 400x400 cells."""
+    return replace(small_config(), grid=BevGrid.centered(50.0, 0.25))
 
 
 def base_config() -> SegnetConfig:
@@ -74,6 +79,7 @@ def nuscenes_config() -> SegnetConfig:
 PRESETS = {
     "tiny": tiny_config,
     "small": small_config,
+    "small_fine": small_fine_config,
     "base": base_config,
     "base_half": base_half_config,
     "seed": seed_config,

@@ -67,12 +67,11 @@ def test_both_stages_of_base_differ_in_size_and_pace_alone():
     assert whole.augmentation == replace(robust, miscalibration=miscalibration)
 
 
-def test_both_parts_of_smalls_training_differ_in_cells_and_pace_alone():
-    coarse, fine = recipe("small_coarse"), recipe("small")
-    assert fine.model == preset("small")
-    assert coarse.model == replace(fine.model, grid=preset("tiny").grid)
+def test_small_and_small_fine_differ_in_cells_and_pace_alone():
+    small, fine = recipe("small"), recipe("small_fine")
+    assert (small.model, fine.model) == (preset("small"), preset("small_fine"))
     for part in ("losses", "targets", "augmentation", "precision", "batch_size"):
-        assert getattr(coarse, part) == getattr(fine, part)
+        assert getattr(small, part) == getattr(fine, part)
     assert fine.augmentation == recipe("tiny_interpolated").augmentation
 
 
