@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained weights in a network for other images, another grid or another memory.
+"""Trained weights in a network for other images, another grid, another memory, or a wider encoder.
 
 Segnet is convolutions and a lift whose table is worked out from rig and grid, so its tensors are
 the same for every image size and grid. Trained quickly on small images and coarse cells, it is
 trained on with large and fine ones (progressive resizing). It must be: how many pixels and cells
-a car takes has changed.
+a car takes has changed. A wider encoder begins with the answers of the narrow one (widening.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 from bev_perception.errors import ConfigurationError
 from bev_perception.model.config import SegnetConfig
 from bev_perception.model.segnet import Segnet, with_memory
+from bev_perception.model.widening import is_widening, widened
 
 CHANGEABLE = ("image_size", "grid", "memory")
 """Parts of a configuration that do not shape the tensors of a network, memory's own aside."""
@@ -22,15 +23,18 @@ CHANGEABLE = ("image_size", "grid", "memory")
 def adapted(model: Segnet, config: SegnetConfig) -> Segnet:
     """The network itself if that is its configuration, else a copy with the same weights.
 
-    A memory that it did not have is new and of no effect, see with_memory.
+    A memory that it did not have is new and of no effect, see with_memory; what a wider encoder
+    has more is copied, see widened.
 
     Args:
-        model: trained for another image size, grid or memory.
+        model: trained for another image size, grid or memory, or with a narrower encoder.
         config: the one wanted.
 
     Raises:
         ConfigurationError: more than these differs; names what, and both values.
     """
+    if is_widening(model.config, config):
+        model = widened(model, config)
     differing = [
         entry.name
         for entry in fields(config)
@@ -44,7 +48,7 @@ def adapted(model: Segnet, config: SegnetConfig) -> Segnet:
         )
         raise ConfigurationError(
             f"the weights are of another network: {different}; only "
-            f"{', '.join(CHANGEABLE)} may differ"
+            f"{', '.join(CHANGEABLE)} may differ, and a light or resnet18 encoder may become wider"
         )
     if differing and differing != ["memory"]:
         made = Segnet(replace(config, memory=model.config.memory))

@@ -134,12 +134,18 @@ class ResNet(nn.Module):
         return stride8, self.layer3(stride8)
 
 
+def basic_widths(name: str, light_widths: Sequence[int]) -> tuple[int, ...] | None:
+    """Widths of the layers of those config.ENCODERS that are two basic blocks each; else None."""
+    widths = {"resnet18": (64, 128, 256), "light": tuple(light_widths)}
+    return widths.get(name)
+
+
 def make_resnet(name: str, light_widths: Sequence[int]) -> ResNet:
     """The backbone of one of config.ENCODERS."""
     if name == "resnet101":
         return ResNet(Bottleneck, (3, 4, 23))
     if name == "resnet50":
         return ResNet(Bottleneck, (3, 4, 6))
-    if name == "resnet18":
-        return ResNet(BasicBlock, (2, 2, 2))
-    return ResNet(BasicBlock, (2, 2, 2), light_widths)
+    widths = basic_widths(name, light_widths)
+    assert widths is not None, name
+    return ResNet(BasicBlock, (2, 2, 2), widths)

@@ -83,7 +83,9 @@ _SHARES = ("brightness", "contrast", "gamma", "tint", "camera_dropout", "cloud_d
 
 def augmented(sample: Sample, config: AugmentationConfig, random: np.random.Generator) -> Sample:
     """A variation of a sample, drawn with the given generator."""
-    if config.views.changes_anything:
+    if config.views.changes_anything and (
+        config.views.share == 1.0 or random.random() < config.views.share
+    ):
         sample = with_views(sample, drawn_views(sample.rig, config.views, random))
     turn = int(random.integers(config.turn_steps))
     sample = turned(sample, 2.0 * np.pi * turn / config.turn_steps)

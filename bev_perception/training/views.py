@@ -32,6 +32,8 @@ class ViewConfig:
             that brakes or leans turns them, degrees. The calibration says so.
         zoom: largest change of the focal length, a share: 0.2 resizes by 0.8 to 1.2.
         shift: largest shift of the window that is cut out, a share of the image's sides.
+        share: of the samples whose views differ at all. The others stay as sharp as they were
+            taken, which no picture made from another one is.
         variants: so many different draws in all, so that tables and maps can be kept; 0 draws
             anew for every sample.
     """
@@ -42,6 +44,7 @@ class ViewConfig:
     body_roll_deg: float = 0.0
     zoom: float = 0.0
     shift: float = 0.0
+    share: float = 1.0
     variants: int = 0
 
     def __post_init__(self) -> None:
@@ -51,6 +54,8 @@ class ViewConfig:
         for name in ("zoom", "shift"):
             if not 0.0 <= getattr(self, name) <= 0.5:
                 raise ConfigurationError(f"{name} must lie in 0 to 0.5, got {getattr(self, name)}")
+        if not 0.0 <= self.share <= 1.0:
+            raise ConfigurationError(f"share must lie in 0 to 1, got {self.share}")
         if self.variants < 0:
             raise ConfigurationError(f"variants must not be negative, got {self.variants}")
 
@@ -58,7 +63,7 @@ class ViewConfig:
     def changes_anything(self) -> bool:
         """Whether any view differs from the recorded one."""
         turns = (self.turn_deg, self.roll_deg, self.body_pitch_deg, self.body_roll_deg)
-        return any((*turns, self.zoom, self.shift))
+        return self.share > 0.0 and any((*turns, self.zoom, self.shift))
 
 
 @dataclass(frozen=True)
