@@ -101,6 +101,17 @@ def test_without_any_variation_the_sample_stays():
     assert (augmented(sample, config, np.random.default_rng(0)).images == sample.images).all()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_configured_share_of_samples_gets_other_views(share):
+    views = ViewConfig(body_pitch_deg=3.0, share=share)
+    config = AugmentationConfig(mirror=False, views=views)
+    random = np.random.default_rng(0)
+    sample = a_sample()
+    turned_ones = sum(augmented(sample, config, random).rig != sample.rig for _ in range(60))
+    assert abs(turned_ones - 60 * share) < 8
+    assert views.changes_anything == (share > 0.0)
+
+
 def test_shuffled_cameras_keep_image_and_calibration_together():
     sample = a_sample()
     sample.present[1] = False
@@ -116,4 +127,5 @@ def test_rigs_that_never_come_again_are_known_as_such():
     assert AugmentationConfig(turn_steps=8, camera_dropout=0.1).repeats_rigs
     assert AugmentationConfig(views=ViewConfig(zoom=0.1, variants=8)).repeats_rigs
     assert not AugmentationConfig(views=ViewConfig(zoom=0.1)).repeats_rigs
+    assert not AugmentationConfig(views=ViewConfig(zoom=0.1, share=0.5)).repeats_rigs
     assert not AugmentationConfig(miscalibration=MiscalibrationConfig(pitch_deg=1.0)).repeats_rigs

@@ -135,7 +135,9 @@ def test_few_variants_come_again_and_many_do_not():
     assert len(draws(0)) == 40
 
 
-@pytest.mark.parametrize("values", [{"zoom": 0.9}, {"turn_deg": -1.0}, {"variants": -1}])
+@pytest.mark.parametrize(
+    "values", [{"zoom": 0.9}, {"turn_deg": -1.0}, {"variants": -1}, {"share": 1.5}]
+)
 def test_views_that_show_nothing_are_refused(values):
     with pytest.raises(ConfigurationError, match=next(iter(values))):
         ViewConfig(**values)
