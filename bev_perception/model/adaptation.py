@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained weights in a network for other images, another grid, another memory, or a wider encoder.
+"""Trained weights in a network for other images, another grid or memory, or with more to learn.
 
 Segnet is convolutions and a lift whose table is worked out from rig and grid, so its tensors are
 the same for every image size and grid. Trained quickly on small images and coarse cells, it is
 trained on with large and fine ones (progressive resizing). It must be: how many pixels and cells
-a car takes has changed. A wider encoder begins with the answers of the narrow one (widening.py).
+a car takes has changed. A wider encoder begins with the answers of the narrow one (widening.py),
+and finer features with the coarse ones (encoder.py, Refinement).
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ def adapted(model: Segnet, config: SegnetConfig) -> Segnet:
     """The network itself if that is its configuration, else a copy with the same weights.
 
     A memory that it did not have is new and of no effect, see with_memory; what a wider encoder
-    has more is copied, see widened.
+    has more is copied, see widened; details of finer features are none yet.
 
     Args:
-        model: trained for another image size, grid or memory, or with a narrower encoder.
+        model: trained for another image size, grid or memory, with a narrower encoder or with
+            coarser features.
         config: the one wanted.
 
     Raises:
@@ -35,6 +37,8 @@ def adapted(model: Segnet, config: SegnetConfig) -> Segnet:
     """
     if is_widening(model.config, config):
         model = widened(model, config)
+    if model.config.feature_stride > config.feature_stride:
+        model = _refined(model, config.feature_stride)
     differing = [
         entry.name
         for entry in fields(config)
@@ -48,10 +52,18 @@ def adapted(model: Segnet, config: SegnetConfig) -> Segnet:
         )
         raise ConfigurationError(
             f"the weights are of another network: {different}; only "
-            f"{', '.join(CHANGEABLE)} may differ, and a light or resnet18 encoder may become wider"
+            f"{', '.join(CHANGEABLE)} may differ, a light or resnet18 encoder may become wider, "
+            f"and a feature_stride of 8 may become 4"
         )
     if differing and differing != ["memory"]:
         made = Segnet(replace(config, memory=model.config.memory))
         made.load_state_dict(model.state_dict())
         model = made
     return with_memory(model, config.memory)
+
+
+def _refined(model: Segnet, feature_stride: int) -> Segnet:
+    """A copy with finer features, which tell as much as the coarse ones until it is trained."""
+    made = Segnet(replace(model.config, feature_stride=feature_stride))
+    made.load_state_dict({**made.state_dict(), **model.state_dict()})
+    return made

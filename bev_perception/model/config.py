@@ -22,8 +22,8 @@ ENCODERS = ("resnet101", "resnet50", "resnet18", "light")
 ENCODER_STRIDE = 16
 """Image sizes must be multiples of this, so that stride 8 and 16 line up."""
 
-FEATURE_STRIDE = 8
-"""Image pixels per feature cell."""
+FEATURE_STRIDES = (8, 4)
+"""Image pixels per feature cell: as published, and twice as fine."""
 
 MIN_CELLS = 8
 MAX_CHANNELS, MAX_HEIGHTS = 16_384, 1_024
@@ -57,6 +57,7 @@ class SegnetConfig:
         mirrored_decoder: whether the decoder gets the plane with y growing to the right, as
             imported checkpoints need: its strides begin at the other edge then.
         sensor: one of SENSORS, what the network takes beside images.
+        feature_stride: one of FEATURE_STRIDES, image pixels per feature cell.
         classes: groups of geometry.class_sets that the segmentation tells apart, one channel
             each.
         lift: one of LIFTS, how image features become a BEV feature. The ground's lifts have the
@@ -87,16 +88,18 @@ class SegnetConfig:
     lift_settings: LiftSettings = field(default_factory=LiftSettings)
     virtual_cameras: tuple[VirtualCamera, ...] = ()
     memory: MemoryConfig = field(default_factory=MemoryConfig)
+    feature_stride: int = 8
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigurationError(
                     f"unknown {name} {shown(getattr(self, name))}, expected one of "
-                    f"{', '.join(known)}"
+                    f"{', '.join(map(str, known))}"
                 )
         for name in ("image_size", "decoder_widths", "light_widths"):
             object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
+        object.__setattr__(self, "feature_stride", int(self.feature_stride))
         object.__setattr__(self, "classes", checked_class_set(self.classes))
         object.__setattr__(self, "heights_m", tuple(float(z) for z in self.heights_m))
         if len(self.image_size) != 2 or any(
@@ -145,6 +148,11 @@ class SegnetConfig:
                 f"sampling {self.sampling} is the lift bilinear's of imported checkpoints, got "
                 f"lift {self.lift}"
             )
+        if self.feature_stride != 8 and self.sampling != "exact":
+            raise ConfigurationError(
+                f"sampling {self.sampling} is of imported checkpoints, whose feature_stride is 8, "
+                f"got {self.feature_stride}"
+            )
         if self.lift in GROUND_LIFTS and self.sensor != "none":
             raise ConfigurationError(
                 f"lift {self.lift} knows one height alone and cannot tell the voxels of points, "
@@ -152,14 +160,9 @@ class SegnetConfig:
             )
 
     @property
-    def feature_stride(self) -> int:
-        """Image pixels per feature cell."""
-        return FEATURE_STRIDE
-
-    @property
     def feature_shape(self) -> tuple[int, int]:
         """(rows, columns) of one camera's feature map."""
-        return self.image_size[0] // FEATURE_STRIDE, self.image_size[1] // FEATURE_STRIDE
+        return self.image_size[0] // self.feature_stride, self.image_size[1] // self.feature_stride
 
     @property
     def lift_planes(self) -> int:
@@ -189,6 +192,8 @@ class SegnetConfig:
             del values["virtual_cameras"]
         if not self.memory.is_on:
             del values["memory"]
+        if self.feature_stride == 8:
+            del values["feature_stride"]
         return {key: _plain(value) for key, value in values.items()}
 
     @classmethod
@@ -222,7 +227,13 @@ class SegnetConfig:
 _PLAIN_LIFTS = ("bilinear", "ground", "ground_late")
 """They learn nothing that settings could shape."""
 
-_CHOICES = {"encoder": ENCODERS, "sampling": SAMPLINGS, "sensor": SENSORS, "lift": LIFTS}
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "encoder": ENCODERS,
+    "sampling": SAMPLINGS,
+    "sensor": SENSORS,
+    "lift": LIFTS,
+    "feature_stride": FEATURE_STRIDES,
+}
 
 
 def _plain(value: Any) -> Any:

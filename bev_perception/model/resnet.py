@@ -123,15 +123,15 @@ class ResNet(nn.Module):
         self.layer1 = residual_layer(block, stem, widths[0], depths[0])
         self.layer2 = residual_layer(block, outs[0], widths[1], depths[1], stride=2)
         self.layer3 = residual_layer(block, outs[1], widths[2], depths[2], stride=2)
-        self.out_channels = outs[1], outs[2]
-        """Channels at strides 8 and 16."""
+        self.out_channels = outs[0], outs[1], outs[2]
+        """Channels at strides 4, 8 and 16."""
         initialise_residual(self)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images (N, 3, H, W) to maps at strides 8 and 16."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        stride8 = self.layer2(self.layer1(x))
-        return stride8, self.layer3(stride8)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised images (N, 3, H, W) to maps at strides 4, 8 and 16."""
+        stride4 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        stride8 = self.layer2(stride4)
+        return stride4, stride8, self.layer3(stride8)
 
 
 def basic_widths(name: str, light_widths: Sequence[int]) -> tuple[int, ...] | None:

@@ -73,7 +73,9 @@ class Segnet(nn.Module):
         super().__init__()
         self.config = config
         latent = config.latent_dim
-        self.encoder = ImageEncoder(config.encoder, latent, config.light_widths)
+        self.encoder = ImageEncoder(
+            config.encoder, latent, config.light_widths, config.feature_stride
+        )
         self.lifting = make_lift(config)
         self.compressor = make_compressor(config.lift_planes, latent)
         self.sensor_convolution = (
@@ -121,7 +123,7 @@ class Segnet(nn.Module):
         return self.decode(self.remember(bev, taps, memory), with_feature)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images (B, S, 3, H, W) to features (B, S, latent_dim, H / 8, W / 8)."""
+        """Images (B, S, 3, H, W) to features (B, S, latent_dim, H / stride, W / stride)."""
         flat = normalised(images.flatten(0, 1)).to(self.encoder.to_latent.weight.dtype)
         flat = flat.contiguous(memory_format=torch.channels_last)
         return self.encoder(flat).unflatten(0, images.shape[:2])

@@ -64,14 +64,24 @@ class _Widening:
         before, after = narrow.backbone, wide.backbone
         copies = self._convolution(before.conv1, after.conv1, torch.arange(3))
         _norm(before.bn1, after.bn1, copies)
-        copies = self._layer(before.layer1, after.layer1, copies)
-        fine = self._layer(before.layer2, after.layer2, copies)
+        finest_copies = self._layer(before.layer1, after.layer1, copies)
+        fine = self._layer(before.layer2, after.layer2, finest_copies)
         coarse = self._layer(before.layer3, after.layer3, fine)
-        joined = torch.cat([fine, before.out_channels[0] + coarse])
-        for few, many in zip(narrow.upsampling.conv, wide.upsampling.conv):
-            if isinstance(few, nn.Conv2d) and isinstance(many, nn.Conv2d):
-                joined = self._convolution(few, many, joined)
+        joined = torch.cat([fine, before.out_channels[1] + coarse])
+        joined = self._mixing(narrow.upsampling.conv, wide.upsampling.conv, joined)
         self._convolution(narrow.to_latent, wide.to_latent, joined)
+        if narrow.refinement is not None and wide.refinement is not None:
+            finest = before.out_channels[0]
+            latent = torch.arange(narrow.to_latent.out_channels)
+            joined = torch.cat([finest_copies, finest + latent])
+            self._mixing(narrow.refinement.conv, wide.refinement.conv, joined)
+            wide.refinement.to_details.load_state_dict(narrow.refinement.to_details.state_dict())
+
+    def _mixing(self, narrow: nn.Sequential, wide: nn.Sequential, copies: Tensor) -> Tensor:
+        for few, many in zip(narrow, wide):
+            if isinstance(few, nn.Conv2d) and isinstance(many, nn.Conv2d):
+                copies = self._convolution(few, many, copies)
+        return copies
 
     def _layer(self, narrow: nn.Sequential, wide: nn.Sequential, copies: Tensor) -> Tensor:
         for few, many in zip(narrow, wide):

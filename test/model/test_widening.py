@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A wider encoder answers as the narrow one did, and its copies learn different things."""
+"""Larger networks begin with what smaller ones answer, and their copies learn different things."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ WIDER = {
     "by any number": replace(NARROW, light_widths=(5, 17, 8)),
     "ResNet-18": replace(NARROW, encoder="resnet18"),
 }
+FINER = replace(NARROW, feature_stride=4)
 
 
-def trained_network() -> Segnet:
-    """With norms, and their running means, that are not those of a new network."""
+def trained_network(config: SegnetConfig = NARROW) -> Segnet:
+    """With norms, their running means and details that are not those of a new network."""
     torch.manual_seed(0)
-    model = Segnet(NARROW)
+    model = Segnet(config)
+    if model.encoder.refinement is not None:
+        torch.nn.init.normal_(model.encoder.refinement.to_details.weight)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             for values in (module.weight, module.bias, module.running_mean):
@@ -43,9 +46,11 @@ def trained_network() -> Segnet:
 
 
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("feature_stride", [8, 4])
 @pytest.mark.parametrize("wide", WIDER.values(), ids=WIDER)
-def test_a_wider_encoder_answers_as_the_narrow_one(wide, training):
-    narrow = trained_network()
+def test_a_wider_encoder_answers_as_the_narrow_one(wide, feature_stride, training):
+    narrow = trained_network(replace(NARROW, feature_stride=feature_stride))
+    wide = replace(wide, feature_stride=feature_stride)
     grown = adapted(narrow, wide).train(training)
     images = torch.rand(3, 3, 48, 64)
     assert grown.config == wide
@@ -78,6 +83,22 @@ def test_copies_of_a_channel_learn_different_things_from_the_first_step():
         assert abs(likeness) < 0.7, likeness
 
 
+@pytest.mark.parametrize("encoder", ["light", "resnet18"])
+def test_finer_features_begin_with_the_coarse_ones(encoder):
+    coarse, finer = trained_network(), replace(FINER, encoder=encoder)
+    grown = adapted(coarse, finer).train()
+    images = torch.rand(3, 3, 48, 64)
+    assert grown.config == finer
+    expected = torch.nn.functional.interpolate(
+        coarse.train().encoder(images), scale_factor=2.0, mode="bilinear"
+    )
+    features = grown.encoder(images)
+    torch.testing.assert_close(features, expected, rtol=1e-3, atol=2e-4)
+    assert features.shape[-2:] == finer.feature_shape == (12, 16)
+    features.square().sum().backward()
+    assert grown.encoder.refinement.to_details.weight.grad.abs().min() > 0  # else none ever come
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -87,5 +108,10 @@ def test_copies_of_a_channel_learn_different_things_from_the_first_step():
     ],
 )
 def test_what_cannot_be_widened_is_named(other):
-    with pytest.raises(ConfigurationError, match=r"may differ, and .* may become wider"):
+    with pytest.raises(ConfigurationError, match=r"may differ, .* may become wider"):
         adapted(trained_network(), other)
+
+
+def test_details_are_not_thrown_away():
+    with pytest.raises(ConfigurationError, match="feature_stride 4 there, 8 here"):
+        adapted(trained_network(FINER), NARROW)
