@@ -27,12 +27,21 @@ from bev_perception.resources import config_path
 RIG = load_rig(config_path("rigs/default.yaml"))
 
 
-def network(lift: str, sensor: str = "none") -> Segnet:
+def network(lift: str, sensor: str = "none", feature_stride: int = 8) -> Segnet:
     torch.manual_seed(0)
     grid = BevGrid.centered(10.0, 1.0)
     widths = (8, 8, 8)
     config = SegnetConfig(
-        "light", (32, 48), (0.0, 1.0), grid, 8, widths, widths, lift=lift, sensor=sensor
+        "light",
+        (32, 48),
+        (0.0, 1.0),
+        grid,
+        8,
+        widths,
+        widths,
+        lift=lift,
+        sensor=sensor,
+        feature_stride=feature_stride,
     )
     return Segnet(config).eval()
 
@@ -43,16 +52,19 @@ def skip_without(backend: str) -> None:
 
 
 def shaken(model: Segnet) -> Segnet:
-    """With lifts that do not do the same everywhere, as new ones do."""
+    """With lifts and details that do not do the same everywhere, as new ones do."""
     if model.lifting is not None:
         for tensor in model.lifting.parameters():
             torch.nn.init.normal_(tensor, std=0.5)
+    if model.encoder.refinement is not None:
+        torch.nn.init.normal_(model.encoder.refinement.to_details.weight)
     return model
 
 
+@pytest.mark.parametrize("feature_stride", [8, 4])
 @pytest.mark.parametrize("lift", LIFTS)
-def test_the_engine_answers_what_the_network_does_with_a_camera_missing(lift):
-    model = network(lift)
+def test_the_engine_answers_what_the_network_does_with_a_camera_missing(lift, feature_stride):
+    model = shaken(network(lift, feature_stride=feature_stride))
     rig = Preparation(RIG, (32, 48)).rig
     geometry = build_lift_geometry(rig, model.config, (True, True, False, True))
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)
@@ -82,21 +94,23 @@ def test_the_pipeline_runs_it_and_knows_where_nobody_looks(lift):
 
 
 @pytest.mark.parametrize(
-    ("lift", "backend"),
+    ("lift", "backend", "feature_stride"),
     [
-        ("ground", "onnx"),
-        ("ground_late", "openvino"),
-        ("depth", "onnx"),
-        ("depth", "openvino"),
-        ("attention", "onnx"),
-        ("attention", "openvino"),
+        ("bilinear", "onnx", 4),
+        ("bilinear", "openvino", 4),
+        ("ground", "onnx", 8),
+        ("ground_late", "openvino", 8),
+        ("depth", "onnx", 8),
+        ("depth", "openvino", 4),
+        ("attention", "onnx", 4),
+        ("attention", "openvino", 8),
     ],
 )
 def test_graphs_of_other_libraries_answer_what_the_network_does_for_several_rigs(
-    lift, backend, tmp_path
+    lift, backend, feature_stride, tmp_path
 ):
     skip_without(backend)
-    model = shaken(network(lift))
+    model = shaken(network(lift, feature_stride=feature_stride))
     engine = make_engine(model, backend=backend, cache=EngineCache(tmp_path), **CPU)
     engine.warm_up(4)
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +75,14 @@ def test_six_cameras_of_a_real_vehicle(shared_keyframe: Path):
     assert table.seen.mean() > 0.95
 
 
-def test_equals_bilinear_interpolation_by_hand():
+@pytest.mark.parametrize("stride", [8, 4])
+def test_equals_bilinear_interpolation_by_hand(stride):
     """One camera at the origin, x forward: u = cx - fx * y / x, v = cy - fy * z / x."""
     camera = PinholeCamera.from_intrinsics(96, 64, 40.0, 45.0, 47.0, 30.0)
     rig = Rig({"front": RigCamera(camera, BODY_T_OPTICAL)})
-    features = random_features(1)
-    result = lift(features, build_tap_table(rig, CONFIG))[0]
+    config = replace(CONFIG, feature_stride=stride)
+    features = random_features(1, config)
+    result = lift(features, build_tap_table(rig, config))[0]
     maps, seen = features[0, 0].numpy(), 0
     for row, y in enumerate(CONFIG.grid.y_centers):
         for column, x in enumerate(CONFIG.grid.x_centers):
@@ -89,7 +92,7 @@ def test_equals_bilinear_interpolation_by_hand():
                     u, v = 47.0 - 40.0 * y / x, 30.0 - 45.0 * z / x
                     if -0.5 <= u <= 95.5 and -0.5 <= v <= 63.5:
                         expected, seen = (
-                            _bilinear(maps, (u + 0.5) / 8 - 0.5, (v + 0.5) / 8 - 0.5),
+                            _bilinear(maps, (u + 0.5) / stride - 0.5, (v + 0.5) / stride - 0.5),
                             1,
                         )
                 found = result[5 * level : 5 * level + 5, row, column].numpy()
@@ -107,13 +110,15 @@ def _bilinear(maps: np.ndarray, x: float, y: float) -> np.ndarray:
     return upper * (top + 1 - y) + lower * (y - top)
 
 
-def test_feature_cells_that_hold_their_pixel_position_return_the_projection():
+@pytest.mark.parametrize("stride", [8, 4])
+def test_feature_cells_that_hold_their_pixel_position_return_the_projection(stride):
     """A feature map of coordinates, lifted, is the pixel: no half-cell shift anywhere."""
     rig = ring_rig(CONFIG.image_size, count=1, lens="plumb_bob")
-    rows, columns = CONFIG.feature_shape
+    config = replace(CONFIG, feature_stride=stride)
+    rows, columns = config.feature_shape
     v, u = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    features = (torch.stack([u, v])[None, None] + 0.5) * 8 - 0.5
-    result = lift(features.float(), build_tap_table(rig, CONFIG))[0].numpy()
+    features = (torch.stack([u, v])[None, None] + 0.5) * stride - 0.5
+    result = lift(features.float(), build_tap_table(rig, config))[0].numpy()
     for level, z in enumerate(CONFIG.heights_m):
         points = np.concatenate(
             [CONFIG.grid.cell_centers, np.full((*CONFIG.grid.shape, 1), z)], axis=-1

@@ -26,9 +26,10 @@ def parameters(module: torch.nn.Module) -> float:
     return sum(parameter.numel() for parameter in module.parameters()) / 1e6
 
 
+@pytest.mark.parametrize("stride", [8, 4])
 @pytest.mark.parametrize("encoder", ["resnet101", "resnet50", "resnet18", "light"])
-def test_every_encoder_gives_every_output(encoder):
-    config = small_config(encoder=encoder)
+def test_every_encoder_gives_every_output(encoder, stride):
+    config = small_config(encoder=encoder, feature_stride=stride)
     model = Segnet(config).eval()
     taps = build_tap_table(ring_rig(config.image_size, count=2), config)
     with torch.no_grad():
@@ -40,7 +41,9 @@ def test_every_encoder_gives_every_output(encoder):
     assert output.offset.shape == (1, 2, 21, 18)
     assert (output.center > 0).all()
     assert (output.center < 1).all()
-    assert model.feature_stride == 8
+    assert model.feature_stride == stride
+    with torch.no_grad():
+        assert model.encode(as_tensor(random_images(config, 2))).shape[-2] == 32 // stride
 
 
 def test_of_several_classes_each_has_a_channel_and_the_likeliest_decides_occupancy():
