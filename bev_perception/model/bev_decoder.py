@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bev_perception.model.norm import InstanceNorm
+from bev_perception.model.refinement import Refinement
 from bev_perception.model.resnet import BasicBlock, initialise_residual, residual_layer
 
 
@@ -59,10 +60,12 @@ class BevDecoder(nn.Module):
 
     Args:
         channels: of the input and of the output.
-        widths: channels at strides 2, 4 and 8.
+        widths: channels at strides 2, 4 and 8 of its own cells.
+        stride: one of config.DECODER_STRIDES. With 2 its cells are means of 2x2 of the plane's,
+            which add their details in the end; rows and columns must then be even.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int]) -> None:
+    def __init__(self, channels: int, widths: Sequence[int], stride: int = 1) -> None:
         super().__init__()
         first, second, third = widths
         self.conv1 = nn.Conv2d(channels, first, 7, 2, 3, bias=False)
@@ -75,14 +78,17 @@ class BevDecoder(nn.Module):
         self.up2 = UpsamplingAdd(second, first)
         self.up1 = UpsamplingAdd(first, channels)
         initialise_residual(self, zero_last_norm=True)
+        self.refinement = Refinement(channels, channels) if stride == 2 else None
 
-    def downwards(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, channels, Y, X) to what its first half makes of it at strides 2, 4 and 8."""
-        stride2 = self.layer1(self.relu(self.bn1(self.conv1(x))))
+    def downwards(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(B, channels, Y, X) to what its first half makes of it at strides 1, 2, 4 and 8."""
+        stride1 = x if self.refinement is None else functional.avg_pool2d(x, 2)
+        stride2 = self.layer1(self.relu(self.bn1(self.conv1(stride1))))
         stride4 = self.layer2(stride2)
-        return stride2, stride4, self.layer3(stride4)
+        return stride1, stride2, stride4, self.layer3(stride4)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, Y, X) to the same shape."""
-        stride2, stride4, stride8 = self.downwards(x)
-        return self.up1(self.up2(self.up3(stride8, stride4), stride2), x)
+        stride1, stride2, stride4, stride8 = self.downwards(x)
+        y: Tensor = self.up1(self.up2(self.up3(stride8, stride4), stride2), stride1)
+        return y if self.refinement is None else self.refinement(y, x)

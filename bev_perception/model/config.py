@@ -25,6 +25,9 @@ ENCODER_STRIDE = 16
 FEATURE_STRIDES = (8, 4)
 """Image pixels per feature cell: as published, and twice as fine."""
 
+DECODER_STRIDES = (1, 2)
+"""Grid cells per cell of the decoder along each axis."""
+
 MIN_CELLS = 8
 MAX_CHANNELS, MAX_HEIGHTS = 16_384, 1_024
 """Beyond every network that anybody trains; a damaged file may say more."""
@@ -57,7 +60,6 @@ class SegnetConfig:
         mirrored_decoder: whether the decoder gets the plane with y growing to the right, as
             imported checkpoints need: its strides begin at the other edge then.
         sensor: one of SENSORS, what the network takes beside images.
-        feature_stride: one of FEATURE_STRIDES, image pixels per feature cell.
         classes: groups of geometry.class_sets that the segmentation tells apart, one channel
             each.
         lift: one of LIFTS, how image features become a BEV feature. The ground's lifts have the
@@ -67,6 +69,9 @@ class SegnetConfig:
         virtual_cameras: the canonical rig that images are turned to; empty leaves them as they
             are. See perception/rectification.py.
         memory: what the network remembers of the sets before.
+        feature_stride: one of FEATURE_STRIDES, image pixels per feature cell.
+        decoder_stride: one of DECODER_STRIDES. With 2 the decoder has cells twice as wide as the
+            grid's, and the grid's add their details behind it.
 
     Raises:
         ConfigurationError: a value makes no model.
@@ -89,6 +94,7 @@ class SegnetConfig:
     virtual_cameras: tuple[VirtualCamera, ...] = ()
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     feature_stride: int = 8
+    decoder_stride: int = 1
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -99,7 +105,8 @@ class SegnetConfig:
                 )
         for name in ("image_size", "decoder_widths", "light_widths"):
             object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
-        object.__setattr__(self, "feature_stride", int(self.feature_stride))
+        for name in ("feature_stride", "decoder_stride"):
+            object.__setattr__(self, name, int(getattr(self, name)))
         object.__setattr__(self, "classes", checked_class_set(self.classes))
         object.__setattr__(self, "heights_m", tuple(float(z) for z in self.heights_m))
         if len(self.image_size) != 2 or any(
@@ -115,10 +122,16 @@ class SegnetConfig:
             raise ConfigurationError(f"at most {MAX_HEIGHTS} heights_m, got {len(self.heights_m)}")
         if self.image_size[0] * self.image_size[1] > MAX_PIXELS:
             raise ConfigurationError(f"image_size {self.image_size} is beyond every camera's")
-        if min(self.grid.shape) < MIN_CELLS:
+        least = MIN_CELLS * self.decoder_stride
+        if min(self.grid.shape) < least:
             raise ConfigurationError(
-                f"grid needs at least {MIN_CELLS} x {MIN_CELLS} cells, got {self.grid.num_x} x "
-                f"{self.grid.num_y}: the decoder halves it three times"
+                f"grid needs at least {least} x {least} cells, got {self.grid.num_x} x "
+                f"{self.grid.num_y}: the decoder halves it {2 + self.decoder_stride} times"
+            )
+        if any(cells % self.decoder_stride for cells in self.grid.shape):
+            raise ConfigurationError(
+                f"grid needs even numbers of cells for decoder_stride {self.decoder_stride}, got "
+                f"{self.grid.num_x} x {self.grid.num_y}"
             )
         for name in ("decoder_widths", "light_widths"):
             widths = getattr(self, name)
@@ -194,6 +207,8 @@ class SegnetConfig:
             del values["memory"]
         if self.feature_stride == 8:
             del values["feature_stride"]
+        if self.decoder_stride == 1:
+            del values["decoder_stride"]
         return {key: _plain(value) for key, value in values.items()}
 
     @classmethod
@@ -233,6 +248,7 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = {
     "sensor": SENSORS,
     "lift": LIFTS,
     "feature_stride": FEATURE_STRIDES,
+    "decoder_stride": DECODER_STRIDES,
 }
 
 

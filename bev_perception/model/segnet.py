@@ -83,7 +83,7 @@ class Segnet(nn.Module):
             if config.sensor_channels
             else None
         )
-        self.decoder = BevDecoder(latent, config.decoder_widths)
+        self.decoder = BevDecoder(latent, config.decoder_widths, config.decoder_stride)
         self.feature_head = make_head(latent, latent) if config.feature_head else None
         self.segmentation_head = make_head(latent, config.num_classes)
         self.center_head = make_head(latent, 1)

@@ -35,6 +35,7 @@ CPU = {"device": "cpu", "precision": "fp32"}
 TENSORRT_OPERATORS = frozenset(
     [
         "Add",
+        "AveragePool",
         "Cast",
         "Clip",
         "Concat",

@@ -27,7 +27,8 @@ from bev_perception.resources import config_path
 RIG = load_rig(config_path("rigs/default.yaml"))
 
 
-def network(lift: str, sensor: str = "none", feature_stride: int = 8) -> Segnet:
+def network(lift: str, sensor: str = "none", fine: bool = False) -> Segnet:
+    """Fine is with details of images and of cells."""
     torch.manual_seed(0)
     grid = BevGrid.centered(10.0, 1.0)
     widths = (8, 8, 8)
@@ -41,7 +42,8 @@ def network(lift: str, sensor: str = "none", feature_stride: int = 8) -> Segnet:
         widths,
         lift=lift,
         sensor=sensor,
-        feature_stride=feature_stride,
+        feature_stride=4 if fine else 8,
+        decoder_stride=2 if fine else 1,
     )
     return Segnet(config).eval()
 
@@ -56,15 +58,16 @@ def shaken(model: Segnet) -> Segnet:
     if model.lifting is not None:
         for tensor in model.lifting.parameters():
             torch.nn.init.normal_(tensor, std=0.5)
-    if model.encoder.refinement is not None:
-        torch.nn.init.normal_(model.encoder.refinement.to_details.weight)
+    for refinement in (model.encoder.refinement, model.decoder.refinement):
+        if refinement is not None:
+            torch.nn.init.normal_(refinement.to_details.weight)
     return model
 
 
-@pytest.mark.parametrize("feature_stride", [8, 4])
+@pytest.mark.parametrize("fine", [False, True])
 @pytest.mark.parametrize("lift", LIFTS)
-def test_the_engine_answers_what_the_network_does_with_a_camera_missing(lift, feature_stride):
-    model = shaken(network(lift, feature_stride=feature_stride))
+def test_the_engine_answers_what_the_network_does_with_a_camera_missing(lift, fine):
+    model = shaken(network(lift, fine=fine))
     rig = Preparation(RIG, (32, 48)).rig
     geometry = build_lift_geometry(rig, model.config, (True, True, False, True))
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)
@@ -94,23 +97,23 @@ def test_the_pipeline_runs_it_and_knows_where_nobody_looks(lift):
 
 
 @pytest.mark.parametrize(
-    ("lift", "backend", "feature_stride"),
+    ("lift", "backend", "fine"),
     [
-        ("bilinear", "onnx", 4),
-        ("bilinear", "openvino", 4),
-        ("ground", "onnx", 8),
-        ("ground_late", "openvino", 8),
-        ("depth", "onnx", 8),
-        ("depth", "openvino", 4),
-        ("attention", "onnx", 4),
-        ("attention", "openvino", 8),
+        ("bilinear", "onnx", True),
+        ("bilinear", "openvino", True),
+        ("ground", "onnx", False),
+        ("ground_late", "openvino", False),
+        ("depth", "onnx", False),
+        ("depth", "openvino", True),
+        ("attention", "onnx", True),
+        ("attention", "openvino", False),
     ],
 )
 def test_graphs_of_other_libraries_answer_what_the_network_does_for_several_rigs(
-    lift, backend, feature_stride, tmp_path
+    lift, backend, fine, tmp_path
 ):
     skip_without(backend)
-    model = shaken(network(lift, feature_stride=feature_stride))
+    model = shaken(network(lift, fine=fine))
     engine = make_engine(model, backend=backend, cache=EngineCache(tmp_path), **CPU)
     engine.warm_up(4)
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)

@@ -83,6 +83,24 @@ def test_copies_of_a_channel_learn_different_things_from_the_first_step():
         assert abs(likeness) < 0.7, likeness
 
 
+def test_finer_cells_begin_with_the_coarse_ones():
+    grid = BevGrid.centered(8.0, 0.5)
+    coarse, finer = trained_network(), replace(NARROW, grid=grid, decoder_stride=2)
+    grown = adapted(coarse, finer).eval()
+    assert grown.config == finer
+    plane = torch.rand(2, 6, 32, 32)
+    pooled = torch.nn.functional.avg_pool2d(plane, 2)
+    expected = torch.nn.functional.interpolate(
+        coarse.eval().decoder(pooled), scale_factor=2.0, mode="bilinear"
+    )
+    found = grown.decoder(plane)
+    torch.testing.assert_close(found, expected)
+    found.square().sum().backward()
+    assert grown.decoder.refinement.to_details.weight.grad.abs().min() > 0
+    with pytest.raises(ConfigurationError, match="even numbers of cells for decoder_stride 2"):
+        replace(finer, grid=BevGrid(-8.0, -8.0, 0.5, 32, 31))
+
+
 @pytest.mark.parametrize("encoder", ["light", "resnet18"])
 def test_finer_features_begin_with_the_coarse_ones(encoder):
     coarse, finer = trained_network(), replace(FINER, encoder=encoder)
@@ -115,3 +133,5 @@ def test_what_cannot_be_widened_is_named(other):
 def test_details_are_not_thrown_away():
     with pytest.raises(ConfigurationError, match="feature_stride 4 there, 8 here"):
         adapted(trained_network(FINER), NARROW)
+    with pytest.raises(ConfigurationError, match="decoder_stride 2 there, 1 here; only"):
+        adapted(trained_network(replace(NARROW, decoder_stride=2)), FINER)
