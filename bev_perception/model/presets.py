@@ -29,23 +29,24 @@ def tiny_config() -> SegnetConfig:
 
 
 def small_config() -> SegnetConfig:
-    """Tiny's tensors on whole images of the default rig: ships, too."""
-    return replace(tiny_config(), image_size=(448, 672))
+    """Tiny on whole images of the default rig, with finer features: ships, too."""
+    return replace(tiny_config(), image_size=(448, 672), feature_stride=4)
 
 
 def small_fine_config() -> SegnetConfig:
-    """The same on 400x400 cells."""
-    return replace(small_config(), grid=BevGrid.centered(50.0, 0.25))
+    """The same on 400x400 cells, four to each of the decoder."""
+    return replace(small_config(), grid=BevGrid.centered(50.0, 0.25), decoder_stride=2)
 
 
 def base_config() -> SegnetConfig:
-    """Small_fine with ResNet-18, its encoder twice as wide: 4.7 million parameters."""
+    """Small_fine with ResNet-18, its encoder twice as wide: 4.8 million parameters."""
     return replace(small_fine_config(), encoder="resnet18")
 
 
 def base_half_config() -> SegnetConfig:
-    """Base on half the image size and twice the cells' width, for a training from nothing."""
-    return replace(base_config(), image_size=(224, 336), grid=BevGrid.centered(50.0, 0.5))
+    """Base on half the image size and the decoder's cells alone, for a training from nothing."""
+    grid = BevGrid.centered(50.0, 0.5)
+    return replace(base_config(), image_size=(224, 336), grid=grid, decoder_stride=1)
 
 
 def seed_config() -> SegnetConfig:

@@ -67,12 +67,22 @@ def test_both_stages_of_base_differ_in_size_and_pace_alone():
     assert whole.augmentation == replace(robust, miscalibration=miscalibration)
 
 
-def test_small_and_small_fine_differ_in_cells_and_pace_alone():
-    small, fine = recipe("small"), recipe("small_fine")
-    assert (small.model, fine.model) == (preset("small"), preset("small_fine"))
-    for part in ("losses", "targets", "augmentation", "precision", "batch_size"):
-        assert getattr(small, part) == getattr(fine, part)
-    assert fine.augmentation == recipe("tiny_interpolated").augmentation
+def test_what_small_grows_into_differs_in_size_and_pace_alone():
+    sharp = recipe("small_sharp")
+    for name, model in {"small_fine": "small_fine", "base_grown": "base"}.items():
+        grown = recipe(name)
+        assert grown.model == preset(model)
+        for part in ("losses", "targets", "augmentation", "precision", "batch_size"):
+            assert getattr(sharp, part) == getattr(grown, part)
+
+
+def test_small_goes_on_from_tiny_and_then_with_finer_features_and_sharper_samples():
+    first, sharp, tiny = recipe("small"), recipe("small_sharp"), recipe("tiny_interpolated")
+    assert sharp.model == preset("small") == replace(first.model, feature_stride=4)
+    assert first.augmentation == tiny.augmentation
+    views = replace(tiny.augmentation.views, share=0.5)
+    assert sharp.augmentation == replace(tiny.augmentation, views=views)
+    assert sharp.losses == replace(first.losses, positive_weight=1.6)
 
 
 @pytest.mark.parametrize("name", ["tiny_queue", "tiny_gru"])
