@@ -43,6 +43,17 @@ class Diagnoses:
         """Figures of a part of the node."""
         return {entry.key: entry.value for entry in self.newest()[part].values}
 
+    def fresh_values(self, part: str) -> dict[str, str]:
+        """Figures that the node works out after this call; its next message may be older."""
+        known = len(self._collected.messages)
+
+        def own() -> list[DiagnosticArray]:
+            later = list(self._collected.messages)[known:]
+            return [m for m in later if m.status[0].name.startswith(f"{self._node}: ")]
+
+        wait_for(lambda: len(own()) > 1, what="two further messages of diagnostics")
+        return self.values(part)
+
     def wait(self, expected: Mapping[str, tuple[bytes, str]]) -> dict[str, str]:
         """Until every part has its level and a message that holds the text; the messages."""
 
