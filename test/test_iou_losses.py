@@ -49,6 +49,23 @@ def test_every_cell_of_the_union_has_its_part(iou_losses):
     }
 
 
+def test_what_is_lost_is_the_nearest_visible_vehicles(iou_losses):
+    near, next_to_it = a_box(10.0, 0.0), a_box(10.0, 3.0, visibility=0.5)
+    hidden = a_box(0.0, -10.0, visibility=0.1)
+    # The first is found 1 m too far on and 0.5 m too wide; one group is alone.
+    output = occupied((9.0, 13.0, -1.5, 1.0), (8.0, 12.0, 2.0, 4.0), (-11.0, -10.0, -1.0, 1.0))
+    cells = iou_losses.cells_of_vehicles(output, (near, hidden, next_to_it), NEAR)
+    assert [(one.box, one.hit, one.lost) for one in cells] == [
+        (near, 6 * 4, 2 * 4 + 2 * 4 + 8),
+        (next_to_it, 8 * 4, 0),
+    ]
+    rows = list(iou_losses.table_of_groups(cells))
+    assert rows[0] == "| within 10 m | 0 | 0.000 | 0% |"
+    assert rows[1] == "| 10 to 15 m | 2 | 0.700 | 100% |"
+    assert rows[5] == "| seen for 40 to 60 % | 1 | 1.000 | 0% |"
+    assert rows[8] == "| 97 % and more | 1 | 0.500 | 100% |"
+
+
 def test_boxes_that_do_not_move_are_judged_perfect_and_others_the_worse_the_farther(iou_losses):
     labels = [(a_box(10.0, 0.0), a_box(-8.0, 3.0)), (a_box(0.0, 12.0), a_box(0.0, -7.0))] * 10
     values = [iou_losses.iou_of_moved(labels, GRID, NEAR, error) for error in (0.0, 0.2, 0.5, 2.0)]
