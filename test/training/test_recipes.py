@@ -85,6 +85,19 @@ def test_small_goes_on_from_tiny_and_then_with_finer_features_and_sharper_sample
     assert sharp.losses == replace(first.losses, positive_weight=1.6)
 
 
+def test_small_goes_on_with_most_samples_as_they_were_taken():
+    sharp, longer = recipe("small_sharp"), recipe("small_longer")
+    assert (longer.model, longer.losses) == (sharp.model, sharp.losses)
+    views = replace(sharp.augmentation.views, share=0.2)
+    halved = {
+        name: getattr(sharp.augmentation, name) / 2.0
+        for name in ("brightness", "contrast", "gamma", "tint")
+    }
+    assert longer.augmentation == replace(
+        sharp.augmentation, views=views, camera_dropout=0.02, **halved
+    )
+
+
 @pytest.mark.parametrize("name", ["tiny_queue", "tiny_gru"])
 def test_networks_with_memory_have_the_budget_of_the_one_without(name):
     plain, remembering = recipe("tiny"), recipe(name)
